@@ -1,0 +1,11 @@
+// Random bytes from the kernel.
+#pragma once
+#include <cstddef>
+#include <string>
+
+namespace cofferdam {
+
+// `count` bytes of getrandom(2). Aborts if the kernel refuses, which it does not on any supported kernel.
+std::string random_bytes(std::size_t count);
+
+}  // namespace cofferdam
