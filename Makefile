@@ -1,0 +1,49 @@
+# Each target is one line that calls what does the work. `./run` and `./test` install the packages first, then come here.
+PREFIX ?= /usr/local
+FUZZ_SECONDS ?= 30
+PROGRAMS = bin/coffer bin/cofferd bin/coffer-jail bin/coffer-guest
+
+.PHONY: run test build programs lint bench fuzz install clean test-unit test-e2e test-attack test-crash test-setup
+
+run: programs
+	@tools/demo/demo.sh
+
+test:
+	@tests/support/run.py all
+
+build:
+	@tools/build.sh release
+
+programs:
+	@tools/build.sh release $(PROGRAMS)
+
+test-unit:
+	@tests/support/run.py unit
+
+test-e2e:
+	@tests/support/run.py e2e
+
+test-attack:
+	@tests/support/run.py attack
+
+test-crash:
+	@tests/support/run.py crash
+
+# The set-up itself, in a bare Debian root.
+test-setup:
+	@tests/support/run.py setup
+
+lint: build
+	@tools/lint/lint.py --full
+
+bench: programs
+	@bench/bench.py
+
+fuzz:
+	@tools/fuzz.sh $(FUZZ_SECONDS)
+
+install: programs
+	@tools/install.sh $(PREFIX)
+
+clean:
+	rm -rf build build-asan build-debug build-fuzz

@@ -1,0 +1,151 @@
+#!/usr/bin/env python3
+"""run.py PART…: builds what a part needs, runs it, and closes with one line: how many tests passed and how many failed.
+
+Parts: unit (GoogleTest under the release build, then under ASan and UBSan), e2e, attack, crash (pytest, real microVMs),
+setup (the installation in a bare Debian root), lint. `all` is every one of them.
+"""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "build" / "test-results"
+PARTS = ["lint", "unit", "e2e", "attack", "crash", "setup"]
+# Rooms whose unit tests also run under the sanitizers: all that read hostile bytes or do their own memory work. The
+# rest is glue over the kernel and QEMU, and a second build of it would double the time of ./test.
+SANITIZED = ["base", "wire", "guest", "http", "model", "image", "vm", "jail"]
+
+
+class Count:
+    """What one runner reported."""
+
+    def __init__(self, passed=0, failed=0, skipped=0):
+        self.passed, self.failed, self.skipped = passed, failed, skipped
+
+    def __iadd__(self, other):
+        self.passed += other.passed
+        self.failed += other.failed
+        self.skipped += other.skipped
+        return self
+
+    def __str__(self):
+        return f"{self.passed} passed, {self.failed} failed" + (f", {self.skipped} skipped" if self.skipped else "")
+
+
+def call(command, **options):
+    return subprocess.run([str(word) for word in command], cwd=ROOT, check=False, **options).returncode
+
+
+def as_root(command):
+    return command if os.geteuid() == 0 else ["sudo", "--preserve-env=COFFER_TEST_IMAGES", *command]
+
+
+def read_junit(path):
+    count = Count()
+    for case in ElementTree.parse(path).getroot().iter("testcase"):
+        if case.get("status") == "notrun" or case.get("result") == "skipped" or case.find("skipped") is not None:
+            count.skipped += 1
+        elif case.find("failure") is not None or case.find("error") is not None or case.get("status") == "fail":
+            count.failed += 1
+        else:
+            count.passed += 1
+    return count
+
+
+def run_ctest(build, results, selection):
+    """Runs the unit tests of one build folder; counts GoogleTest's cases, and one for each program that died midway."""
+    shutil.rmtree(results, ignore_errors=True)
+    results.mkdir(parents=True)
+    junit = results / "ctest.xml"
+    environment = dict(os.environ, GTEST_OUTPUT=f"xml:{results}/")
+    call(["ctest", "--test-dir", build, "--output-on-failure", "--output-junit", junit, "-j", "2", *selection],
+         env=environment)
+    count = Count()
+    if not junit.exists():
+        return Count(failed=1)
+    for case in ElementTree.parse(junit).getroot().iter("testcase"):
+        name = case.get("name")
+        own = results / f"{name.removeprefix('unit_')}_test.xml"
+        died = case.get("status") != "run"
+        if not own.exists():
+            count += Count(failed=1) if died else Count(passed=1)
+            continue
+        cases = read_junit(own)
+        if died and cases.failed == 0:
+            cases.failed += 1
+        count += cases
+    return count
+
+
+def unit():
+    if call(["tools/build.sh", "release"]) != 0:
+        return Count(failed=1)
+    count = run_ctest(ROOT / "build", RESULTS / "unit", ["-L", "unit"])
+    rooms = [room for room in SANITIZED if (ROOT / "src" / room / "CMakeLists.txt").exists()]
+    rooms = [room for room in rooms if "room_test(" in (ROOT / "src" / room / "CMakeLists.txt").read_text()]
+    fuzz = [path.stem for room in rooms for path in (ROOT / "src" / room).glob("*_fuzz.cpp")]
+    targets = [f"bin/{room}_test" for room in rooms] + [f"bin/{name}" for name in fuzz]
+    if call(["tools/build.sh", "asan", *targets]) != 0:
+        count += Count(failed=1)
+        return count
+    names = [f"unit_{room}" for room in rooms] + [f"corpus_{name.removesuffix('_fuzz')}" for name in fuzz]
+    count += run_ctest(ROOT / "build-asan", RESULTS / "unit-asan", ["-R", f"^({'|'.join(names)})$"])
+    return count
+
+
+def pytest(part):
+    if call(["tools/build.sh", "release"]) != 0:
+        return Count(failed=1)
+    junit = RESULTS / f"{part}.xml"
+    junit.unlink(missing_ok=True)
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    status = call(as_root([sys.executable, "-m", "pytest", "-q", "-rfEs", "--durations=8", f"--junitxml={junit}",
+                           "-p", "no:cacheprovider", f"tests/{part}"]))
+    if not junit.exists():
+        return Count(failed=1)
+    count = read_junit(junit)
+    if status != 0 and count.failed == 0:
+        count.failed += 1
+    return count
+
+
+def lint():
+    junit = RESULTS / "lint.xml"
+    junit.unlink(missing_ok=True)
+    if call(["tools/build.sh", "release"]) != 0:
+        return Count(failed=1)
+    call([sys.executable, "tools/lint/lint.py", "--junit", junit])
+    return read_junit(junit) if junit.exists() else Count(failed=1)
+
+
+def main():
+    chosen = sys.argv[1:] or ["all"]
+    if chosen == ["all"]:
+        chosen = PARTS
+    unknown = [part for part in chosen if part not in PARTS]
+    if unknown:
+        print(f"no such part: {', '.join(unknown)}; there are: {', '.join(PARTS)}", file=sys.stderr)
+        return 2
+    total, lines = Count(), []
+    for part in chosen:
+        print(f"== {part}", flush=True)
+        start = time.monotonic()
+        try:
+            count = {"unit": unit, "lint": lint}.get(part, lambda part=part: pytest(part))()
+        except (OSError, ElementTree.ParseError) as error:
+            print(f"{part}: {error}", file=sys.stderr)
+            count = Count(failed=1)
+        lines.append(f"{part:8} {count} ({time.monotonic() - start:.0f} s)")
+        total += count
+    print("\n".join(["", *lines]))
+    print(f"{total.passed} passed, {total.failed} failed")
+    return 1 if total.failed or not total.passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

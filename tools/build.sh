@@ -1,0 +1,16 @@
+#!/bin/sh
+# build.sh PRESET [TARGET…]: configures the preset once and builds the targets (everything when none is named).
+set -eu
+cd "$(dirname "$0")/.."
+. tools/lib.sh
+preset=$1
+shift
+case $preset in
+  release) folder=build ;;
+  *) folder=build-$preset ;;
+esac
+if [ ! -f "$folder/build.ninja" ]; then
+  logged "configuring ($preset)" "build/log/configure-$preset.log" cmake --preset "$preset"
+fi
+logged "building ($preset)" "build/log/build-$preset.log" ninja -C "$folder" "$@" ||
+  die "the $preset build failed" "the whole log is build/log/build-$preset.log"

@@ -1,0 +1,43 @@
+"""The rooms of src/: their order, their sources, and what their CMake files say they may call."""
+
+import pathlib
+import re
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SRC = ROOT / "src"
+# Libraries of ours that are no rooms: anybody may link them.
+NOT_ROOMS = {"libs"}
+
+
+def order():
+    """Room names, top to bottom."""
+    lines = (SRC / "ROOMS").read_text().splitlines()
+    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
+def sources(*suffixes):
+    """Every source file under src/ with one of the suffixes, sorted."""
+    return sorted(p for p in SRC.rglob("*") if p.suffix in suffixes and p.is_file())
+
+
+def room_of(path):
+    return path.relative_to(SRC).parts[0]
+
+
+def declared(room):
+    """The rooms that src/<room>/CMakeLists.txt passes as ROOMS, over all its room() calls; None without a room() call."""
+    cmake = SRC / room / "CMakeLists.txt"
+    if not cmake.exists():
+        return None
+    text = re.sub(r"#.*", "", cmake.read_text())
+    found = None
+    for call in re.findall(r"\broom\(([^)]*)\)", text):
+        found = found if found is not None else set()
+        words = call.split()
+        if "ROOMS" not in words:
+            continue
+        for word in words[words.index("ROOMS") + 1:]:
+            if word in ("SOURCES", "LIBS"):
+                break
+            found.add(word)
+    return found
