@@ -1,0 +1,86 @@
+#include <gtest/gtest.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <optional>
+#include <thread>
+
+#include "loop/child.h"
+#include "loop/deadline.h"
+#include "loop/event.h"
+#include "loop/task_group.h"
+#include "loop/worker_pool.h"
+
+namespace cofferdam::loop {
+namespace {
+
+using namespace std::chrono_literals;
+
+template <class T>
+Result<T> run_to_end(asio::io_context& io, Task<T> task) {
+  std::optional<Result<T>> answer;
+  asio::co_spawn(io, std::move(task), [&](const std::exception_ptr& thrown, Result<T> result) {
+    if (thrown) std::rethrow_exception(thrown);
+    answer = std::move(result);
+  });
+  io.restart();
+  io.run();
+  return std::move(answer).value();
+}
+
+TEST(Deadline, a_quick_task_answers) {
+  asio::io_context io;
+  auto quick = []() -> Task<int> { co_return 7; };
+  EXPECT_EQ(run_to_end(io, with_deadline(quick(), 1s, "quick")).value(), 7);
+}
+
+TEST(Deadline, a_slow_task_is_cancelled_and_named) {
+  asio::io_context io;
+  auto result = run_to_end(io, with_deadline(sleep_for(1h), 10ms, "nap"));
+  EXPECT_EQ(result.error().code, Code::DeadlineExceeded);
+  EXPECT_NE(result.error().message.find("nap"), std::string::npos);
+}
+
+TEST(Event, wakes_a_waiter_and_remembers_one_notify) {
+  asio::io_context io;
+  Event event(io.get_executor());
+  event.notify();
+  EXPECT_TRUE(run_to_end(io, event.wait()));
+  EXPECT_EQ(run_to_end(io, with_deadline(event.wait(), 10ms, "event")).error().code, Code::DeadlineExceeded);
+}
+
+TEST(TaskGroup, cancel_ends_all_and_join_waits) {
+  asio::io_context io;
+  TaskGroup group(io.get_executor());
+  for (int i = 0; i < 3; ++i) group.spawn("sleeper", sleep_for(1h));
+  auto stop = [&]() -> Task<void> {
+    CO_TRY(co_await sleep_for(1ms));
+    group.cancel();
+    co_return co_await group.join();
+  };
+  EXPECT_TRUE(run_to_end(io, stop()));
+  EXPECT_EQ(group.size(), 0U);
+}
+
+TEST(WorkerPool, runs_elsewhere_and_returns_here) {
+  asio::io_context io;
+  WorkerPool pool(2);
+  auto check = [&]() -> Task<bool> {
+    const auto here = std::this_thread::get_id();
+    auto work = []() -> Result<std::thread::id> { return std::this_thread::get_id(); };
+    auto there = co_await pool.run(work);
+    co_return there.value() != here&& std::this_thread::get_id() == here;
+  };
+  EXPECT_TRUE(run_to_end(io, check()).value());
+}
+
+TEST(Child, its_status_arrives) {
+  asio::io_context io;
+  SpawnOptions options;
+  options.argv = {"/bin/sh", "-c", "exit 3"};
+  auto process = Process::spawn(options).value();
+  EXPECT_EQ(run_to_end(io, wait_for_exit(process)).value(), 3);
+}
+
+}  // namespace
+}  // namespace cofferdam::loop

@@ -1,0 +1,31 @@
+// Blocking work off the loop: the answer comes back on the caller's executor.
+#pragma once
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <type_traits>
+#include <utility>
+
+#include "loop/task.h"
+
+namespace cofferdam::loop {
+
+class WorkerPool {
+ public:
+  explicit WorkerPool(std::size_t threads) : pool_(threads) {}
+  ~WorkerPool() { pool_.join(); }
+  WorkerPool(const WorkerPool&) = delete;
+  WorkerPool& operator=(const WorkerPool&) = delete;
+
+  // Runs `work` (no arguments, answers a Result<T>) on a thread of the pool. A started `work` always runs to its end,
+  // even when the caller is cancelled: it must have deadlines of its own.
+  template <class Work>
+  asio::awaitable<std::invoke_result_t<Work>> run(Work work) {
+    auto body = [](Work job) -> asio::awaitable<std::invoke_result_t<Work>> { co_return job(); };
+    co_return co_await asio::co_spawn(pool_, body(std::move(work)), asio::use_awaitable);
+  }
+
+ private:
+  asio::thread_pool pool_;
+};
+
+}  // namespace cofferdam::loop

@@ -1,0 +1,38 @@
+// JSON forms of the model's values. Decoders ignore unknown fields and refuse wrong types with the field's JSON
+// pointer.
+#pragma once
+#include <boost/json/object.hpp>
+#include <boost/json/value.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "model/workspace_spec.h"
+
+namespace cofferdam::model {
+
+// Parses hostile text: at most 32 levels deep; InvalidArgument says where it stops being JSON.
+Result<boost::json::value> parse_json(std::string_view text);
+
+// The body of a create: {name?, image?, mode?, config: {cpus, memory_mb, disk_size_mb, ttl, env, …}}; the config's
+// fields are also taken from the top level. Validated. Temporary without a ttl gets kDefaultTemporaryTtl.
+Result<WorkspaceSpec> workspace_spec_from_json(const boost::json::value& value);
+boost::json::object workspace_spec_to_json(const WorkspaceSpec& spec);
+
+// {cmd: [..] or "text" (run by /bin/sh -c), env: ["K=V"] or {K: V}, cwd, user, tty, rows, cols, stdin, timeout_ms,
+// max_output_bytes}. Validated.
+Result<ExecSpec> exec_spec_from_json(const boost::json::value& value);
+boost::json::object exec_spec_to_json(const ExecSpec& spec);
+
+boost::json::object exit_status_to_json(const ExitStatus& status);
+Result<ExitStatus> exit_status_from_json(const boost::json::value& value);
+
+// Typed access with the field's path in every error; absent and null are nullopt.
+Result<std::optional<std::string>> get_string(const boost::json::object& object, std::string_view path,
+                                              std::string_view field);
+Result<std::optional<double>> get_number(const boost::json::object& object, std::string_view path,
+                                         std::string_view field);
+Result<std::optional<bool>> get_flag(const boost::json::object& object, std::string_view path, std::string_view field);
+
+}  // namespace cofferdam::model
