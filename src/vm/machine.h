@@ -1,0 +1,173 @@
+// What the rooms above may ask of a virtual machine and its driver. QEMU is one implementation (qemu_machine.h); another
+// VMM is another class.
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/unique_fd.h"
+#include "image/image_store.h"
+#include "loop/task.h"
+#include "model/workspace_spec.h"
+
+namespace cofferdam::vm {
+
+using loop::Task;
+
+enum class Channel { stdout_, stderr_ };
+struct Output {
+  Channel channel = Channel::stdout_;
+  std::string bytes;
+};
+
+// One process in the guest. One reader and one writer at a time. When the object goes, the process is killed with its
+// whole group, unless it has ended.
+class GuestProcess {
+ public:
+  virtual ~GuestProcess() = default;
+  // The next piece of output in order (at most 64 KiB); nullopt when all was read and the process has ended. The guest
+  // is held back (credit) when this is not called.
+  virtual Task<std::optional<Output>> read() = 0;
+  // How it ended; valid only after read() answered nullopt.
+  [[nodiscard]] virtual model::ExitStatus exit_status() const = 0;
+  // Gives bytes to stdin; waits for room in the guest. Unavailable when the process closed its stdin.
+  virtual Task<void> write(std::string bytes) = 0;
+  virtual Task<void> close_stdin() = 0;
+  // To the whole process group. Overtakes data.
+  virtual Status signal(int signal_number) = 0;
+  virtual Status resize(std::uint16_t rows, std::uint16_t cols) = 0;
+};
+
+enum class FileType { file, directory, symlink, other };
+struct FileInfo {
+  std::string name;  // in a listing: the entry's name; else the path
+  FileType type = FileType::other;
+  std::uint64_t size = 0;
+  std::uint32_t mode = 0;  // permission bits
+  std::uint32_t uid = 0, gid = 0;
+  std::int64_t modified_ms = 0;  // Unix time
+};
+
+enum class Recursive { no, yes };
+enum class CreateParents { no, yes };
+
+// A file being written in the guest: it appears whole at commit(), or never.
+class GuestFileWriter {
+ public:
+  virtual ~GuestFileWriter() = default;  // without commit: abandoned
+  virtual Task<void> write(std::string bytes) = 0;
+  virtual Task<void> commit() = 0;
+};
+
+// Paths are absolute in the guest. What comes back is the guest's word: bounded, not trusted.
+class GuestFiles {
+ public:
+  virtual ~GuestFiles() = default;
+  virtual Task<FileInfo> stat(std::string path) = 0;
+  virtual Task<std::vector<FileInfo>> list(std::string path) = 0;  // at most 100,000 entries
+  // At most 48 KiB from `offset`; empty at the end of the file.
+  virtual Task<std::string> read(std::string path, std::uint64_t offset) = 0;
+  // `owner` as in ExecSpec::user ("" = the image's default user).
+  virtual Task<std::unique_ptr<GuestFileWriter>> create(std::string path, std::uint32_t mode, CreateParents parents,
+                                                        std::string owner) = 0;
+  virtual Task<void> make_directory(std::string path, std::uint32_t mode, CreateParents parents, std::string owner) = 0;
+  virtual Task<void> remove(std::string path, Recursive recursive) = 0;
+  virtual Task<void> rename(std::string from, std::string to) = 0;
+};
+
+struct GuestMetrics {  // the guest's own word
+  std::uint64_t memory_total_bytes = 0, memory_available_bytes = 0;
+  std::uint64_t disk_total_bytes = 0, disk_free_bytes = 0;
+  std::uint64_t cpu_busy_ms = 0, uptime_ms = 0;
+  std::uint32_t processes = 0;
+};
+struct HostMetrics {  // measured outside the guest
+  std::uint64_t cpu_ms = 0;
+  std::uint64_t private_memory_bytes = 0;
+  std::uint64_t disk_read_bytes = 0, disk_written_bytes = 0;
+};
+struct GuestProcessInfo {
+  std::uint32_t pid = 0, parent_pid = 0, uid = 0;
+  char state = '?';
+  std::uint64_t rss_kib = 0, cpu_ms = 0;
+  std::string command;
+};
+
+enum class ExitReason { destroyed, ttl, vmm_died, out_of_memory, lease_lost };
+struct MachineExit {
+  ExitReason reason = ExitReason::vmm_died;
+  std::string detail;  // the VMM's last words, bounded
+};
+
+enum class Lease {
+  daemon,  // ends with the daemon's connection: pool members
+  own,     // lives until its TTL or its destruction, whatever happens to the daemon
+};
+struct Claim {
+  std::string hostname;
+  std::optional<std::chrono::milliseconds> ttl;
+  Lease lease = Lease::own;
+};
+
+// A running microVM. All calls after its end answer Unavailable.
+class Machine {
+ public:
+  virtual ~Machine() = default;
+  [[nodiscard]] virtual const std::string& id() const = 0;
+  // Turns a prepared, paused clone into somebody's: resumed, fresh entropy, clock and hostname (confirmed by the
+  // guest, or the machine must be destroyed), TTL running.
+  virtual Task<void> claim(Claim claim) = 0;
+  virtual Task<void> set_ttl(std::optional<std::chrono::milliseconds> from_now) = 0;
+  // `spec.env` is complete: what the image and the workspace set is already in it.
+  virtual Task<std::unique_ptr<GuestProcess>> start(model::ExecSpec spec) = 0;
+  virtual GuestFiles& files() = 0;
+  virtual Task<GuestMetrics> guest_metrics() = 0;
+  virtual Task<std::vector<GuestProcessInfo>> processes() = 0;
+  virtual Task<HostMetrics> host_metrics() = 0;
+  // The last 64 KiB of the guest's console.
+  virtual Task<std::string> console() = 0;
+  // Guest file systems synced and the guest powered off, at most `grace`; then as destroy().
+  virtual Task<void> shut_down(std::chrono::milliseconds grace) = 0;
+  // Killed; returns when process, cgroup, namespaces and run folder are gone.
+  virtual Task<void> destroy() = 0;
+  // Returns when the machine has ended, for whatever reason. Many may wait.
+  virtual Task<MachineExit> wait_for_exit() = 0;
+  [[nodiscard]] virtual bool alive() const = 0;
+};
+
+struct MachineSpec {
+  std::string id;                // "vm_…", new for each machine
+  image::Image image;
+  model::Shape shape;
+  std::uint32_t cpu_millis = 1000;
+  model::IoLimits io;
+  UniqueFd disk;                 // a raw disk holding an ext4 file system, read and write
+  std::uint64_t disk_bytes = 0;
+};
+
+struct AcceleratorInfo {
+  std::string name;    // "kvm" or "tcg"
+  std::string reason;  // one line: how it was decided
+};
+
+class MachineDriver {
+ public:
+  virtual ~MachineDriver() = default;
+  // A clone of the template for the spec's image and shape (built first where there is none, which takes seconds):
+  // own identity confirmed, disk mounted, paused, leased to the daemon. A failure leaves nothing.
+  virtual Task<std::shared_ptr<Machine>> create(MachineSpec spec) = 0;
+  // Makes sure that a valid template exists.
+  virtual Task<void> ensure_template(image::Image image, model::Shape shape) = 0;
+  // Ids of machines that a former daemon left running.
+  virtual Task<std::vector<std::string>> orphans() = 0;
+  // Takes such a machine over. NotFound when it does not answer: then remove_orphan().
+  virtual Task<std::shared_ptr<Machine>> adopt(std::string id) = 0;
+  // Kills it and removes everything of it; also what is left of one whose processes are gone.
+  virtual Task<void> remove_orphan(std::string id) = 0;
+  [[nodiscard]] virtual const AcceleratorInfo& accelerator() const = 0;
+};
+
+}  // namespace cofferdam::vm
