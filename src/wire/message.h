@@ -84,13 +84,13 @@ inline constexpr auto kLastOp = Op::Rename;
 struct Empty {};
 
 struct Response {
-  std::optional<Error> error;
-  std::string body;  // the op's answer, encoded; empty with an error
+  std::optional<Error> error{};
+  std::string body{};  // the op's answer, encoded; empty with an error
 };
 
 struct Request {
   Op op{};
-  std::string body;
+  std::string body{};
 };
 
 // ---- the machine ----
@@ -98,13 +98,13 @@ struct Request {
 struct Identity {
   std::array<char, kEntropyBytes> entropy{};  // fresh from the host, for this clone alone
   std::int64_t realtime_ns = 0;               // since 1970
-  std::string hostname;
-  std::string machine_id;                          // 32 lower-case hex digits
-  std::optional<std::array<std::uint8_t, 6>> mac;  // of eth0; none: left as it is
+  std::string hostname{};
+  std::string machine_id{};                          // 32 lower-case hex digits
+  std::optional<std::array<std::uint8_t, 6>> mac{};  // of eth0; none: left as it is
 };
 
 struct IdentityResult {  // sent only when all of it is done
-  std::string boot_id;
+  std::string boot_id{};
   std::int64_t realtime_ns = 0;  // the guest's clock at the answer
   bool reseeded = false;
 };
@@ -112,9 +112,9 @@ struct IdentityResult {  // sent only when all of it is done
 struct Prepare {
   std::string disk = "/dev/vdb";  // ext4
   // Of the image's configuration: what a ProcessStart that leaves them empty gets.
-  std::string default_user;  // "": root
-  std::string default_cwd;   // "": the user's home, else /
-  std::vector<std::string> default_env;
+  std::string default_user{};  // "": root
+  std::string default_cwd{};   // "": the user's home, else /
+  std::vector<std::string> default_env{};
   std::uint32_t max_pids = 4096;            // of all user processes together
   std::uint64_t reserved_memory_bytes = 0;  // kept from user processes; 0: the agent's own choice
 };
@@ -131,19 +131,19 @@ struct Clock {
 
 struct Network {
   std::string interface = "eth0";
-  std::optional<std::array<std::uint8_t, 6>> mac;
-  std::string address;  // IPv4, dotted; "": no address, loopback only
+  std::optional<std::array<std::uint8_t, 6>> mac{};
+  std::string address{};  // IPv4, dotted; "": no address, loopback only
   std::uint8_t prefix = 0;
-  std::string gateway;           // "": no default route
-  std::vector<std::string> dns;  // at most 3
-  std::uint16_t mtu = 0;         // 0: as it is
+  std::string gateway{};           // "": no default route
+  std::vector<std::string> dns{};  // at most 3
+  std::uint16_t mtu = 0;           // 0: as it is
 };
 
 struct Mount {
-  std::string source;
-  std::string target;
-  std::string type;
-  std::string options;
+  std::string source{};
+  std::string target{};
+  std::string type{};
+  std::string options{};
   bool read_only = false;
 };
 
@@ -164,7 +164,7 @@ struct Metrics {
 };
 
 struct Warm {
-  std::vector<std::string> paths;  // files to read into the page cache
+  std::vector<std::string> paths{};  // files to read into the page cache
 };
 struct WarmResult {
   std::uint32_t files = 0;
@@ -183,22 +183,22 @@ struct TerminalSize {
 };
 
 struct ProcessLimits {  // absent: the guest's default
-  std::optional<std::uint64_t> open_files;
-  std::optional<std::uint64_t> processes;
-  std::optional<std::uint64_t> address_space_bytes;
-  std::optional<std::uint64_t> file_size_bytes;
+  std::optional<std::uint64_t> open_files{};
+  std::optional<std::uint64_t> processes{};
+  std::optional<std::uint64_t> address_space_bytes{};
+  std::optional<std::uint64_t> file_size_bytes{};
 };
 
 struct ProcessStart {
-  std::vector<std::string> argv;  // at least one; argv[0] is a path, or a name to look up in PATH
-  std::vector<std::string> env;   // "K=V", on top of the image's
-  std::string cwd;                // "": the image's
-  std::string user;               // "": the image's; a name, "uid", "uid:gid", "name:group"
-  ProcessLimits limits;
+  std::vector<std::string> argv{};  // at least one; argv[0] is a path, or a name to look up in PATH
+  std::vector<std::string> env{};   // "K=V", on top of the image's
+  std::string cwd{};                // "": the image's
+  std::string user{};               // "": the image's; a name, "uid", "uid:gid", "name:group"
+  ProcessLimits limits{};
   StdinMode stdin_mode = StdinMode::Closed;
-  std::optional<TerminalSize> terminal;  // one channel then: stdout carries everything, stdin is always open
-  std::uint32_t timeout_ms = 0;          // 0: none; then SIGTERM to the group, SIGKILL 2 s later
-  std::uint32_t drain_ms = 2000;         // after its exit, for children that still hold stdout open
+  std::optional<TerminalSize> terminal{};  // one channel then: stdout carries everything, stdin is always open
+  std::uint32_t timeout_ms = 0;            // 0: none; then SIGTERM to the group, SIGKILL 2 s later
+  std::uint32_t drain_ms = 2000;           // after its exit, for children that still hold stdout open
   std::uint32_t stdout_credit = kInitialCredit;
   std::uint32_t stderr_credit = kInitialCredit;
 };
@@ -209,7 +209,7 @@ enum class StartFailure : std::uint8_t { None, NotFound, NotExecutable, NoSuchFo
 struct ProcessStarted {
   StartFailure failure = StartFailure::None;
   std::int32_t error_number = 0;  // the guest's errno
-  std::string message;
+  std::string message{};
   std::int32_t pid = 0;
   std::uint32_t stdin_credit = 0;
 };
@@ -219,7 +219,7 @@ int exit_status_of(StartFailure failure);
 
 struct Data {
   Channel channel{};
-  std::string_view bytes;  // a view into the frame
+  std::string_view bytes{};  // a view into the frame
 };
 struct Eof {
   Channel channel{};
@@ -233,7 +233,7 @@ struct Signal {
   SignalTarget target = SignalTarget::Group;
 };
 struct Resize {
-  TerminalSize size;
+  TerminalSize size{};
 };
 
 enum class ExitKind : std::uint8_t { Exited, Signaled };
@@ -255,14 +255,14 @@ struct ProcessInfo {
   std::uint64_t rss_kib = 0;
   std::uint64_t cpu_ms = 0;
   std::uint64_t start_ms = 0;  // after the guest's boot
-  std::string command;         // arguments, control characters replaced
+  std::string command{};       // arguments, control characters replaced
 };
 struct ProcessListRequest {
   std::int32_t after_pid = 0;  // 0: from the start
   std::uint32_t limit = 256;
 };
 struct ProcessListResult {
-  std::vector<ProcessInfo> processes;
+  std::vector<ProcessInfo> processes{};
   std::int32_t next_after_pid = 0;  // 0: that was all
 };
 
@@ -273,12 +273,12 @@ struct TaskInfo {
   std::uint32_t stream = 0;
   std::int32_t pid = 0;
   bool running = false;
-  std::string command;
+  std::string command{};
   std::uint64_t stdout_bytes = 0;  // sent so far; a new host sees by it what its predecessor took along
   std::uint64_t stderr_bytes = 0;
 };
 struct TaskListResult {
-  std::vector<TaskInfo> tasks;
+  std::vector<TaskInfo> tasks{};
 };
 
 struct Attach {
@@ -300,38 +300,38 @@ struct AttachResult {
 enum class FileKind : std::uint8_t { Other, File, Folder, Symlink, Fifo, Socket, CharDevice, BlockDevice };
 
 struct FileInfo {
-  std::string name;  // in a listing: the entry's; else the path asked for
+  std::string name{};  // in a listing: the entry's; else the path asked for
   FileKind kind = FileKind::Other;
   std::uint32_t mode = 0;  // permission bits
   std::uint32_t uid = 0;
   std::uint32_t gid = 0;
   std::uint64_t size = 0;
   std::int64_t mtime_ns = 0;
-  std::string link_target;  // of a symlink that was not followed
+  std::string link_target{};  // of a symlink that was not followed
 };
 
 enum class Follow : std::uint8_t { No, Yes };
 
 struct FileStat {
-  std::string path;
+  std::string path{};
   Follow follow = Follow::Yes;
 };
 struct FileList {
-  std::string path;
+  std::string path{};
   std::uint64_t cursor = 0;  // 0: from the start; else a result's next_cursor
   std::uint32_t limit = 256;
 };
 struct FileListResult {
-  std::vector<FileInfo> entries;  // in the folder's own order
-  std::uint64_t next_cursor = 0;  // 0: that was all
+  std::vector<FileInfo> entries{};  // in the folder's own order
+  std::uint64_t next_cursor = 0;    // 0: that was all
 };
 struct FileRead {
-  std::string path;
+  std::string path{};
   std::uint64_t offset = 0;
   std::uint32_t length = kMaxChunk;
 };
 struct FileReadResult {
-  std::string bytes;
+  std::string bytes{};
   bool end = false;        // nothing follows
   std::uint64_t size = 0;  // of the whole file now
 };
@@ -340,17 +340,17 @@ enum class MakeParents : std::uint8_t { No, Yes };
 
 // A write goes to a hidden file beside the target and becomes it at the commit: readers see the old or the new content.
 struct FileWriteOpen {
-  std::string path;
+  std::string path{};
   std::uint32_t mode = 0644;
   MakeParents make_parents = MakeParents::No;
-  std::string user;  // owner, in ProcessStart's forms; "": the image's user
+  std::string user{};  // owner, in ProcessStart's forms; "": the image's user
 };
 struct FileHandle {
   std::uint32_t handle = 0;
 };
 struct FileWriteChunk {
   std::uint32_t handle = 0;
-  std::string bytes;  // appended
+  std::string bytes{};  // appended
 };
 enum class Durable : std::uint8_t { No, Yes };
 struct FileWriteCommit {
@@ -358,19 +358,19 @@ struct FileWriteCommit {
   Durable durable = Durable::No;  // Yes: fsync first
 };
 struct Mkdir {
-  std::string path;
+  std::string path{};
   std::uint32_t mode = 0755;
   MakeParents make_parents = MakeParents::No;
-  std::string user;
+  std::string user{};
 };
 enum class Recursive : std::uint8_t { No, Yes };
 struct Remove {
-  std::string path;
+  std::string path{};
   Recursive recursive = Recursive::No;
 };
 struct Rename {
-  std::string from;
-  std::string to;  // replaced if it exists
+  std::string from{};
+  std::string to{};  // replaced if it exists
 };
 
 // ---- codec ----
