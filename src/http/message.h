@@ -1,0 +1,110 @@
+// HTTP messages as plain values: what a handler gets, and what it answers.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "http/peer.h"
+#include "loop/task.h"
+
+namespace cofferdam::http {
+
+using loop::Task;
+
+class WebSocket;
+
+// Bytes in one direction, pulled piece by piece: whoever sends asks for the next piece only when the last has gone out.
+class BodySource {
+ public:
+  BodySource() = default;
+  BodySource(const BodySource&) = delete;
+  BodySource& operator=(const BodySource&) = delete;
+  virtual ~BodySource() = default;
+  // The next piece (64 KiB is a good size); empty at the end. One call at a time.
+  virtual Task<std::string> next() = 0;
+};
+
+// In the order of arrival; names compare without case.
+class Headers {
+ public:
+  using Item = std::pair<std::string, std::string>;
+  Headers() = default;
+  Headers(std::initializer_list<Item> items) : items_(items) {}
+
+  void add(std::string name, std::string value) { items_.emplace_back(std::move(name), std::move(value)); }
+  void set(std::string_view name, std::string value);  // replaces all of this name
+  // The first of this name; nullptr when there is none.
+  [[nodiscard]] const std::string* find(std::string_view name) const;
+  [[nodiscard]] std::size_t count(std::string_view name) const;
+  // True when a comma-separated list header holds `token` (compared without case).
+  [[nodiscard]] bool has_token(std::string_view name, std::string_view token) const;
+  [[nodiscard]] const std::vector<Item>& items() const { return items_; }
+
+ private:
+  std::vector<Item> items_;
+};
+
+// The body of a request that is being received.
+class RequestBody : public BodySource {
+ public:
+  // The whole rest; OutOfRange when it is longer than `max_bytes`.
+  Task<std::string> read_all(std::size_t max_bytes);
+  // From Content-Length; nullopt when chunked.
+  [[nodiscard]] virtual std::optional<std::uint64_t> length() const = 0;
+  // The HTTP status that fits a failed read (400, 408, 413); 0 when none failed.
+  [[nodiscard]] int failure_status() const { return failure_status_; }
+
+ protected:
+  int failure_status_ = 0;
+};
+
+struct Request {
+  std::string id;                                          // "req_…", also in the answer's X-Request-Id
+  std::string method;                                      // as sent: "GET"
+  std::string target;                                      // as sent
+  std::vector<std::string> segments;                       // of the path, decoded: "/a/b%20c" is {"a", "b c"}
+  std::vector<std::pair<std::string, std::string>> query;  // decoded, in order
+  Headers headers;
+  RequestBody* body = nullptr;  // never null in a handler; lives as long as the request
+  Peer peer;                    // empty when not a Unix socket
+
+  // The first query parameter of this name; nullptr when there is none.
+  [[nodiscard]] const std::string* find_query(std::string_view name) const;
+};
+
+// What happens on a connection that was upgraded. The connection is closed when run() has returned.
+class WebSocketSession {
+ public:
+  WebSocketSession() = default;
+  WebSocketSession(const WebSocketSession&) = delete;
+  WebSocketSession& operator=(const WebSocketSession&) = delete;
+  virtual ~WebSocketSession() = default;
+  // `socket` outlives the task.
+  virtual Task<void> run(WebSocket& socket) = 0;
+};
+
+// Give `body`, or `source` (sent with Content-Length when `source_length` is known, else chunked), or `websocket`.
+struct Response {
+  int status = 200;
+  Headers headers;
+  std::string body;
+  std::unique_ptr<BodySource> source;
+  std::optional<std::uint64_t> source_length;
+  // Upgrades the connection; `status` is then ignored, and a Sec-WebSocket-Protocol in `headers` is the chosen one.
+  // A request that asks for no upgrade is answered with 426.
+  std::unique_ptr<WebSocketSession> websocket;
+};
+
+// `request` outlives the task and the sending of the answer. An error becomes the answer that ErrorFormat makes of it.
+using Handler = std::function<Task<Response>(Request& request)>;
+// The answer for a failed request; `status` is an HTTP status that fits.
+using ErrorFormat = std::function<Response(const Request& request, int status, const Error& error)>;
+
+std::string_view reason_phrase(int status);
+
+}  // namespace cofferdam::http

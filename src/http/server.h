@@ -1,0 +1,45 @@
+// Listens, accepts, and runs one connection task per client.
+#pragma once
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/unique_fd.h"
+#include "http/message.h"
+
+namespace cofferdam::http {
+
+struct ServerOptions {
+  std::size_t max_connections = 1024;  // more are answered 503 and closed
+  std::size_t max_header_bytes = 16U << 10;
+  std::chrono::milliseconds header_timeout = std::chrono::seconds(10);  // from the first byte of a request to its end
+  std::chrono::milliseconds idle_timeout = std::chrono::seconds(75);    // between requests
+  std::chrono::milliseconds body_timeout = std::chrono::seconds(30);    // for each read of a body
+  std::chrono::milliseconds write_timeout = std::chrono::seconds(120);  // for each piece of an answer
+  std::chrono::milliseconds ping_interval = std::chrono::seconds(30);   // of WebSockets
+};
+
+// Decides at accept time whether a local peer is served; an error is its 403.
+using AllowPeer = std::function<Status(const Peer& peer)>;
+
+class Server {
+ public:
+  Server(loop::asio::any_io_executor executor, ServerOptions options, Handler handler, ErrorFormat error_format);
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+  ~Server();  // must be stopped before
+
+  // Starts accepting on a listening Unix stream socket. Any number of listeners.
+  Status listen_unix(UniqueFd listening, AllowPeer allow);
+  // Accepts no more, closes idle connections, waits at most `grace` for running requests, then cancels them. All have
+  // ended when it returns.
+  Task<void> stop(std::chrono::milliseconds grace);
+  [[nodiscard]] std::size_t connections() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace cofferdam::http

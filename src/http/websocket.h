@@ -1,0 +1,61 @@
+// One WebSocket connection (RFC 6455), either end. No compression.
+#pragma once
+#include <boost/asio/generic/stream_protocol.hpp>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "http/message.h"
+#include "loop/task.h"
+
+namespace cofferdam::http {
+
+using StreamSocket = loop::asio::generic::stream_protocol::socket;
+
+// One reader; any number of writers.
+class WebSocket {
+ public:
+  enum class Kind { text, binary };
+  struct Message {
+    Kind kind = Kind::binary;
+    std::string bytes;
+  };
+  // A longer message of the peer closes the connection with 1009.
+  static constexpr std::size_t kMaxMessageBytes = (64U << 10) + 1;
+  static constexpr std::chrono::seconds kHandshakeTimeout{10};
+
+  // Answers the upgrade that `request` asks for. `early` holds what the peer sent right behind it; `answer` holds extra
+  // headers. InvalidArgument: the request asks for no upgrade, and nothing was sent.
+  static Task<std::unique_ptr<WebSocket>> accept(StreamSocket socket, std::string early, const Request& request,
+                                                 Headers answer);
+  // The client's side. `headers` holds extra headers, such as Sec-WebSocket-Protocol. An answer other than 101 fails
+  // with the code that fits the status, and the answer's body as message.
+  static Task<std::unique_ptr<WebSocket>> connect(StreamSocket socket, std::string host, std::string target,
+                                                  Headers headers);
+
+  WebSocket(const WebSocket&) = delete;
+  WebSocket& operator=(const WebSocket&) = delete;
+  ~WebSocket();  // closes the socket without a close frame
+
+  // The next message; nullopt when the peer closed in order. A cancelled read breaks the connection.
+  Task<std::optional<Message>> read();
+  // Returns when the socket has taken it: a peer that does not read holds the writer back.
+  Task<void> write(Kind kind, std::string bytes);
+  // Sends a close frame and waits for the peer's, at most kCloseTimeout. Fine while read() is running.
+  Task<void> close(std::uint16_t code, std::string reason = {});
+  static constexpr std::chrono::seconds kCloseTimeout{5};
+  // Pings the peer every `interval` until the connection fails: then returns an error. Run it beside the rest.
+  Task<void> keep_alive(std::chrono::steady_clock::duration interval);
+  // The code of the peer's close frame; 0 when there was none.
+  [[nodiscard]] std::uint16_t peer_close_code() const;
+  // Cuts the connection now: every running call on this object fails.
+  void cut();
+
+ private:
+  struct Impl;
+  explicit WebSocket(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace cofferdam::http
