@@ -1,0 +1,217 @@
+"""Absurd requests, damaged files, a full disk: a named error that says what to do, nothing leaked, the next one works."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+import traces
+from cofferdam import Cofferdam, wait_for
+
+
+def works(daemon):
+    done = daemon.run("echo fine")
+    assert (done.status, done.out) == (0, "fine\n"), f"{done}\n{daemon.log()}"
+
+
+@pytest.mark.parametrize("options", [
+    ["--memory", "0"], ["--memory", "-1"], ["--memory", "1M"], ["--memory", "900T"], ["--memory", "99999999999999999999"],
+    ["--memory", "lots"], ["--cpus", "0"], ["--cpus", "-2"], ["--cpus", "4096"], ["--cpus", "nan"], ["--disk", "0"],
+    ["--disk", "-5"], ["--disk", "8E"], ["--ttl", "-1"], ["--ttl", "x"], ["--timeout", "-3"], ["--env", "no-equals-sign"],
+    ["--env", "=x"], ["--workdir", "relative"], ["--file", "/no/such/local/file:/x"], ["--env-file", "/no/such/file"],
+], ids=" ".join)
+def test_absurd_options_are_refused_by_name(daemon, options):
+    machines = len(daemon.json("ls")["workspaces"])
+    done = daemon.run("echo ran", *options)
+    assert done.status in (2, 125), done
+    assert done.out == "" and done.err.strip(), done
+    assert len(daemon.json("ls")["workspaces"]) == machines
+
+
+def test_more_memory_than_the_host_has_is_refused(daemon):
+    done = daemon.run("true", "--memory", "64G")
+    total = int(pathlib.Path("/proc/meminfo").read_text().split()[1]) >> 10
+    if total > 60 << 10:
+        pytest.skip("this host has more memory than the largest workspace")
+    assert done.status == 125 and "memory" in done.err.lower(), done
+
+
+def test_hostile_names_are_refused(daemon):
+    for name in ("../../etc", "a/b", "x\ny", "", "a" * 5000, "-rf"):
+        done = daemon("exec", "--timeout=5", "--", name, "--", "true")
+        assert done.status in (2, 125), (name, done)
+        done = daemon.run("true", image=name)
+        assert done.status in (2, 125), (name, done)
+
+
+def test_a_huge_argument_list_is_refused_or_runs(daemon):
+    done = daemon.run(["echo", *["x" * 100] * 5000])
+    assert (done.status == 0 and len(done.out) > 500_000) or (done.status in (2, 125, 126) and done.err), done.status
+
+
+@pytest.fixture
+def copied(golden):
+    """A fresh daemon whose templates are copies, so that they can be damaged."""
+    one = Cofferdam(golden=golden)
+    shutil.rmtree(one.state / "templates", ignore_errors=True)
+    subprocess.run(["cp", "-a", "--sparse=always", str(golden / "templates"), str(one.state)], check=True)
+    yield one
+    one.close()
+
+
+def flip(path):
+    """Changes one byte where there is data."""
+    with open(path, "r+b") as file:
+        try:
+            start = os.lseek(file.fileno(), 0, os.SEEK_DATA)
+        except OSError:
+            return False
+        size = os.fstat(file.fileno()).st_size
+        offset = start + min(4096, (size - start) // 2)
+        file.seek(offset)
+        byte = file.read(1)
+        file.seek(offset)
+        file.write(bytes([byte[0] ^ 0x41]))
+    return True
+
+
+def template_files(daemon):
+    return [p for p in (daemon.state / "templates").rglob("*") if p.is_file() and p.stat().st_size > 0]
+
+
+def identities(daemon):
+    return {p.relative_to(daemon.state): (p.stat().st_ino, p.stat().st_mtime_ns) for p in template_files(daemon)}
+
+
+def test_a_template_with_one_byte_changed_is_rebuilt_not_used(copied):
+    files = template_files(copied)
+    assert files
+    for name in sorted({p.name for p in files}):
+        for path in template_files(copied):
+            if path.name == name:
+                assert flip(path)
+        before = identities(copied)
+        copied.up()
+        works(copied)
+        after = identities(copied)
+        changed = [path for path, identity in after.items() if path.name == name and before.get(path) != identity]
+        assert changed, f"after a change of {name} the template was used as it was"
+        copied.down()
+
+
+def test_a_template_cut_short_is_rebuilt(copied):
+    for path in template_files(copied):
+        os.truncate(path, path.stat().st_size // 2)
+    copied.up()
+    works(copied)
+
+
+def test_a_missing_kernel_is_a_named_error(fresh):
+    kernels = [p for p in (fresh.state / "images").rglob("*") if p.is_file() and "vmlinuz" in p.name or "bzImage" in p.name
+               or "kernel" in p.name and p.is_file()]
+    assert kernels, traces.files(fresh.state / "images")
+    shutil.rmtree(fresh.state / "templates", ignore_errors=True)
+    for path in kernels:
+        path.unlink()
+    fresh.up()
+    done = fresh.run("true")
+    assert done.status == 125 and "kernel" in done.err.lower(), done
+    fresh.down()
+    fresh.assert_nothing_left()
+
+
+def test_a_missing_root_file_system_is_a_named_error(fresh):
+    roots = [p for p in (fresh.state / "images").rglob("*.erofs") if p.is_file()]
+    assert roots, traces.files(fresh.state / "images")
+    for path in roots:
+        path.unlink()
+    fresh.up()
+    done = fresh.run("true")
+    assert done.status == 125 and "image" in done.err.lower(), done
+    fresh.down()
+    fresh.assert_nothing_left()
+
+
+@pytest.fixture
+def small_disk(golden, tmp_path):
+    """A daemon whose state lies on a file system that can be filled."""
+    mount = tmp_path / "small"
+    mount.mkdir()
+    used = 0
+    for name in ("images", "templates", "vmm"):
+        if (golden / name).exists():
+            used += int(subprocess.run(["du", "-sk", str(golden / name)], capture_output=True, text=True,
+                                       check=True).stdout.split()[0])
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={used + (200 << 10)}k,mode=755", "tmpfs", str(mount)], check=True)
+    for name in ("images", "templates", "vmm"):
+        if (golden / name).exists():
+            subprocess.run(["cp", "-a", "--sparse=always", str(golden / name), str(mount)], check=True)
+    one = Cofferdam(state=mount)
+    yield one
+    one.close()
+    subprocess.run(["umount", "-l", str(mount)], check=True)
+
+
+def fill(folder):
+    """Takes all the room there is; returns what to remove."""
+    filler = folder / "filler"
+    with open(filler, "wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"\0" * (64 << 10))
+        except OSError:
+            pass
+    return filler
+
+
+def test_a_full_host_disk_is_a_named_error(small_disk):
+    small_disk.up()
+    works(small_disk)
+    filler = fill(small_disk.state)
+    done = small_disk("create", "--image", "minimal", "--permanent")
+    assert done.status == 1 and ("space" in done.err.lower() or "room" in done.err.lower()), done
+    assert not [w for w in small_disk.json("ls")["workspaces"]]
+    filler.unlink()
+    works(small_disk)
+
+
+def test_a_host_disk_that_fills_under_a_guest_is_the_guests_error(small_disk):
+    small_disk.up()
+    with small_disk.workspace("--disk", "1G", "--ttl", "120") as name:
+        done = small_disk.exec(name, "dd if=/dev/zero of=/root/fill bs=1M count=900; s=$?; sync; exit $s", "--timeout", "60")
+        filler = small_disk.state / "filler"
+        assert done.status != 0 or shutil.disk_usage(small_disk.state).free > 0, done
+        listed = small_disk("ls")
+        assert listed.status == 0, listed
+        filler.unlink(missing_ok=True)
+    works(small_disk)
+
+
+def test_an_unwritable_run_folder_is_a_named_error(fresh):
+    fresh.run_dir.write_text("a file, not a folder")
+    done = fresh("up", timeout=60)
+    assert done.status == 1 and str(fresh.run_dir) in done.err, done
+    fresh.run_dir.unlink()
+    fresh.up()
+    works(fresh)
+
+
+def test_an_import_cut_off_by_the_daemons_death_leaves_nothing(fresh, tmp_path):
+    root = tmp_path / "root"
+    (root / "bin").mkdir(parents=True)
+    shutil.copy("/bin/busybox", root / "bin" / "sh")
+    for number in range(300):
+        (root / f"file{number}").write_bytes(os.urandom(100_000))
+    fresh.up()
+    before = traces.files(fresh.state / "images")
+    process = fresh.spawn("image", "import", root, "--name", "cut-off")
+    wait_for(lambda: traces.files(fresh.state / "images") != before or process.poll() is not None, 20, "the import's start")
+    fresh.kill()
+    process.communicate(timeout=30)
+    fresh.up()
+    fresh.ok("image", "import", root, "--name", "cut-off", timeout=120)
+    assert fresh.run(["/bin/sh", "-c", "echo imported"], image="cut-off").out == "imported\n"
+    fresh.ok("image", "rm", "cut-off")
+    after = [f for f in traces.files(fresh.state / "images") if f not in before]
+    assert not [f for f in after if "tmp" in f or "cut-off" in f or "partial" in f], after
