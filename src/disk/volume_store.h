@@ -1,0 +1,40 @@
+// Makes workspaces' disks, and knows how much room the host has for them.
+#pragma once
+#include <cstdint>
+#include <string>
+
+#include "base/result.h"
+#include "disk/volume.h"
+
+namespace cofferdam::disk {
+
+// Of the host's file system that holds the disks.
+struct HostRoom {
+  std::uint64_t total_bytes = 0;
+  std::uint64_t free_bytes = 0;
+  std::uint64_t reserve_bytes = 0;  // below this no new disk is made: 1 GiB, or 5 % of a small file system
+};
+
+// Calls block, and may come from several threads.
+class VolumeStore {
+ public:
+  // Everything lies in `disks_dir`, which is made.
+  static Result<VolumeStore> open(std::string disks_dir);
+
+  // A formatted, empty volume that has no name: it is gone when its last descriptor is closed. ResourceExhausted when
+  // the host is short of room, or smaller than the disk.
+  [[nodiscard]] Result<Volume> make_ephemeral(std::uint32_t mib) const;
+  [[nodiscard]] Result<HostRoom> host_room() const;
+  // What died processes and older versions left.
+  [[nodiscard]] Status remove_leftovers() const;
+
+ private:
+  explicit VolumeStore(std::string dir) : dir_(std::move(dir)) {}
+  [[nodiscard]] std::string formats_dir() const { return dir_ + "/formats"; }
+  std::string dir_;
+};
+
+// The rule alone: whether a disk of `mib` may be made when the host has `room`.
+Status check_room(const HostRoom& room, std::uint32_t mib);
+
+}  // namespace cofferdam::disk
