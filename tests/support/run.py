@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """run.py PART…: builds what a part needs, runs it, and closes with one line: how many tests passed and how many failed.
 
 Parts: unit (GoogleTest under the release build, then under ASan and UBSan), e2e, attack, crash (pytest, real microVMs),
@@ -104,7 +104,7 @@ def pytest(part):
     junit = RESULTS / f"{part}.xml"
     junit.unlink(missing_ok=True)
     RESULTS.mkdir(parents=True, exist_ok=True)
-    status = call(as_root([sys.executable, "-m", "pytest", "-q", "-rfEs", "--durations=8", f"--junitxml={junit}",
+    status = call(as_root(["/usr/bin/python3", "-m", "pytest", "-q", "-rfEs", "--durations=8", f"--junitxml={junit}",
                            "-p", "no:cacheprovider", f"tests/{part}"]))
     if not junit.exists():
         return Count(failed=1)
@@ -119,7 +119,7 @@ def lint():
     junit.unlink(missing_ok=True)
     if call(["tools/build.sh", "release"]) != 0:
         return Count(failed=1)
-    call([sys.executable, "tools/lint/lint.py", "--junit", junit])
+    call(["/usr/bin/python3", "tools/lint/lint.py", "--junit", junit])
     return read_junit(junit) if junit.exists() else Count(failed=1)
 
 

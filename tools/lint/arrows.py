@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Arrows point down: an #include names a room below its own, declared in the room's CMake file. Heavy headers have one user."""
 
 import re

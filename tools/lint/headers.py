@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Every header compiles alone: whoever includes it needs to know nothing else."""
 
 import concurrent.futures

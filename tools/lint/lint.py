@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """lint.py [--full] [--junit FILE]: every check of the sources, each a line; --full adds clang-tidy, which takes minutes."""
 
 import argparse

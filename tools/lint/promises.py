@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Every promise of docs/promises.md names a test that exists, or says which later piece of work it waits for.
 
 A promise is a table row whose first cell is an id: I1…I10 (invariants), C1…C11 (the checklist's test lines), F1…F9

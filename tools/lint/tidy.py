@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """clang-tidy over every source of the release build; a file that came out clean is not looked at again until it changes."""
 
 import concurrent.futures
