@@ -6,7 +6,7 @@ PROGRAMS = bin/coffer bin/cofferd bin/coffer-jail bin/coffer-guest
 .PHONY: run test build programs lint bench fuzz install clean test-unit test-e2e test-attack test-crash test-setup
 
 run: programs
-	@tools/demo/demo.sh
+	@tools/demo/demo.py
 
 test:
 	@tests/support/run.py all
