@@ -29,11 +29,14 @@ def fail(message, hint):
 
 
 def ensure_daemon():
-    """Starts cofferd, or restarts it when it runs a program that was built anew since. Running workspaces go on."""
-    answers = coffer("--json", "ls", capture_output=True).returncode == 0
-    if answers:
+    """Starts cofferd where none answers, and again where an older build of it runs and nobody's workspace would end."""
+    listed = coffer("--json", "ls", capture_output=True)
+    if listed.returncode == 0:
         daemons = [p for p in traces.of_folders(STATE, RUN) if p.name == "cofferd"]
         if not any(os.readlink(f"/proc/{p.pid}/exe").endswith(" (deleted)") for p in daemons):
+            return
+        if json.loads(listed.stdout)["workspaces"]:
+            print("note: cofferd runs an older build; `coffer down` and `coffer up` when its workspaces are done")
             return
         print("cofferd was built anew: starting it again")
         coffer("down", stdout=subprocess.DEVNULL)
