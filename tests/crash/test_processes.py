@@ -142,7 +142,7 @@ def test_a_jail_and_its_daemon_killed_together(fresh):
     wait_for(lambda: gone(vmm), 10, "the VMM's end")
     fresh.up()
     assert traces.cgroups_naming(machine) == []
-    assert name not in listed(fresh) or listed(fresh)[name]["state"] != "running"
+    assert name not in listed(fresh) or listed(fresh)[name]["status"] != "running"
     fresh("rm", name)
     fresh.down()
     fresh.assert_nothing_left()

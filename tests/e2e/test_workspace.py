@@ -9,7 +9,7 @@ from cofferdam import wait_for
 
 
 def states(daemon):
-    return {w["id"]: w["state"] for w in daemon.json("ls")["workspaces"]}
+    return {w["id"]: w["status"] for w in daemon.json("ls")["workspaces"]}
 
 
 def test_create_list_exec_remove(daemon):
