@@ -167,6 +167,8 @@ class MachineDriver {
   virtual Task<std::shared_ptr<Machine>> adopt(std::string id) = 0;
   // Kills it and removes everything of it; also what is left of one whose processes are gone.
   virtual Task<void> remove_orphan(std::string id) = 0;
+  // The daemon's last call: lets go of every machine. Those leased to the daemon end; the others run on.
+  virtual Task<void> release() = 0;
   [[nodiscard]] virtual const AcceleratorInfo& accelerator() const = 0;
 };
 

@@ -1,0 +1,155 @@
+#include "vm/guest_files.h"
+
+#include "base/text.h"
+
+namespace cofferdam::vm {
+namespace {
+
+constexpr std::chrono::seconds kQuick{30};
+constexpr std::chrono::minutes kSlow{5};  // a deep remove, a commit of much data
+constexpr std::size_t kMaxListed = 100'000;
+
+FileInfo to_info(wire::FileInfo&& entry) {
+  FileInfo info;
+  info.name = std::move(entry.name);
+  switch (entry.kind) {
+    case wire::FileKind::File:
+      info.type = FileType::file;
+      break;
+    case wire::FileKind::Folder:
+      info.type = FileType::directory;
+      break;
+    case wire::FileKind::Symlink:
+      info.type = FileType::symlink;
+      break;
+    default:
+      info.type = FileType::other;
+  }
+  info.size = entry.size;
+  info.mode = entry.mode;
+  info.uid = entry.uid;
+  info.gid = entry.gid;
+  info.modified_ms = entry.mtime_ns / 1'000'000;
+  return info;
+}
+
+class LinkFileWriter : public GuestFileWriter {
+ public:
+  LinkFileWriter(std::shared_ptr<GuestLink> link, std::uint32_t handle) : link_(std::move(link)), handle_(handle) {}
+  LinkFileWriter(const LinkFileWriter&) = delete;
+  LinkFileWriter& operator=(const LinkFileWriter&) = delete;
+  ~LinkFileWriter() override {
+    if (committed_) return;
+    wire::FileHandle handle;
+    handle.handle = handle_;
+    link_->post(wire::Op::FileWriteAbort, wire::encode(handle));
+  }
+  Task<void> write(std::string bytes) override {
+    for (std::size_t at = 0; at < bytes.size(); at += wire::kMaxChunk) {
+      wire::FileWriteChunk chunk;
+      chunk.handle = handle_;
+      chunk.bytes = bytes.substr(at, wire::kMaxChunk);
+      auto done = co_await link_->call<wire::Empty>(wire::Op::FileWriteChunk, std::move(chunk), kQuick);
+      if (!done) co_return fail(std::move(done.error()));
+    }
+    co_return Status{};
+  }
+  Task<void> commit() override {
+    wire::FileWriteCommit commit;
+    commit.handle = handle_;
+    auto done = co_await link_->call<wire::FileInfo>(wire::Op::FileWriteCommit, commit, kSlow);
+    if (!done) co_return fail(std::move(done.error()));
+    committed_ = true;
+    co_return Status{};
+  }
+
+ private:
+  std::shared_ptr<GuestLink> link_;
+  std::uint32_t handle_;
+  bool committed_ = false;
+};
+
+wire::MakeParents to_wire(CreateParents parents) {
+  return parents == CreateParents::yes ? wire::MakeParents::Yes : wire::MakeParents::No;
+}
+
+}  // namespace
+
+Task<FileInfo> LinkFiles::stat(std::string path) {
+  wire::FileStat stat;
+  stat.path = std::move(path);
+  auto answer = co_await link_->call<wire::FileInfo>(wire::Op::FileStat, std::move(stat), kQuick);
+  if (!answer) co_return fail(std::move(answer.error()));
+  co_return to_info(std::move(*answer));
+}
+
+Task<std::vector<FileInfo>> LinkFiles::list(std::string path) {
+  std::vector<FileInfo> entries;
+  wire::FileList list;
+  list.path = std::move(path);
+  list.limit = 1024;
+  do {
+    auto page = co_await link_->call<wire::FileListResult>(wire::Op::FileList, list, kQuick);
+    if (!page) co_return fail(std::move(page.error()));
+    for (auto& entry : page->entries) entries.push_back(to_info(std::move(entry)));
+    if (entries.size() > kMaxListed) {
+      co_return fail(Code::ResourceExhausted, cat("'", list.path, "' has more than ", kMaxListed, " entries"));
+    }
+    if (page->entries.empty()) break;  // whatever cursor the guest gives then, it leads nowhere
+    list.cursor = page->next_cursor;
+  } while (list.cursor != 0);
+  co_return entries;
+}
+
+Task<std::string> LinkFiles::read(std::string path, std::uint64_t offset) {
+  wire::FileRead read;
+  read.path = std::move(path);
+  read.offset = offset;
+  auto answer = co_await link_->call<wire::FileReadResult>(wire::Op::FileRead, std::move(read), kQuick);
+  if (!answer) co_return fail(std::move(answer.error()));
+  co_return std::move(answer->bytes);
+}
+
+Task<std::unique_ptr<GuestFileWriter>> LinkFiles::create(std::string path, std::uint32_t mode, CreateParents parents,
+                                                         std::string owner) {
+  wire::FileWriteOpen open;
+  open.path = std::move(path);
+  open.mode = mode;
+  open.make_parents = to_wire(parents);
+  open.user = std::move(owner);
+  auto handle = co_await link_->call<wire::FileHandle>(wire::Op::FileWriteOpen, std::move(open), kQuick);
+  if (!handle) co_return fail(std::move(handle.error()));
+  std::unique_ptr<GuestFileWriter> writer = std::make_unique<LinkFileWriter>(link_, handle->handle);
+  co_return writer;
+}
+
+Task<void> LinkFiles::make_directory(std::string path, std::uint32_t mode, CreateParents parents, std::string owner) {
+  wire::Mkdir mkdir;
+  mkdir.path = std::move(path);
+  mkdir.mode = mode;
+  mkdir.make_parents = to_wire(parents);
+  mkdir.user = std::move(owner);
+  auto done = co_await link_->call<wire::Empty>(wire::Op::Mkdir, std::move(mkdir), kQuick);
+  if (!done) co_return fail(std::move(done.error()));
+  co_return Status{};
+}
+
+Task<void> LinkFiles::remove(std::string path, Recursive recursive) {
+  wire::Remove remove;
+  remove.path = std::move(path);
+  remove.recursive = recursive == Recursive::yes ? wire::Recursive::Yes : wire::Recursive::No;
+  auto done = co_await link_->call<wire::Empty>(wire::Op::Remove, std::move(remove), kSlow);
+  if (!done) co_return fail(std::move(done.error()));
+  co_return Status{};
+}
+
+Task<void> LinkFiles::rename(std::string from, std::string to) {
+  wire::Rename rename;
+  rename.from = std::move(from);
+  rename.to = std::move(to);
+  auto done = co_await link_->call<wire::Empty>(wire::Op::Rename, std::move(rename), kQuick);
+  if (!done) co_return fail(std::move(done.error()));
+  co_return Status{};
+}
+
+}  // namespace cofferdam::vm

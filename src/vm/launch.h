@@ -1,0 +1,66 @@
+// Starting one VMM in its jail, up to a working QMP connection: what template and clone have in common.
+#pragma once
+#include <memory>
+#include <string>
+
+#include "base/unique_fd.h"
+#include "image/image_store.h"
+#include "loop/worker_pool.h"
+#include "vm/bundle.h"
+#include "vm/jail_process.h"
+#include "vm/machine.h"
+#include "vm/qemu_command.h"
+#include "vm/qmp.h"
+#include "vm/uid_pool.h"
+
+namespace cofferdam::vm {
+
+// What all machines of this daemon share. Outlives them.
+struct Host {
+  loop::WorkerPool& workers;
+  std::string state_dir;
+  std::string machines_dir;  // RUN/vm: one folder a machine, with its sockets
+  std::string jail_binary;
+  std::string cgroup_parent;
+  Bundle bundle;
+  AcceleratorKind accelerator;
+  std::uint64_t host_tsc_khz;
+  UidPool uids;
+};
+
+struct LaunchSpec {
+  std::string id;
+  Role role = Role::clone;
+  image::Image image;
+  model::Shape shape;
+  std::uint32_t cpu_millis = 1000;
+  model::IoLimits io;
+  int memory = -1;  // borrowed: guest memory
+  int state = -1;   // borrowed: device state
+  int disk = -1;    // borrowed; clone only
+  std::uint64_t disk_bytes = 0;
+};
+
+struct Launched {
+  std::unique_ptr<JailProcess> jail;
+  std::unique_ptr<QmpClient> qmp;
+  std::uint32_t uid = 0;
+};
+
+// The sockets in a machine's run folder.
+std::string run_folder(const Host& host, const std::string& id);
+std::string monitor_socket(const Host& host, const std::string& id);
+std::string agent_socket(const Host& host, const std::string& id);
+std::string jail_socket(const Host& host, const std::string& id);
+
+// A failure leaves nothing, and carries the VMM's last words.
+Task<Launched> launch(Host& host, LaunchSpec spec);
+
+// Ends the VMM, waits until the jail has removed everything of it, gives the uid back, and stops both connections.
+// After a jail that died first, removes what it left.
+Task<void> land(Host& host, std::string id, Launched launched);
+
+// Removes what a jail that died could not: cgroups with all that is in them, and the run folder.
+Status sweep(Host& host, const std::string& id);
+
+}  // namespace cofferdam::vm

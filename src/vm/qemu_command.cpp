@@ -1,0 +1,104 @@
+#include "vm/qemu_command.h"
+
+#include "base/text.h"
+
+namespace cofferdam::vm {
+namespace {
+
+// The translation buffer of TCG; QEMU's own default would be a gigabyte.
+constexpr int kTranslationBufferMib = 64;
+constexpr int kConsoleBytes = 64 << 10;
+
+std::string fd_path(int number) { return cat("/proc/self/fd/", number); }
+
+std::string kernel_command_line(const QemuSpec& spec) {
+  // Nothing of a workspace is ever in here: all its clones share this line.
+  std::string line = "console=hvc0 quiet loglevel=4 panic=-1 reboot=t audit=0 cryptomgr.notests random.trust_cpu=on";
+  if (spec.accelerator == AcceleratorKind::tcg) {
+    // The calibration of the TSC against the PIT fails on a loaded host, and the guest then hangs. There is no speculation
+    // to mitigate in an interpreter.
+    line += cat(" tsc_early_khz=", spec.host_tsc_khz, " tsc=reliable no_timer_check mitigations=off");
+  }
+  return line;
+}
+
+}  // namespace
+
+std::string cpu_model(AcceleratorKind accelerator) {
+  return accelerator == AcceleratorKind::kvm ? "host,-arch-capabilities" : "max,la57=off";
+}
+
+std::uint64_t vmm_overhead_bytes(AcceleratorKind accelerator) {
+  constexpr std::uint64_t kVmm = 128;
+  return (kVmm + (accelerator == AcceleratorKind::tcg ? kTranslationBufferMib : 0)) * model::kMiB;
+}
+
+std::vector<std::string> qemu_argv(const QemuSpec& spec) {
+  const bool clone = spec.role == Role::clone;
+  const bool tcg = spec.accelerator == AcceleratorKind::tcg;
+  const auto memory = cat(spec.shape.memory_mib, "M");
+  std::vector<std::string> argv{spec.program};
+  auto add = [&argv](const char* option, std::string value) {
+    argv.emplace_back(option);
+    argv.push_back(std::move(value));
+  };
+  add("-L", spec.firmware_folder);
+  for (const char* flag : {"-nodefaults", "-no-user-config", "-no-reboot"}) argv.emplace_back(flag);
+  add("-display", "none");
+  add("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
+  add("-M", "microvm,pit=on,pic=on,rtc=on,isa-serial=off,memory-backend=ram");
+  add("-accel", tcg ? cat("tcg,thread=multi,tb-size=", kTranslationBufferMib) : "kvm");
+  add("-cpu", cpu_model(spec.accelerator));
+  add("-smp", cat(spec.shape.vcpus));
+  add("-m", memory);
+  add("-object", cat("memory-backend-file,id=ram,size=", memory, ",mem-path=", fd_path(fd_number::kMemory),
+                     ",share=", clone ? "off" : "on"));
+  add("-global", "virtio-mmio.force-legacy=false");
+  // Guest memory stays in its file: a snapshot is the device state alone.
+  add("-global", "migration.x-ignore-shared=on");
+  if (clone) {
+    add("-incoming", cat("fd:", fd_number::kState));
+    argv.emplace_back("-S");
+  } else {
+    add("-kernel", fd_path(fd_number::kKernel));
+    add("-initrd", fd_path(fd_number::kInitrd));
+    add("-append", kernel_command_line(spec));
+  }
+
+  add("-add-fd", cat("fd=", fd_number::kRoot, ",set=1"));
+  add("-blockdev", "driver=file,node-name=root-file,filename=/dev/fdset/1,read-only=on,locking=off");
+  add("-blockdev", "driver=raw,node-name=root,file=root-file,read-only=on");
+  const bool throttled = clone && (spec.io.bytes_per_second != 0 || spec.io.operations_per_second != 0);
+  if (clone) {
+    add("-add-fd", cat("fd=", fd_number::kDisk, ",set=2"));
+    add("-blockdev", "driver=file,node-name=disk-file,filename=/dev/fdset/2,locking=off,discard=unmap");
+    add("-blockdev", cat("driver=raw,node-name=", throttled ? "disk-raw" : kDiskNode, ",file=disk-file,discard=unmap"));
+  } else {
+    // Takes the slot that a clone's own disk will have.
+    add("-blockdev", cat("driver=null-co,node-name=", kDiskNode, ",size=0,read-zeroes=on"));
+  }
+  if (throttled) {
+    std::string limits = "throttle-group,id=limits";
+    if (spec.io.bytes_per_second != 0) limits += cat(",x-bps-total=", spec.io.bytes_per_second);
+    if (spec.io.operations_per_second != 0) limits += cat(",x-iops-total=", spec.io.operations_per_second);
+    add("-object", limits);
+    add("-blockdev", cat("driver=throttle,node-name=", kDiskNode, ",throttle-group=limits,file=disk-raw"));
+  }
+
+  add("-device", "virtio-blk-device,bus=virtio-mmio-bus.0,drive=root,id=blk-root");
+  add("-device", cat("virtio-blk-device,bus=virtio-mmio-bus.1,drive=", kDiskNode, ",id=blk-disk"));
+  add("-device", "virtio-serial-device,bus=virtio-mmio-bus.2,id=serial");
+  add("-chardev", cat("socket,id=agent,fd=", fd_number::kAgent, ",server=on,wait=off"));
+  add("-device", "virtserialport,bus=serial.0,nr=1,chardev=agent,name=cofferdam.agent");
+  add("-chardev", cat("ringbuf,id=", kConsoleChardev, ",size=", kConsoleBytes));
+  add("-device", cat("virtconsole,bus=serial.0,nr=2,chardev=", kConsoleChardev));
+  add("-object", "rng-builtin,id=rng");
+  add("-device", "virtio-rng-device,bus=virtio-mmio-bus.3,rng=rng");
+  add("-netdev", cat("tap,id=net,fd=", fd_number::kTap));
+  add("-device", "virtio-net-device,bus=virtio-mmio-bus.4,netdev=net,mac=02:00:00:00:00:01");
+  add("-chardev", cat("socket,id=monitor,fd=", fd_number::kMonitor, ",server=on,wait=off"));
+  add("-mon", "chardev=monitor,mode=control");
+  return argv;
+}
+
+}  // namespace cofferdam::vm

@@ -1,0 +1,241 @@
+#include "vm/qemu_driver.h"
+
+#include <algorithm>
+#include <list>
+
+#include "base/file.h"
+#include "base/id.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "base/text.h"
+#include "crypto/digest.h"
+#include "jail/leftovers.h"
+#include "loop/deadline.h"
+#include "loop/task_group.h"
+#include "vm/accelerator.h"
+#include "vm/qemu_machine.h"
+#include "vm/template.h"
+
+namespace cofferdam::vm {
+namespace {
+
+constexpr std::chrono::seconds kQuick{20};
+constexpr std::chrono::seconds kHandshake{20};
+constexpr std::chrono::seconds kAdoption{5};
+constexpr int kLoadPolls = 10'000;
+
+class Driver : public MachineDriver {
+ public:
+  Driver(loop::asio::any_io_executor executor, Host host, AcceleratorInfo accelerator)
+      : executor_(executor),
+        host_(std::move(host)),
+        accelerator_(std::move(accelerator)),
+        templates_(host_),
+        watchers_(executor) {}
+
+  Task<std::shared_ptr<Machine>> create(MachineSpec spec) override;
+  Task<void> ensure_template(image::Image image, model::Shape shape) override {
+    auto made = co_await templates_.get(std::move(image), shape);
+    if (!made) co_return fail(std::move(made.error()));
+    co_return Status{};
+  }
+  Task<std::vector<std::string>> orphans() override;
+  Task<std::shared_ptr<Machine>> adopt(std::string id) override;
+  Task<void> remove_orphan(std::string id) override;
+  Task<void> release() override;
+  [[nodiscard]] const AcceleratorInfo& accelerator() const override { return accelerator_; }
+
+ private:
+  Task<std::shared_ptr<QemuMachine>> bring_up(const MachineSpec& spec, const std::string& machine_id,
+                                              Launched& launched, std::shared_ptr<GuestLink>& link);
+  void watch(const std::shared_ptr<QemuMachine>& machine);
+
+  loop::asio::any_io_executor executor_;
+  Host host_;
+  AcceleratorInfo accelerator_;
+  TemplateStore templates_;
+  loop::TaskGroup watchers_;
+  std::list<std::weak_ptr<QemuMachine>> machines_;
+};
+
+void Driver::watch(const std::shared_ptr<QemuMachine>& machine) {
+  machines_.remove_if([](const auto& known) { return known.expired(); });
+  machines_.push_back(machine);
+  watchers_.spawn("machine " + machine->id(), QemuMachine::watch(machine));
+}
+
+// A clone starts paused, with its template's device state coming in.
+Task<void> wait_until_loaded(QmpClient& qmp) {
+  for (int i = 0; i < kLoadPolls; ++i) {
+    boost::json::object none;
+    auto answer = co_await qmp.execute("query-migrate", none, kQuick);
+    if (!answer) co_return fail(std::move(answer.error()));
+    const auto* object = answer->if_object();
+    const auto* status = object != nullptr ? object->if_contains("status") : nullptr;
+    if (status != nullptr && status->is_string()) {
+      if (status->get_string() == "completed") co_return Status{};
+      if (status->get_string() == "failed") co_return fail(Code::DataLoss, "the template's device state did not load");
+    }
+    CO_TRY(co_await loop::sleep_for(std::chrono::milliseconds(1)));
+  }
+  co_return fail(Code::DeadlineExceeded, "loading the template's device state took too long");
+}
+
+Task<std::shared_ptr<Machine>> Driver::create(MachineSpec spec) {
+  auto base = co_await templates_.get(spec.image, spec.shape);
+  if (!base) co_return fail(std::move(base.error()));
+  CO_TRY_ASSIGN(UniqueFd state, (*base)->open_state());
+  LaunchSpec launch_spec;
+  launch_spec.id = spec.id;
+  launch_spec.image = spec.image;
+  launch_spec.shape = spec.shape;
+  launch_spec.cpu_millis = spec.cpu_millis;
+  launch_spec.io = spec.io;
+  launch_spec.memory = (*base)->memory.get();
+  launch_spec.state = state.get();
+  launch_spec.disk = spec.disk.get();
+  launch_spec.disk_bytes = spec.disk_bytes;
+  auto launched = co_await launch(host_, std::move(launch_spec));
+  if (!launched) co_return fail(std::move(launched.error()));
+  std::shared_ptr<GuestLink> link;
+  const auto machine_id = to_hex(random_bytes(16));
+  auto machine = co_await bring_up(spec, machine_id, *launched, link);
+  if (!machine) {
+    if (link) (void)co_await link->stop();
+    if (launched->jail) (void)co_await land(host_, spec.id, std::move(*launched));
+    co_return fail(std::move(machine.error()).in(cat("clone ", spec.id)));
+  }
+  watch(*machine);
+  std::shared_ptr<Machine> answer = *machine;
+  co_return answer;
+}
+
+Task<std::shared_ptr<QemuMachine>> Driver::bring_up(const MachineSpec& spec, const std::string& machine_id,
+                                                    Launched& launched, std::shared_ptr<GuestLink>& link) {
+  CO_TRY(co_await wait_until_loaded(*launched.qmp));
+  boost::json::object resize{{"node-name", kDiskNode}, {"size", spec.disk_bytes}};
+  auto resized = co_await launched.qmp->execute("block_resize", std::move(resize), kQuick);
+  if (!resized) co_return fail(std::move(resized.error()));
+  boost::json::object none;
+  auto resumed = co_await launched.qmp->execute("cont", none, kQuick);
+  if (!resumed) co_return fail(std::move(resumed.error()));
+  auto connected = co_await GuestLink::connect(agent_socket(host_, spec.id), Reconnect::no, kHandshake);
+  if (!connected) co_return fail(std::move(connected.error()));
+  link = std::move(*connected);
+  MachineRecord record;
+  record.uid = launched.uid;
+  record.machine_id = machine_id;
+  CO_TRY(write_record(host_, spec.id, record));
+  auto machine = std::make_shared<QemuMachine>(executor_, host_, spec.id, std::move(launched), link, machine_id);
+  auto ready = co_await machine->give_identity("workspace");
+  if (ready) ready = co_await machine->prepare(spec.image.config);
+  if (ready) ready = co_await machine->pause();
+  if (!ready) {
+    launched = machine->take_back();
+    co_return fail(std::move(ready.error()));
+  }
+  co_return machine;
+}
+
+Task<std::vector<std::string>> Driver::orphans() {
+  auto names = list_directory(host_.machines_dir);
+  if (!names) co_return fail(std::move(names.error()));
+  std::vector<std::string> ids;
+  for (const auto& name : *names) {
+    if (is_id(name, "vm")) {
+      ids.push_back(name);
+    } else {
+      // A template that was being built.
+      (void)co_await remove_orphan(name);
+    }
+  }
+  const std::set<std::string> live(ids.begin(), ids.end());
+  const auto parent = host_.cgroup_parent;
+  auto clean = [parent, live]() { return jail::remove_leftovers(parent, live); };
+  auto cleaned = co_await host_.workers.run(clean);
+  if (!cleaned) co_return fail(std::move(cleaned.error()));
+  for (const auto& text : cleaned->failed) log_warn("a control group could not be removed", {{"reason", text}});
+  co_return ids;
+}
+
+Task<std::shared_ptr<Machine>> Driver::adopt(std::string id) {
+  auto record = read_record(host_, id);
+  if (!record) co_return fail(Code::NotFound, cat("machine ", id, ": ", record.error().message));
+  host_.uids.mark_used(record->uid);
+  Launched launched;
+  launched.uid = record->uid;
+  auto jail = co_await JailProcess::adopt(jail_socket(host_, id), kAdoption);
+  if (!jail) co_return fail(Code::NotFound, cat("machine ", id, ": ", jail.error().message));
+  launched.jail = std::move(*jail);
+  auto give_up = [&](Error error) -> Task<std::shared_ptr<Machine>> {
+    if (launched.qmp) (void)co_await launched.qmp->stop();
+    launched.jail->let_go();
+    (void)co_await launched.jail->stop();
+    co_return fail(Code::NotFound, cat("machine ", id, ": ", error.message));
+  };
+  auto qmp = co_await QmpClient::connect(monitor_socket(host_, id), kAdoption);
+  if (!qmp) co_return co_await give_up(qmp.error());
+  launched.qmp = std::move(*qmp);
+  auto connected = co_await GuestLink::connect(agent_socket(host_, id), Reconnect::yes, kAdoption);
+  if (!connected) co_return co_await give_up(connected.error());
+  std::shared_ptr<GuestLink> link = std::move(*connected);
+  auto machine =
+      std::make_shared<QemuMachine>(executor_, host_, id, std::move(launched), link, record->machine_id);
+  watch(machine);
+  // Whoever ran commands through the former daemon has lost them: they end as when a client goes away.
+  (void)co_await machine->end_tasks();
+  std::shared_ptr<Machine> answer = machine;
+  co_return answer;
+}
+
+Task<void> Driver::remove_orphan(std::string id) {
+  if (auto record = read_record(host_, id)) host_.uids.mark_used(record->uid);
+  auto jail = co_await JailProcess::adopt(jail_socket(host_, id), kAdoption);
+  if (jail) {
+    (void)(*jail)->send(jail::Kill{});
+    (void)co_await loop::with_deadline((*jail)->wait_for_exit(), kQuick, "end of an orphan");
+    (void)co_await (*jail)->stop();
+  }
+  auto& host = host_;
+  auto remove = [&host, id]() { return sweep(host, id); };
+  auto swept = co_await host_.workers.run(remove);
+  if (!swept) co_return fail(std::move(swept.error()).in(cat("remains of ", id)));
+  if (auto record = read_record(host_, id)) host_.uids.give_back(record->uid);
+  co_return Status{};
+}
+
+Task<void> Driver::release() {
+  for (const auto& known : machines_) {
+    if (const auto machine = known.lock()) (void)co_await machine->let_go();
+  }
+  co_return co_await watchers_.join();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<MachineDriver>> QemuDriver::make(loop::asio::any_io_executor executor,
+                                                        loop::WorkerPool& workers, QemuDriverOptions options) {
+  TRY_ASSIGN(auto bundle, ensure_bundle(options.state_dir, options.qemu_binary));
+  Wanted wanted = Wanted::automatic;
+  if (options.accelerator == WantedAccelerator::kvm) wanted = Wanted::kvm;
+  if (options.accelerator == WantedAccelerator::tcg) wanted = Wanted::tcg;
+  TRY_ASSIGN(const auto choice, probe_accelerator(wanted));
+  const auto machines_dir = options.run_dir + "/vm";
+  TRY(make_directories(machines_dir, 0700));
+  constexpr std::size_t kNameDigits = 8;
+  Host host{workers,
+            options.state_dir,
+            machines_dir,
+            options.jail_binary,
+            "cofferdam-" + crypto::sha256_hex(machines_dir).substr(0, kNameDigits),
+            std::move(bundle),
+            choice.kind == Accelerator::kvm ? AcceleratorKind::kvm : AcceleratorKind::tcg,
+            host_tsc_khz(),
+            UidPool(options.uid_first, options.uid_count)};
+  AcceleratorInfo info{choice.kind == Accelerator::kvm ? "kvm" : "tcg", choice.reason};
+  std::unique_ptr<MachineDriver> driver =
+      std::make_unique<Driver>(std::move(executor), std::move(host), std::move(info));
+  return driver;
+}
+
+}  // namespace cofferdam::vm

@@ -1,0 +1,301 @@
+#include "vm/qemu_machine.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "base/text.h"
+#include "loop/deadline.h"
+#include "vm/guest_process.h"
+
+namespace cofferdam::vm {
+namespace {
+
+constexpr std::chrono::seconds kQuick{20};
+constexpr std::chrono::seconds kMount{60};
+constexpr std::chrono::milliseconds kClockSlack{50};
+constexpr int kIdentityTries = 4;
+constexpr std::size_t kMaxProcesses = 4096;
+
+std::int64_t now_ns() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+std::array<std::uint8_t, 6> random_mac() {
+  const auto random = random_bytes(6);
+  std::array<std::uint8_t, 6> mac{};
+  std::copy(random.begin(), random.end(), mac.begin());
+  // Locally administered, unicast.
+  mac[0] = static_cast<std::uint8_t>((mac[0] & 0xfc) | 0x02);
+  return mac;
+}
+
+ExitReason to_reason(jail::ExitReason reason) {
+  switch (reason) {
+    case jail::ExitReason::ttl:
+      return ExitReason::ttl;
+    case jail::ExitReason::killed:
+      return ExitReason::destroyed;
+    case jail::ExitReason::lease_lost:
+      return ExitReason::lease_lost;
+    case jail::ExitReason::oom:
+      return ExitReason::out_of_memory;
+    case jail::ExitReason::vmm_exit:
+      return ExitReason::vmm_died;
+  }
+  return ExitReason::vmm_died;
+}
+
+// The figure in kB behind `name` in a /proc file such as smaps_rollup; 0 when it is not there.
+std::uint64_t proc_kib(const std::string& text, std::string_view name) {
+  const auto at = text.find(name);
+  if (at == std::string::npos) return 0;
+  return std::strtoull(text.c_str() + at + name.size(), nullptr, 10);
+}
+
+}  // namespace
+
+QemuMachine::QemuMachine(loop::asio::any_io_executor executor, Host& host, std::string id, Launched launched,
+                         std::shared_ptr<GuestLink> link, std::string machine_id)
+    : host_(host),
+      id_(std::move(id)),
+      launched_(std::move(launched)),
+      link_(std::move(link)),
+      files_(link_),
+      machine_id_(std::move(machine_id)),
+      ended_(executor, loop::asio::steady_timer::time_point::max()) {}
+
+QemuMachine::~QemuMachine() = default;
+
+Task<void> QemuMachine::give_identity(std::string hostname) {
+  for (int attempt = 0; attempt < kIdentityTries; ++attempt) {
+    wire::Identity identity;
+    const auto entropy = random_bytes(identity.entropy.size());
+    std::copy(entropy.begin(), entropy.end(), identity.entropy.begin());
+    identity.hostname = hostname;
+    identity.machine_id = machine_id_;
+    if (attempt == 0) identity.mac = random_mac();
+    identity.realtime_ns = now_ns();
+    auto answer = co_await link_->call<wire::IdentityResult>(wire::Op::Identity, std::move(identity), kQuick);
+    if (!answer) co_return fail(std::move(answer.error()).in("identity of a clone"));
+    if (!answer->reseeded) co_return fail(Code::FailedPrecondition, "identity of a clone: the guest did not reseed");
+    const auto off = std::chrono::nanoseconds(std::abs(now_ns() - answer->realtime_ns));
+    if (off <= kClockSlack) co_return Status{};
+    // The machine was held up between our clock and its; once more.
+  }
+  co_return fail(Code::FailedPrecondition, "identity of a clone: its clock stays more than 50 ms off");
+}
+
+Task<void> QemuMachine::prepare(const image::ImageConfig& config) {
+  wire::Prepare prepare;
+  prepare.default_user = config.user;
+  prepare.default_cwd = config.workdir;
+  prepare.default_env = config.env;
+  auto done = co_await link_->call<wire::PrepareResult>(wire::Op::Prepare, std::move(prepare), kMount);
+  if (!done) co_return fail(std::move(done.error()).in("mounts of a clone"));
+  co_return Status{};
+}
+
+Task<void> QemuMachine::pause() {
+  boost::json::object none;
+  auto stopped = co_await launched_.qmp->execute("stop", none, kQuick);
+  if (!stopped) co_return fail(std::move(stopped.error()));
+  co_return Status{};
+}
+
+Task<void> QemuMachine::watch(std::shared_ptr<QemuMachine> machine) {
+  auto& self = *machine;
+  auto exited = co_await self.launched_.jail->wait_for_exit();
+  MachineExit exit;
+  (void)co_await self.link_->stop();
+  if (!exited) {
+    exit.detail = "this daemon let go of it";
+    (void)co_await self.launched_.qmp->stop();
+    (void)co_await self.launched_.jail->stop();
+  } else {
+    exit.reason = *exited ? to_reason((*exited)->reason) : ExitReason::vmm_died;
+    exit.detail = *exited ? std::string(trim((*exited)->output_tail)) : "the jail was killed";
+    if (self.destroy_asked_) exit.reason = ExitReason::destroyed;
+    auto landed = co_await land(self.host_, self.id_, std::move(self.launched_));
+    if (!landed) log_error("a machine's remains", {{"machine", self.id_}, {"error", landed.error().message}});
+  }
+  self.exit_ = std::move(exit);
+  self.ended_.cancel();
+  co_return Status{};
+}
+
+Task<void> QemuMachine::let_go() {
+  if (exit_) co_return Status{};
+  launched_.jail->let_go();
+  co_return co_await wait_until_ended();
+}
+
+Task<void> QemuMachine::end_tasks() {
+  auto tasks = co_await link_->call<wire::TaskListResult>(wire::Op::TaskList, wire::Empty{}, kQuick);
+  if (!tasks) co_return fail(std::move(tasks.error()));
+  for (const auto& task : tasks->tasks) {
+    auto stream = co_await link_->attach(task.stream, kQuick);
+    if (!stream) continue;
+    (*stream)->abandoned = true;
+    link_->send_signal(task.stream, SIGKILL);
+  }
+  co_return Status{};
+}
+
+Task<void> QemuMachine::wait_until_ended() {
+  while (!exit_) {
+    (void)co_await ended_.async_wait(loop::as_result);
+    const auto state = co_await loop::asio::this_coro::cancellation_state;
+    if (!exit_ && state.cancelled() != loop::asio::cancellation_type::none) {
+      co_return fail(Code::Cancelled, "wait cancelled");
+    }
+  }
+  co_return Status{};
+}
+
+Task<MachineExit> QemuMachine::wait_for_exit() {
+  CO_TRY(co_await wait_until_ended());
+  co_return *exit_;
+}
+
+Task<void> QemuMachine::claim(Claim claim) {
+  if (exit_) co_return fail(Code::Unavailable, "the machine has ended");
+  CO_TRY(launched_.jail->send(jail::SetTtl{claim.ttl ? static_cast<std::uint64_t>(claim.ttl->count()) : 0}));
+  boost::json::object none;
+  auto resumed = co_await launched_.qmp->execute("cont", none, kQuick);
+  if (!resumed) co_return fail(std::move(resumed.error()));
+  CO_TRY(co_await give_identity(std::move(claim.hostname)));
+  if (claim.lease == Lease::own) CO_TRY(launched_.jail->send(jail::SetLease{jail::Lease::keep_on_loss}));
+  co_return Status{};
+}
+
+Task<void> QemuMachine::set_ttl(std::optional<std::chrono::milliseconds> from_now) {
+  if (exit_) co_return fail(Code::Unavailable, "the machine has ended");
+  co_return launched_.jail->send(jail::SetTtl{from_now ? static_cast<std::uint64_t>(from_now->count()) : 0});
+}
+
+Task<std::unique_ptr<GuestProcess>> QemuMachine::start(model::ExecSpec spec) {
+  if (exit_) co_return fail(Code::Unavailable, "the machine has ended");
+  co_return co_await start_guest_process(link_, std::move(spec), kQuick);
+}
+
+Task<GuestMetrics> QemuMachine::guest_metrics() {
+  auto answer = co_await link_->call<wire::Metrics>(wire::Op::Metrics, wire::Empty{}, kQuick);
+  if (!answer) co_return fail(std::move(answer.error()));
+  GuestMetrics metrics;
+  metrics.memory_total_bytes = answer->memory_total_kib * 1024;
+  metrics.memory_available_bytes = answer->memory_available_kib * 1024;
+  metrics.disk_total_bytes = answer->disk_total_bytes;
+  metrics.disk_free_bytes = answer->disk_free_bytes;
+  metrics.cpu_busy_ms = answer->cpu_user_ms + answer->cpu_system_ms;
+  metrics.uptime_ms = answer->uptime_ms;
+  metrics.processes = answer->processes;
+  co_return metrics;
+}
+
+Task<std::vector<GuestProcessInfo>> QemuMachine::processes() {
+  std::vector<GuestProcessInfo> processes;
+  wire::ProcessListRequest request;
+  do {
+    auto page = co_await link_->call<wire::ProcessListResult>(wire::Op::ProcessList, request, kQuick);
+    if (!page) co_return fail(std::move(page.error()));
+    for (auto& entry : page->processes) {
+      GuestProcessInfo info;
+      info.pid = static_cast<std::uint32_t>(entry.pid);
+      info.parent_pid = static_cast<std::uint32_t>(entry.ppid);
+      info.uid = entry.uid;
+      info.state = entry.state;
+      info.rss_kib = entry.rss_kib;
+      info.cpu_ms = entry.cpu_ms;
+      info.command = std::move(entry.command);
+      processes.push_back(std::move(info));
+    }
+    if (page->processes.empty() || page->next_after_pid <= request.after_pid) break;
+    request.after_pid = page->next_after_pid;
+  } while (processes.size() < kMaxProcesses);
+  co_return processes;
+}
+
+Task<HostMetrics> QemuMachine::host_metrics() {
+  if (exit_) co_return fail(Code::Unavailable, "the machine has ended");
+  HostMetrics metrics;
+  const auto proc = cat("/proc/", launched_.jail->vmm_pid());
+  auto rollup_of = [proc]() { return read_file(proc + "/smaps_rollup", 64U << 10); };
+  auto rollup = co_await host_.workers.run(rollup_of);  // walks all page tables: not on the loop
+  if (!rollup) co_return fail(std::move(rollup.error()));
+  metrics.private_memory_bytes = (proc_kib(*rollup, "Private_Clean:") + proc_kib(*rollup, "Private_Dirty:")) * 1024;
+  CO_TRY_ASSIGN(const std::string stat, read_file(proc + "/stat", 4096));
+  // Fields 14 and 15 (utime, stime), counted behind the name, which ends with the last ')'.
+  const auto fields = split(stat.substr(std::min(stat.rfind(')') + 2, stat.size())), ' ');
+  constexpr std::size_t kUser = 11;
+  constexpr std::size_t kSystem = 12;
+  if (fields.size() > kSystem) {
+    const auto ticks = std::strtoull(fields[kUser].c_str(), nullptr, 10) +
+                       std::strtoull(fields[kSystem].c_str(), nullptr, 10);
+    metrics.cpu_ms = ticks * 1000 / static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
+  }
+  boost::json::object none;
+  auto stats = co_await launched_.qmp->execute("query-blockstats", none, kQuick);
+  if (!stats) co_return fail(std::move(stats.error()));
+  if (const auto* devices = stats->if_array()) {
+    for (const auto& device : *devices) {
+      const auto* object = device.if_object();
+      const auto* figures = object != nullptr ? object->if_contains("stats") : nullptr;
+      if (figures == nullptr || !figures->is_object()) continue;
+      const auto* read = figures->get_object().if_contains("rd_bytes");
+      const auto* written = figures->get_object().if_contains("wr_bytes");
+      if (read != nullptr && read->is_int64()) metrics.disk_read_bytes += static_cast<std::uint64_t>(read->get_int64());
+      if (written != nullptr && written->is_int64()) {
+        metrics.disk_written_bytes += static_cast<std::uint64_t>(written->get_int64());
+      }
+    }
+  }
+  co_return metrics;
+}
+
+Task<std::string> QemuMachine::console() {
+  if (exit_) co_return fail(Code::Unavailable, "the machine has ended");
+  boost::json::object arguments{{"device", kConsoleChardev}, {"size", 65536}};
+  auto text = co_await launched_.qmp->execute("ringbuf-read", std::move(arguments), kQuick);
+  if (!text) co_return fail(std::move(text.error()));
+  co_return text->is_string() ? std::string(text->get_string()) : std::string();
+}
+
+Task<void> QemuMachine::shut_down(std::chrono::milliseconds grace) {
+  if (exit_) co_return Status{};
+  destroy_asked_ = true;
+  // The guest's answer may be lost with the guest; what counts is that the VMM ends.
+  link_->post(wire::Op::PowerOff, wire::encode(wire::Empty{}));
+  (void)co_await loop::with_deadline(wait_until_ended(), grace, "power off");
+  co_return co_await destroy();
+}
+
+Task<void> QemuMachine::destroy() {
+  if (exit_) co_return Status{};
+  destroy_asked_ = true;
+  (void)launched_.jail->send(jail::Kill{});
+  co_return co_await wait_until_ended();
+}
+
+Status write_record(const Host& host, const std::string& id, const MachineRecord& record) {
+  return write_file_atomically(run_folder(host, id) + "/record", cat(record.uid, " ", record.machine_id, "\n"));
+}
+
+Result<MachineRecord> read_record(const Host& host, const std::string& id) {
+  TRY_ASSIGN(const auto text, read_file(run_folder(host, id) + "/record", 4096));
+  const auto fields = split(trim(text), ' ');
+  if (fields.size() != 2) return fail(Code::DataLoss, cat("the record of machine ", id, " cannot be read"));
+  MachineRecord record;
+  TRY_ASSIGN(const auto uid, parse_int("uid", fields[0], 1, UINT32_MAX));
+  record.uid = static_cast<std::uint32_t>(uid);
+  record.machine_id = fields[1];
+  return record;
+}
+
+}  // namespace cofferdam::vm

@@ -1,0 +1,233 @@
+#include "vm/template.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+
+#include "base/file.h"
+#include "base/id.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "crypto/digest.h"
+#include "vm/guest_link.h"
+#include "vm/template_files.h"
+#include "wire/version.h"
+
+namespace cofferdam::vm {
+namespace {
+
+constexpr std::size_t kLoadedTemplates = 4;    // held in memory by this daemon; running clones hold their own
+constexpr std::size_t kTemplatesOnDisk = 24;
+constexpr std::chrono::seconds kBoot{180};     // seconds under TCG, minutes on a host that is full
+constexpr std::chrono::seconds kQuick{30};
+constexpr int kStatePollMs = 5;
+constexpr int kStatePolls = 6000;
+
+// What python, a shell and a loader need first: read once here, and in the page cache of every clone.
+const char* const kWarmPaths[] = {"/bin/sh",
+                                  "/bin/busybox",
+                                  "/bin/bash",
+                                  "/usr/bin/env",
+                                  "/usr/bin/python3",
+                                  "/lib64/ld-linux-x86-64.so.2",
+                                  "/lib/x86_64-linux-gnu/libc.so.6",
+                                  "/lib/x86_64-linux-gnu/libm.so.6",
+                                  "/lib/x86_64-linux-gnu/libtinfo.so.6"};
+
+std::string host_processor() {
+  auto info = read_file("/proc/cpuinfo", 4U << 20);
+  if (!info) return "unknown";
+  std::string lines;
+  for (const auto& line : split(*info, '\n')) {
+    if (line.empty()) break;  // the first processor speaks for all
+    if (starts_with(line, "model name") || starts_with(line, "flags") || starts_with(line, "microcode")) lines += line;
+  }
+  return crypto::sha256_hex(lines);
+}
+
+std::string make_manifest(const Host& host, const image::Image& image, model::Shape shape) {
+  QemuSpec spec;
+  spec.role = Role::template_;
+  spec.accelerator = host.accelerator;
+  spec.shape = shape;
+  spec.program = host.bundle.program;
+  spec.firmware_folder = host.bundle.firmware_folder;
+  std::string machine;
+  for (const auto& word : qemu_argv(spec)) machine += word + " ";
+  return cat("cofferdam template 1\nqemu ", host.bundle.qemu_version, "\nbundle ", host.bundle.digest, "\nmachine ",
+             machine, "\ncpu ", cpu_model(host.accelerator), "\nprocessor ",
+             host.accelerator == AcceleratorKind::kvm ? host_processor() : "emulated", "\nkernel ", image.kernel_digest,
+             "\ninitramfs ", image.initramfs_digest, "\nroot ", image.digest, "\nprotocol ", wire::kProtocolVersion,
+             "\n");
+}
+
+Task<void> warm_up(GuestLink& link) {
+  wire::Warm warm;
+  for (const char* path : kWarmPaths) warm.paths.emplace_back(path);
+  // An image without some of them is no error.
+  auto warmed = co_await link.call<wire::WarmResult>(wire::Op::Warm, warm, kQuick);
+  if (!warmed) log_debug("template: files not read ahead", {{"error", warmed.error().message}});
+  co_return Status{};
+}
+
+// Writes the device state of a stopped VMM to the descriptor it was given for that.
+Task<void> save_state(QmpClient& qmp) {
+  boost::json::object stop;
+  auto stopped = co_await qmp.execute("stop", stop, kQuick);
+  if (!stopped) co_return fail(std::move(stopped.error()));
+  boost::json::object migrate{{"uri", cat("fd:", fd_number::kState)}};
+  auto begun = co_await qmp.execute("migrate", std::move(migrate), kQuick);
+  if (!begun) co_return fail(std::move(begun.error()));
+  for (int i = 0; i < kStatePolls; ++i) {
+    boost::json::object none;
+    auto answer = co_await qmp.execute("query-migrate", none, kQuick);
+    if (!answer) co_return fail(std::move(answer.error()));
+    const auto* object = answer->if_object();
+    const auto* status = object != nullptr ? object->if_contains("status") : nullptr;
+    const std::string text = status != nullptr && status->is_string() ? std::string(status->get_string()) : "";
+    if (text == "completed") co_return Status{};
+    if (text == "failed" || text == "cancelled") co_return fail(Code::Internal, cat("saving the device state: ", text));
+    CO_TRY(co_await loop::sleep_for(std::chrono::milliseconds(kStatePollMs)));
+  }
+  co_return fail(Code::DeadlineExceeded, "saving the device state took too long");
+}
+
+}  // namespace
+
+// One load or build that several callers wait for.
+struct TemplateStore::Work {
+  explicit Work(const loop::asio::any_io_executor& executor)
+      : done(executor, loop::asio::steady_timer::time_point::max()) {}
+  loop::asio::steady_timer done;
+  std::optional<Result<std::shared_ptr<const Template>>> result;
+};
+
+Result<UniqueFd> Template::open_state() const { return open_file(cat("/proc/self/fd/", state.get()), O_RDONLY); }
+
+TemplateStore::TemplateStore(Host& host) : host_(host), folder_(host.state_dir + "/templates") {
+  (void)make_directories(folder_, 0700);
+  (void)prune_templates(folder_, kTemplatesOnDisk);
+}
+
+Task<std::shared_ptr<const Template>> TemplateStore::get(image::Image image, model::Shape shape) {
+  const auto manifest = make_manifest(host_, image, shape);
+  constexpr std::size_t kKeyDigits = 32;
+  const auto key = crypto::sha256_hex(manifest).substr(0, kKeyDigits);
+  for (const auto& made : loaded_) {
+    if (made->key != key) continue;
+    auto found = made;
+    keep(found);
+    co_return found;
+  }
+  if (const auto running = working_.find(key); running != working_.end()) {
+    const auto work = running->second;
+    while (!work->result) {
+      (void)co_await work->done.async_wait(loop::as_result);
+      const auto state = co_await loop::asio::this_coro::cancellation_state;
+      if (!work->result && state.cancelled() != loop::asio::cancellation_type::none) {
+        co_return fail(Code::Cancelled, "wait for a template cancelled");
+      }
+    }
+    co_return *work->result;
+  }
+  const auto work = std::make_shared<Work>(co_await loop::asio::this_coro::executor);
+  working_[key] = work;
+  // Whoever waits must hear of it, even when this caller is cancelled in the middle.
+  struct Announce {
+    TemplateStore& store;
+    std::string key;
+    std::shared_ptr<Work> work;
+    ~Announce() {
+      if (!work->result) work->result = fail(Code::Aborted, "the template's build was interrupted", "try again");
+      store.working_.erase(key);
+      work->done.cancel();
+    }
+  } announce{*this, key, work};
+  work->result = co_await load_or_build(key, manifest, std::move(image), shape);
+  if (*work->result) keep(**work->result);
+  co_return *work->result;
+}
+
+void TemplateStore::keep(const std::shared_ptr<const Template>& made) {
+  const auto found = std::find(loaded_.begin(), loaded_.end(), made);
+  if (found != loaded_.end()) loaded_.erase(found);
+  loaded_.push_back(made);
+  if (loaded_.size() > kLoadedTemplates) loaded_.erase(loaded_.begin());
+}
+
+Task<std::shared_ptr<const Template>> TemplateStore::load_or_build(std::string key, std::string manifest,
+                                                                   image::Image image, model::Shape shape) {
+  const auto folder = cat(folder_, "/", key);
+  auto load = [folder, manifest]() { return load_template(folder, manifest); };
+  auto files = co_await host_.workers.run(load);
+  if (files) {
+    auto made = std::make_shared<Template>();
+    made->key = key;
+    made->memory = std::move(files->memory);
+    made->state = std::move(files->state);
+    co_return made;
+  }
+  if (files.error().code != Code::NotFound) {
+    log_warn("template not used, and built again", {{"key", key}, {"reason", files.error().message}});
+  }
+  co_return co_await build(std::move(key), std::move(manifest), std::move(image), shape);
+}
+
+Task<std::shared_ptr<const Template>> TemplateStore::build(std::string key, std::string manifest, image::Image image,
+                                                           model::Shape shape) {
+  const auto begin = std::chrono::steady_clock::now();
+  const std::uint64_t bytes = shape.memory_mib * model::kMiB;
+  auto made = std::make_shared<Template>();
+  made->key = key;
+  CO_TRY_ASSIGN(made->memory, make_memory_file("coffer-template-memory", bytes));
+  CO_TRY_ASSIGN(made->state, make_memory_file("coffer-template-state", 0));
+  LaunchSpec spec;
+  spec.id = new_id("tp");
+  spec.role = Role::template_;
+  spec.image = image;
+  spec.shape = shape;
+  spec.memory = made->memory.get();
+  spec.state = made->state.get();
+  const auto id = spec.id;
+  auto launched = co_await launch(host_, std::move(spec));
+  if (!launched) co_return fail(std::move(launched.error()).in("template"));
+  auto run = [this, id](Launched& machine) -> Task<void> {
+    auto link = co_await GuestLink::connect(agent_socket(host_, id), Reconnect::no, kBoot);
+    if (!link) co_return fail(std::move(link.error()));
+    auto warmed = co_await warm_up(**link);
+    (void)warmed;
+    (void)co_await (*link)->stop();
+    co_return co_await save_state(*machine.qmp);
+  };
+  auto saved = co_await run(*launched);
+  std::string console;
+  if (!saved) {
+    boost::json::object ringbuf{{"device", kConsoleChardev}, {"size", 4096}};
+    auto text = co_await launched->qmp->execute("ringbuf-read", std::move(ringbuf), kQuick);
+    if (text && text->is_string()) console = text->get_string();
+  }
+  auto landed = co_await land(host_, id, std::move(*launched));
+  if (!saved) {
+    if (!console.empty()) log_warn("template: the guest's console", {{"text", console}});
+    co_return fail(std::move(saved.error()).in(cat("template of image '", image.name, "'")));
+  }
+  if (!landed) co_return fail(std::move(landed.error()).in("template"));
+  CO_TRY(seal(made->memory.get()));
+  CO_TRY(seal(made->state.get()));
+  const auto folder = cat(folder_, "/", key);
+  const int memory = made->memory.get();
+  const int state = made->state.get();
+  auto store = [folder, manifest, memory, state]() { return store_template(folder, manifest, memory, state); };
+  // A full disk costs the next start a build, not this one its template.
+  if (auto stored = co_await host_.workers.run(store); !stored) {
+    log_warn("template not kept on disk", {{"error", stored.error().message}});
+  }
+  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begin);
+  log_info("template built", {{"image", image.name},
+                              {"vcpus", cat(shape.vcpus)},
+                              {"memory_mib", cat(shape.memory_mib)},
+                              {"ms", cat(took.count())}});
+  co_return made;
+}
+
+}  // namespace cofferdam::vm
