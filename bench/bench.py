@@ -80,7 +80,7 @@ def start(golden, *options):
 def run_true(table, one, accelerator):
     """F1: the whole process of `coffer run -- true`, the pool ready, beside its peers."""
     environment = one._environment()  # noqa: SLF001
-    ours, runsc, bwrap, crun = [], [], [], []
+    ours, runsc, bwrap = [], [], []
     command = [str(BIN / "coffer"), "run", "--image", "minimal", "--", "true"]
     bwrap_command = ["bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--unshare-all", "true"]
     runsc_command = ["runsc", "--platform=ptrace", "--network=none", "do", "true"]
@@ -100,7 +100,7 @@ def run_true(table, one, accelerator):
     note += f"bwrap {bubble:.1f} ms, ours is {value / bubble:.1f} times it" if bubble else "no bwrap"
     table.add("F1", "coffer run --image minimal -- true, median", f"{value:.1f}", "ms", "0.6 of runsc", "3 bwrap",
               accelerator, note, ratio is not None and ratio <= 0.6)
-    return {"ours_ms": ours[1:], "runsc_ms": runsc[1:], "bwrap_ms": bwrap[1:], "crun_ms": crun}
+    return {"ours_ms": ours[1:], "runsc_ms": runsc[1:], "bwrap_ms": bwrap[1:]}
 
 
 def first_byte(table, one, accelerator, promise, what, must, aim, pooled):

@@ -139,3 +139,28 @@ def test_a_fork_bomb_does_anything_else_notice(daemon):
         wait_for(lambda: daemon.exec(name, "echo alive", "--timeout", "20").out == "alive\n", 60,
                  "an answer of the bombed workspace")
     assert name not in [w["id"] for w in daemon.json("ls")["workspaces"]]
+
+
+def test_no_url_can_be_fetched_and_no_name_is_resolved(daemon):
+    done = daemon.run("curl -sS -m 3 https://example.com/; echo $?; curl -sS -m 3 http://1.1.1.1/; echo $?; "
+                      "getent hosts example.com; echo $?; ip -o addr show scope global; ip route; ip -6 route show default",
+                      "--timeout", "40", image="debian-12")
+    assert done.status == 0, done
+    first, second, third, *rest = done.out.splitlines()
+    assert first in ("6", "7", "28") and second in ("7", "28") and third == "2", done
+    assert rest == [], rest
+
+
+def test_nothing_that_listens_inside_can_be_reached_from_outside(daemon):
+    with daemon.workspace() as name, daemon.workspace() as other:
+        listening = daemon.spawn("exec", name, "--", "nc", "-l", "-p", "5432")
+        wait_for(lambda: ":1538 " in daemon.exec(name, "cat /proc/net/tcp /proc/net/tcp6").out, 10, "the listener")
+        # The host has no interface, address or route that leads there, and neither has the neighbour.
+        assert not [i for i in traces.interfaces() if i.startswith(("tap", "coffer", "veth"))]
+        addresses = daemon.exec(name, "ip -o addr 2>/dev/null || ifconfig -a").out
+        own = [a for a in re.findall(r"inet6? (?:addr:)?([0-9a-f.:]+)", addresses) if not a.startswith(("127.", "::1"))]
+        for address in own:
+            assert daemon.exec(other, f"nc -w 1 {address} 5432 </dev/null", "--timeout", "5").status != 0
+        assert listening.poll() is None, "somebody connected"
+        listening.kill()
+        listening.wait()
