@@ -1,0 +1,77 @@
+// cgroup v1: one folder in each of the memory, cpu and pids hierarchies.
+#include <algorithm>
+
+#include "base/file.h"
+#include "base/text.h"
+#include "jail/cgroup.h"
+
+namespace cofferdam::jail {
+namespace {
+
+constexpr std::uint64_t kPeriodUs = 100000;
+constexpr std::uint64_t kMinQuotaUs = 1000;  // the kernel's own
+
+class Cgroup1 final : public Cgroup {
+ public:
+  Cgroup1(const CgroupLayout& layout, const std::string& relative, std::vector<std::string> folders)
+      : Cgroup(std::move(folders)),
+        memory_(cat(layout.memory, "/", relative)),
+        cpu_(cat(layout.cpu, "/", relative)),
+        pids_(cat(layout.pids, "/", relative)) {}
+
+  Status set_limits(std::uint64_t memory_max_bytes, std::uint32_t cpu_max_millicores) override {
+    if (memory_max_bytes > 0) TRY(set_memory(std::to_string(memory_max_bytes)));
+    if (cpu_max_millicores > 0) {
+      const auto quota = std::max(kMinQuotaUs, cpu_max_millicores * kPeriodUs / 1000);
+      TRY(write_control_file(cpu_ + "/cpu.cfs_period_us", std::to_string(kPeriodUs)));
+      TRY(write_control_file(cpu_ + "/cpu.cfs_quota_us", std::to_string(quota)));
+    }
+    return {};
+  }
+
+  [[nodiscard]] std::uint64_t oom_kills() const override {
+    const auto text = read_file(memory_ + "/memory.oom_control", 4096);
+    if (!text) return 0;
+    for (const auto& line : split(*text, '\n')) {
+      if (!starts_with(line, "oom_kill ")) continue;
+      const auto count = parse_int("oom_kill", std::string_view(line).substr(9), 0, INT64_MAX);
+      if (count) return static_cast<std::uint64_t>(*count);
+    }
+    return 0;
+  }
+
+ protected:
+  Status set_up(const CgroupPlan& plan) override {
+    TRY(set_limits(plan.memory_max_bytes, plan.cpu_max_millicores));
+    return write_control_file(pids_ + "/pids.max", std::to_string(plan.pids_max));
+  }
+
+ private:
+  // Memory and memory-with-swap must never cross: which comes first depends on the direction of the change.
+  Status set_memory(const std::string& bytes) const {
+    const auto limit = memory_ + "/memory.limit_in_bytes";
+    const auto with_swap = memory_ + "/memory.memsw.limit_in_bytes";
+    if (!path_exists(with_swap)) {
+      // Swap is not accounted here; a swappiness of zero keeps it out short of an emergency.
+      if (path_exists(memory_ + "/memory.swappiness")) TRY(write_control_file(memory_ + "/memory.swappiness", "0"));
+      return write_control_file(limit, bytes);
+    }
+    if (write_control_file(limit, bytes)) return write_control_file(with_swap, bytes);
+    TRY(write_control_file(with_swap, bytes));
+    return write_control_file(limit, bytes);
+  }
+
+  std::string memory_;
+  std::string cpu_;
+  std::string pids_;
+};
+
+}  // namespace
+
+std::unique_ptr<Cgroup> make_cgroup1(const CgroupLayout& layout, const std::string& relative) {
+  std::vector<std::string> folders;
+  for (const auto& root : layout.roots()) folders.push_back(cat(root, "/", relative));
+  return std::make_unique<Cgroup1>(layout, relative, std::move(folders));
+}
+
+}  // namespace cofferdam::jail
