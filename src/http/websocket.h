@@ -25,10 +25,8 @@ class WebSocket {
   static constexpr std::size_t kMaxMessageBytes = (64U << 10) + 1;
   static constexpr std::chrono::seconds kHandshakeTimeout{10};
 
-  // Answers the upgrade that `request` asks for. `early` holds what the peer sent right behind it; `answer` holds extra
-  // headers. InvalidArgument: the request asks for no upgrade, and nothing was sent.
-  static Task<std::unique_ptr<WebSocket>> accept(StreamSocket socket, std::string early, const Request& request,
-                                                 Headers answer);
+  // Answers the upgrade that `request` asks for; `answer` holds extra headers. An error: the answer said so already.
+  static Task<std::unique_ptr<WebSocket>> accept(StreamSocket socket, const Request& request, Headers answer);
   // The client's side. `headers` holds extra headers, such as Sec-WebSocket-Protocol. An answer other than 101 fails
   // with the code that fits the status, and the answer's body as message.
   static Task<std::unique_ptr<WebSocket>> connect(StreamSocket socket, std::string host, std::string target,
@@ -45,7 +43,7 @@ class WebSocket {
   // Sends a close frame and waits for the peer's, at most kCloseTimeout. Fine while read() is running.
   Task<void> close(std::uint16_t code, std::string reason = {});
   static constexpr std::chrono::seconds kCloseTimeout{5};
-  // Pings the peer every `interval` until the connection fails: then returns an error. Run it beside the rest.
+  // Pings the peer every `interval` until the connection fails, which it then cuts. Run it beside the rest.
   Task<void> keep_alive(std::chrono::steady_clock::duration interval);
   // The code of the peer's close frame; 0 when there was none.
   [[nodiscard]] std::uint16_t peer_close_code() const;

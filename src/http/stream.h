@@ -1,0 +1,61 @@
+// A stream socket with a bounded read buffer and a deadline on every read and write.
+#pragma once
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
+#include <chrono>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "loop/task.h"
+
+namespace cofferdam::http {
+
+using loop::Task;
+using StreamSocket = loop::asio::generic::stream_protocol::socket;
+
+// One reader and one writer at a time, not both at once: the deadline is one.
+class Stream {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  explicit Stream(StreamSocket socket);
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+  ~Stream();
+
+  // What was read and not consumed.
+  [[nodiscard]] std::string_view buffered() const { return {buffer_.data() + begin_, end_ - begin_}; }
+  void consume(std::size_t count);
+  // Reads at most `max_bytes` more behind buffered(); 0 is the end of the stream. DeadlineExceeded names `what`.
+  Task<std::size_t> fill(std::size_t max_bytes, Clock::time_point deadline, std::string_view what);
+  // All of `head`, then all of `body`, then all of `tail`. The views must stay valid until it returns.
+  Task<void> write(std::string_view head, std::string_view body, std::string_view tail, Clock::time_point deadline,
+                   std::string_view what);
+  // Says that nothing more will be written.
+  void shut_down_writing();
+  // Every running and future call fails.
+  void cut();
+  [[nodiscard]] bool cut_off() const { return cut_; }
+  // True when the peer has sent or closed something that was not read yet; never blocks.
+  [[nodiscard]] bool readable();
+  // The socket, for another owner; this object is then of no more use.
+  StreamSocket release();
+
+ private:
+  // Cancels the socket's operations at the deadline. Moving the deadline later, which every request does several
+  // times, costs no timer operation: the timer looks again when it fires.
+  struct Watchdog;
+  void begin(Clock::time_point deadline);
+  // True when the deadline has passed.
+  bool finish();
+
+  StreamSocket socket_;
+  std::shared_ptr<Watchdog> watchdog_;
+  std::vector<char> buffer_;
+  std::size_t begin_ = 0, end_ = 0;
+  bool cut_ = false;
+};
+
+}  // namespace cofferdam::http
