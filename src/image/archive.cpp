@@ -200,7 +200,12 @@ class Writer {
     const std::string parent_path = entry.parent();
     if (!parent_path.empty()) {
       auto made = tree_.make_directory(parent_path, 0755);
-      if (!made) return fail(std::move(made.error()).in(cat("archive entry '", entry.text(), "'")));
+      if (!made) {
+        // A file or a circle of symlinks in the way is the archive's fault, a full disk is not.
+        Error error = std::move(made.error()).in(cat("archive entry '", entry.text(), "'"));
+        if (error.code != Code::ResourceExhausted) error.code = Code::InvalidArgument;
+        return fail(std::move(error));
+      }
     }
     TRY_ASSIGN(const UniqueFd parent,
                open_in_root(tree_.fd(), parent_path.empty() ? "/" : parent_path, O_PATH | O_DIRECTORY));

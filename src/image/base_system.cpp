@@ -1,6 +1,9 @@
 #include "image/base_system.h"
 
 #include <elf.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <array>
 #include <cstring>
@@ -9,6 +12,7 @@
 #include "base/text.h"
 #include "image/apt.h"
 #include "image/command.h"
+#include "image/pack.h"
 
 namespace cofferdam::image {
 namespace {
@@ -16,8 +20,9 @@ namespace {
 constexpr auto kMmdebstrapTimeout = std::chrono::minutes(60);
 constexpr std::size_t kMaxBusyboxBytes = 16U << 20;
 constexpr std::size_t kMaxApplets = 2000;
-// Passwords' "last changed" and the like: the build's day must not show. 2023-06-10, the day of Debian 12.
-constexpr auto kFixedDate = "SOURCE_DATE_EPOCH=1686355200";
+// Passwords' "last changed", in days: 2023-06-10, the day of Debian 12; the build's day must not show.
+constexpr auto kFixedDay = "19518";
+constexpr std::size_t kMaxAccountFileBytes = 1U << 20;
 
 struct Stage {
   std::string_view line;
@@ -32,7 +37,7 @@ constexpr std::array<Stage, 6> kStages = {{{"running apt-get update", 0.02},
 
 std::string joined(const std::vector<std::string>& texts, std::string_view separator) {
   std::string out;
-  for (const auto& text : texts) out += (out.empty() ? "" : std::string(separator)) + text;
+  for (std::size_t i = 0; i < texts.size(); ++i) out += (i == 0 ? "" : std::string(separator)) + texts[i];
   return out;
 }
 
@@ -52,6 +57,27 @@ Status remove_traces(const Tree& tree) {
     TRY(tree.remove(cat("/etc/ssh/ssh_host_", kind, "_key.pub")));
   }
   return {};
+}
+
+// The folders stay: services expect theirs.
+Status remove_logs(const std::string& folder) {
+  return walk_tree(folder + "/var/log", [](const WalkedFile& file) -> Status {
+    if (S_ISDIR(file.st.st_mode) || ::unlink(file.path.c_str()) == 0) return {};
+    return fail_errno(cat("remove '", file.path, "'"));
+  });
+}
+
+Status fix_password_dates(const Tree& tree) {
+  constexpr std::size_t kDayField = 2;
+  TRY_ASSIGN(const std::string text, tree.read("/etc/shadow", kMaxAccountFileBytes));
+  std::string fixed;
+  for (const auto& line : split(trim(text), '\n')) {
+    auto fields = split(line, ':');
+    if (fields.size() > kDayField) fields[kDayField] = kFixedDay;
+    fixed += joined(fields, ":") + "\n";
+  }
+  TRY_ASSIGN(const UniqueFd file, open_in_root(tree.fd(), "/etc/shadow", O_WRONLY | O_TRUNC));
+  return write_all(file.get(), fixed);
 }
 
 // An interpreter in the program headers means shared libraries, which the image would not have.
@@ -83,14 +109,16 @@ Status make_debian_base(const Recipe& recipe, const std::string& folder, const s
   RunOptions options = command(
       {"mmdebstrap", "--mode=root", "--format=directory", "--variant=" + recipe.variant, "--aptopt=" + settings},
       kMmdebstrapTimeout);
-  for (const auto* rule : {"path-exclude=/usr/share/man/*", "path-exclude=/usr/share/info/*",
+  for (const auto* rule : {"force-unsafe-io", "path-exclude=/usr/share/man/*", "path-exclude=/usr/share/info/*",
                            "path-exclude=/usr/share/doc/*", "path-include=/usr/share/doc/*/copyright",
                            "path-exclude=/usr/share/locale/*", "path-exclude=/usr/share/lintian/*"}) {
     options.argv.push_back(cat("--dpkgopt=", rule));
   }
   if (!recipe.packages.empty()) options.argv.push_back("--include=" + joined(recipe.packages, ","));
   options.argv.insert(options.argv.end(), {recipe.suite, folder, "-"});
-  options.extra_env.insert(options.extra_env.end(), {kFixedDate, "TMPDIR=" + work});
+  // No SOURCE_DATE_EPOCH: with it Python's compiled files would be checked against a hash of their source at every
+  // import.
+  options.extra_env.push_back("TMPDIR=" + work);
   options.input = sources_list(mirrors, recipe.suite);
   double fraction = 0;
   options.on_line = [&](std::string_view line) {
@@ -110,6 +138,8 @@ Status make_debian_base(const Recipe& recipe, const std::string& folder, const s
   }
   TRY_ASSIGN(const Tree tree, Tree::open(folder));
   TRY(remove_traces(tree));
+  TRY(remove_logs(folder));
+  TRY(fix_password_dates(tree));
   return tree.write("/etc/apt/sources.list", public_sources_list(recipe.suite), 0644);
 }
 
