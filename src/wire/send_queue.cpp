@@ -140,6 +140,20 @@ std::size_t SendQueue::queued_bytes(std::uint32_t stream) const {
   return lane == lanes_.end() ? 0 : lane->second.bytes;
 }
 
+std::size_t SendQueue::queued_data(std::uint32_t stream, Channel channel) const {
+  const auto lane = lanes_.find(stream);
+  if (lane == lanes_.end()) return 0;
+  std::size_t bytes = 0;
+  for (const Item& item : lane->second.items) {
+    std::string_view input = item.bytes;
+    if (static_cast<FrameType>(input[2]) != FrameType::Data) continue;
+    input.remove_prefix(kHeaderBytes);
+    const auto data = decode<Data>(input.substr(0, input.size() - kEndMarkBytes));
+    if (data && data->channel == channel) bytes += data->bytes.size();
+  }
+  return bytes;
+}
+
 void SendQueue::restart() {
   control_.clear();
   turns_.clear();

@@ -43,6 +43,8 @@ class SendQueue {
   [[nodiscard]] std::size_t queued_bytes() const { return queued_bytes_; }
   // Bytes waiting in one stream's lane, half-sent pieces included.
   [[nodiscard]] std::size_t queued_bytes(std::uint32_t stream) const;
+  // Of these, the bytes of Data on one channel: what has used up credit and was not sent.
+  [[nodiscard]] std::size_t queued_data(std::uint32_t stream, Channel channel) const;
 
   // The other end was replaced: calls, answers, credits and half-sent bytes are forgotten. Data, Eof and Exit are kept
   // whole, those half sent included, and every stream with such frames is held until release().

@@ -1,0 +1,143 @@
+// coffer-guest: PID 1 of every guest, the host's only hand inside. Its stages, in order; then it serves the link.
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/reboot.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <csignal>
+#include <cstring>
+#include <string>
+#include <thread>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "guest/agent.h"
+#include "guest/modules.h"
+#include "guest/mounts.h"
+#include "wire/version.h"
+
+namespace cofferdam::guest {
+namespace {
+
+constexpr auto kModuleList = "/modules.list";
+constexpr auto kImageDevice = "/dev/vda";
+constexpr auto kDebugFlag = "coffer.debug";
+constexpr auto kDeviceDeadline = std::chrono::seconds(10);
+constexpr auto kDevicePoll = std::chrono::milliseconds(2);
+
+// 0 to 2 are open whatever the kernel gave us: no later descriptor may land there.
+void open_standard_files() {
+  int fd = 0;
+  do {
+    fd = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+  } while (fd >= 0 && fd <= 2);
+  if (fd > 2) ::close(fd);
+}
+
+// The console is a virtio device: it is there only once its driver is.
+void log_to_console() {
+  const auto console = open_file("/dev/hvc0", O_WRONLY | O_NOCTTY | O_NONBLOCK);
+  if (console) ::dup2(console->get(), STDERR_FILENO);
+  const auto command_line = read_file("/proc/cmdline", 64U << 10);
+  if (command_line && command_line->find(kDebugFlag) != std::string::npos) set_log_level(LogLevel::debug);
+}
+
+template <class Find>
+Result<std::string> wait_for(std::string_view what, Find find) {
+  const auto deadline = std::chrono::steady_clock::now() + kDeviceDeadline;
+  for (;;) {
+    if (std::string found = find(); !found.empty()) return found;
+    if (std::chrono::steady_clock::now() > deadline) {
+      return fail(Code::DeadlineExceeded, cat("no ", what, " appeared within 10 s"));
+    }
+    std::this_thread::sleep_for(kDevicePoll);
+  }
+}
+
+std::string find_port() {
+  const std::string folder = "/sys/class/virtio-ports";
+  const auto names = list_directory(folder);
+  if (!names) return {};
+  for (const auto& name : *names) {
+    const auto label = read_file(cat(folder, "/", name, "/name"), 256);
+    if (label && trim(*label) == wire::kPortName) return "/dev/" + name;
+  }
+  return {};
+}
+
+Result<UniqueFd> open_link() {
+  TRY_ASSIGN(const std::string path, wait_for(cat("virtio port '", wire::kPortName, "'"), &find_port));
+  TRY_ASSIGN(const std::string node, wait_for(path, [&] { return path_exists(path) ? path : std::string(); }));
+  return open_file(node, O_RDWR | O_NONBLOCK | O_NOCTTY);
+}
+
+Status protect_from_memory_shortage() {
+  TRY(write_control_file("/proc/self/oom_score_adj", "-1000"));
+  // Neither our code nor our data may wait for the disk when memory is short.
+  if (::mlockall(MCL_CURRENT | MCL_FUTURE) != 0) return fail_errno("lock the agent's memory");
+  return {};
+}
+
+Status run_as_init() {
+  TRY(mount_early());
+  open_standard_files();
+  TRY(load_modules(kModuleList));
+  log_to_console();
+  TRY_ASSIGN(UniqueFd link, open_link());
+  TRY_ASSIGN(const std::string image, wait_for(kImageDevice, [] {
+               return path_exists(kImageDevice) ? std::string(kImageDevice) : std::string();
+             }));
+  TRY(mount_image(image));
+  TRY(protect_from_memory_shortage());
+  TRY_ASSIGN(const auto loop, Loop::create());
+  log_info("the guest is up");
+  Agent(*loop, std::move(link), Role::init).serve();
+  return {};
+}
+
+[[noreturn]] void end_machine() {
+  ::sync();
+  ::reboot(RB_POWER_OFF);
+  // A machine that cannot switch itself off ends at a reset.
+  ::reboot(RB_AUTOBOOT);
+  for (;;) ::pause();
+}
+
+// For tests: serves an inherited stream socket as an ordinary process.
+int run_as_program(int fd) {
+  // Orphans of what it starts come to it, as they come to PID 1.
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+  ::fcntl(fd, F_SETFL, O_NONBLOCK);
+  const auto loop = Loop::create();
+  if (!loop) {
+    log_error("cannot start", {{"error", loop.error().message}});
+    return 1;
+  }
+  Agent(**loop, UniqueFd(fd), Role::program).serve();
+  return 0;
+}
+
+int run(int argc, char** argv) {
+  ::signal(SIGPIPE, SIG_IGN);
+  ::umask(022);
+  if (argc == 3 && std::strcmp(argv[1], "--serve-fd") == 0) {
+    const auto fd = parse_int("--serve-fd", argv[2], 3, 1 << 20);
+    if (fd) return run_as_program(static_cast<int>(*fd));
+  }
+  if (::getpid() != 1) {
+    log_error("coffer-guest is the init of a guest; elsewhere it needs --serve-fd N");
+    return 2;
+  }
+  if (const Status done = run_as_init(); !done) log_error("the guest cannot go on", {{"error", done.error().message}});
+  end_machine();
+}
+
+}  // namespace
+}  // namespace cofferdam::guest
+
+int main(int argc, char** argv) { return cofferdam::guest::run(argc, argv); }

@@ -1,0 +1,15 @@
+// Figures of the guest from /proc: its own word, for display, never for enforcement.
+#pragma once
+#include "base/result.h"
+#include "wire/message.h"
+
+namespace cofferdam::guest {
+
+// What cannot be read is zero.
+wire::Metrics read_metrics();
+// Processes by number, kernel threads left out.
+Result<wire::ProcessListResult> list_processes(const wire::ProcessListRequest& request);
+// MemTotal; 0 when it cannot be read.
+std::uint64_t total_memory_bytes();
+
+}  // namespace cofferdam::guest

@@ -1,0 +1,133 @@
+#include "guest/mounts.h"
+
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <string_view>
+#include <thread>
+
+#include "base/file.h"
+#include "base/text.h"
+
+namespace cofferdam::guest {
+namespace {
+
+constexpr auto kDiskDeadline = std::chrono::seconds(2);
+constexpr auto kDiskPoll = std::chrono::milliseconds(1);
+constexpr std::uint64_t kSectorBytes = 512;
+
+Status make_folder(const std::string& path, mode_t mode = 0755) {
+  if (::mkdir(path.c_str(), mode) != 0 && errno != EEXIST) return fail_errno(cat("make folder '", path, "'"));
+  return {};
+}
+
+Status mount_at(const char* source, const std::string& target, const char* type, unsigned long flags,
+                const std::string& options = {}) {
+  TRY(make_folder(target));
+  if (::mount(source, target.c_str(), type, flags, options.c_str()) != 0) {
+    return fail_errno(cat("mount ", type, " '", source, "' at '", target, "'"));
+  }
+  return {};
+}
+
+// A clone's disk gets its size only after the clone runs.
+Result<std::uint64_t> wait_for_size(const std::string& disk) {
+  const std::string name = disk.substr(disk.rfind('/') + 1);
+  const std::string path = cat("/sys/class/block/", name, "/size");
+  const auto deadline = std::chrono::steady_clock::now() + kDiskDeadline;
+  for (;;) {
+    TRY_ASSIGN(const std::string text, read_file(path, 64));
+    TRY_ASSIGN(const std::int64_t sectors, parse_int("the disk's size", trim(text), 0, INT64_MAX / 512));
+    if (sectors > 0) return static_cast<std::uint64_t>(sectors) * kSectorBytes;
+    if (std::chrono::steady_clock::now() > deadline) {
+      return fail(Code::DeadlineExceeded, cat("the disk '", disk, "' had no size within 2 s"),
+                  "resize the block device before Prepare");
+    }
+    std::this_thread::sleep_for(kDiskPoll);
+  }
+}
+
+Status link_at(const char* target, const std::string& path) {
+  if (::symlink(target, path.c_str()) != 0 && errno != EEXIST) return fail_errno(cat("link '", path, "'"));
+  return {};
+}
+
+Status mount_devices(const std::string& root) {
+  TRY(mount_at("devtmpfs", root + "/dev", "devtmpfs", MS_NOSUID));
+  TRY(mount_at("devpts", root + "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "gid=5,mode=620,ptmxmode=666"));
+  TRY(mount_at("tmpfs", root + "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777"));
+  TRY(link_at("/proc/self/fd", root + "/dev/fd"));
+  TRY(link_at("/proc/self/fd/0", root + "/dev/stdin"));
+  TRY(link_at("/proc/self/fd/1", root + "/dev/stdout"));
+  return link_at("/proc/self/fd/2", root + "/dev/stderr");
+}
+
+Status mount_kernel_folders(const std::string& root) {
+  TRY(mount_at("proc", root + "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC));
+  TRY(mount_at("sysfs", root + "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC));
+  TRY(mount_at("cgroup2", root + kCgroupRoot, "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC));
+  // Of this mount alone: the cgroups below it stay writable.
+  if (::mount(nullptr, (root + "/sys").c_str(), nullptr,
+              MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0) {
+    return fail_errno("make '/sys' read-only");
+  }
+  return {};
+}
+
+// pivot_root(2) refuses the initramfs: its successor is moved over it instead.
+Status move_root(const std::string& root) {
+  if (::chdir(root.c_str()) != 0) return fail_errno(cat("enter '", root, "'"));
+  if (::mount(".", "/", nullptr, MS_MOVE, nullptr) != 0) return fail_errno("move the new root into place");
+  if (::chroot(".") != 0 || ::chdir("/") != 0) return fail_errno("enter the new root");
+  return {};
+}
+
+}  // namespace
+
+Status mount_early() {
+  TRY(mount_at("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC));
+  TRY(mount_at("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC));
+  TRY(make_folder("/dev"));
+  // A kernel with CONFIG_DEVTMPFS_MOUNT may have done it.
+  if (::mount("devtmpfs", "/dev", "devtmpfs", MS_NOSUID, "") != 0 && errno != EBUSY) {
+    return fail_errno("mount devtmpfs at '/dev'");
+  }
+  return {};
+}
+
+Status mount_image(const std::string& device) {
+  return mount_at(device.c_str(), kLowerRoot, "erofs", MS_RDONLY | MS_NOATIME);
+}
+
+Result<std::uint64_t> enter_root(const std::string& disk) {
+  TRY_ASSIGN(const std::uint64_t bytes, wait_for_size(disk));
+  TRY(mount_at(disk.c_str(), "/disk", "ext4", MS_NOATIME));
+  TRY(make_folder("/disk/upper"));
+  TRY(make_folder("/disk/work", 0700));
+  const std::string root = "/root";
+  TRY(mount_at("overlay", root, "overlay", MS_NOATIME,
+               cat("lowerdir=", kLowerRoot, ",upperdir=/disk/upper,workdir=/disk/work")));
+  TRY(mount_kernel_folders(root));
+  TRY(mount_devices(root));
+  TRY(mount_at("tmpfs", root + "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755"));
+  TRY(make_folder(root + "/run/lock", 01777));
+  TRY(make_folder(root + "/tmp", 01777));
+  TRY(make_folder(root + "/etc"));
+  TRY(move_root(root));
+  return bytes;
+}
+
+Status mount_one(const wire::Mount& request) {
+  if (request.target.empty() || request.target.front() != '/') {
+    return fail(Code::InvalidArgument, cat("mount target '", request.target, "' is not an absolute path"));
+  }
+  TRY(make_directories(request.target, 0755));
+  return mount_at(request.source.c_str(), request.target, request.type.c_str(),
+                  MS_NOSUID | MS_NODEV | (request.read_only ? MS_RDONLY : 0UL), request.options);
+}
+
+}  // namespace cofferdam::guest

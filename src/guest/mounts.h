@@ -1,0 +1,26 @@
+// Everything that is mounted in the guest: the initramfs's own, then the root that user processes see.
+#pragma once
+#include <cstdint>
+#include <string>
+
+#include "base/result.h"
+#include "wire/message.h"
+
+namespace cofferdam::guest {
+
+inline constexpr auto kLowerRoot = "/lower";  // the image, read-only, before the root is prepared
+inline constexpr auto kCgroupRoot = "/sys/fs/cgroup";
+
+// /proc, /sys and /dev of the initramfs.
+Status mount_early();
+// The image (erofs) at kLowerRoot.
+Status mount_image(const std::string& device);
+
+// Mounts `disk` (ext4), lays it over the image, and makes that the caller's root, with /proc, /sys, /dev, /run and
+// cgroups fresh. Waits at most 2 s for the disk to have a size. Answers the disk's bytes. After an error the guest is
+// neither here nor there: it is of no further use.
+Result<std::uint64_t> enter_root(const std::string& disk);
+
+Status mount_one(const wire::Mount& request);
+
+}  // namespace cofferdam::guest

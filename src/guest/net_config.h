@@ -1,0 +1,16 @@
+// The guest's network by rtnetlink: loopback up, the card's MAC, address and default route.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <string>
+
+#include "base/result.h"
+#include "wire/message.h"
+
+namespace cofferdam::guest {
+
+// Brings lo up, then the interface as asked; addresses it had before are gone. No address: loopback alone.
+Status configure_network(const wire::Network& network);
+Status set_mac(const std::string& interface, const std::array<std::uint8_t, 6>& mac);
+
+}  // namespace cofferdam::guest
