@@ -107,7 +107,8 @@ Task<void> Server::stop(std::chrono::milliseconds grace) {
     (void)acceptor.close(ignored);
   }
   for (auto* connection : state_->open) connection->drain();
-  if (auto joined = co_await loop::with_deadline(state_->tasks.join(), grace, "wait for running requests"); !joined) {
+  const Status joined = co_await loop::with_deadline(state_->tasks.join(), grace, "wait for running requests");
+  if (!joined && !state_->open.empty()) {
     log_info("cutting the requests that still run", {{"connections", std::to_string(state_->open.size())}});
   }
   state_->tasks.cancel();

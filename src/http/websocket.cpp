@@ -132,7 +132,8 @@ Task<std::unique_ptr<WebSocket>> WebSocket::connect(StreamSocket socket, std::st
 Task<std::optional<WebSocket::Message>> WebSocket::read() {
   impl_->incoming.clear();
   auto [ec, count] = co_await impl_->wire.async_read(impl_->incoming, loop::as_result);
-  if (ec == ws::error::closed) co_return std::nullopt;
+  // A peer may close its socket right behind its close frame, before ours has gone out.
+  if (ec == ws::error::closed || (ec && impl_->wire.reason())) co_return std::nullopt;
   if (ec == ws::error::message_too_big) {
     co_return fail(Code::OutOfRange, cat("the peer sent a message of more than ", kMaxMessageBytes, " bytes"));
   }

@@ -1,0 +1,44 @@
+#include "http/url.h"
+
+#include <gtest/gtest.h>
+
+namespace cofferdam::http {
+namespace {
+
+TEST(Target, is_split_and_decoded) {
+  const auto target = parse_target("/workspace/a%20b/files%2Fraw?path=%2Fetc%2Fhosts&x&y=1+2&x=3").value();
+  EXPECT_EQ(target.segments, (std::vector<std::string>{"workspace", "a b", "files/raw"}));
+  const std::vector<std::pair<std::string, std::string>> query{
+      {"path", "/etc/hosts"}, {"x", ""}, {"y", "1 2"}, {"x", "3"}};
+  EXPECT_EQ(target.query, query);
+}
+
+TEST(Target, the_root_and_a_trailing_slash) {
+  EXPECT_TRUE(parse_target("/")->segments.empty());
+  EXPECT_EQ(parse_target("/a/")->segments, std::vector<std::string>{"a"});
+  EXPECT_EQ(parse_target("/a?")->query.size(), 0U);
+}
+
+TEST(Target, what_is_not_strict_is_refused) {
+  for (const std::string bad : {"", "a", "*", "http://x/", "//", "/a//b", "/%", "/%1", "/%zz", "/%00", "/a/../b",
+                                "/./a", "/%2e%2E/a", "/a b", "/a#b", "/a?x=%0", "/a?x=%00", "/\x7f", "/\xc3\xa4"}) {
+    EXPECT_FALSE(parse_target(bad)) << bad;
+  }
+  EXPECT_FALSE(parse_target("/" + std::string(9000, 'a')));
+  std::string deep;
+  for (int i = 0; i < 65; ++i) deep += "/a";
+  EXPECT_FALSE(parse_target(deep));
+  std::string many = "/?a";
+  for (int i = 0; i < 65; ++i) many += "&a";
+  EXPECT_FALSE(parse_target(many));
+}
+
+TEST(Percent, encoding_and_decoding_are_inverse) {
+  std::string all;
+  for (int c = 1; c < 256; ++c) all.push_back(static_cast<char>(c));
+  EXPECT_EQ(percent_decode(percent_encode(all)).value(), all);
+  EXPECT_EQ(percent_encode("a/b c~"), "a%2Fb%20c~");
+}
+
+}  // namespace
+}  // namespace cofferdam::http
