@@ -43,7 +43,7 @@ std::string joined(const std::vector<std::string>& texts, std::string_view separ
 
 Status remove_traces(const Tree& tree) {
   for (const auto* folder : {"/var/lib/apt/lists", "/var/cache/apt", "/var/cache/debconf", "/var/cache/ldconfig",
-                             "/var/log", "/tmp", "/var/tmp", "/run", "/dev", "/usr/share/info", "/usr/share/lintian"}) {
+                             "/tmp", "/var/tmp", "/run", "/dev", "/usr/share/info", "/usr/share/lintian"}) {
     TRY(tree.empty_directory(folder));
   }
   // Backups of account files, and what mmdebstrap took from the host.
