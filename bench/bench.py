@@ -239,7 +239,7 @@ def leaks(table, one):
         found = traces.of_folders(one.state, one.run_dir)
         namespaces = {os.readlink(f"/proc/{x.pid}/ns/net") for x in found if os.path.exists(f"/proc/{x.pid}/ns/net")}
         return {"processes": len(found), "descriptors": sum(traces.descriptors(one.pid).values()),
-                "network namespaces": len(namespaces), "cgroups": len(traces.cgroups_below(one.cgroup_parents)),
+                "network namespaces": len(namespaces), "cgroups": len(one.cgroups()),
                 "files": len(traces.files(one.state)) + len(traces.files(one.run_dir)),
                 "mounts": len(traces.mounts(one.state, one.run_dir))}
 

@@ -1,6 +1,7 @@
 """A Cofferdam of one's own: a real daemon in scratch folders, driven through the programs a user has."""
 
 import contextlib
+import hashlib
 import json
 import os
 import pathlib
@@ -69,7 +70,8 @@ class Cofferdam:
             for name in SHARED:
                 if (pathlib.Path(golden) / name).exists():
                     subprocess.run(["cp", "-al", str(pathlib.Path(golden) / name), str(self.state)], check=True)
-        self.cgroup_parents = set()
+        # The folder below each controller that holds this installation's VMMs; vmms() checks that it is so.
+        self.cgroup_name = "cofferdam-" + hashlib.sha256(f"{self.run_dir}/vm".encode()).hexdigest()[:8]
 
     # -- commands ------------------------------------------------------------------------------------------------
     def _environment(self, more=None):
@@ -157,8 +159,13 @@ class Cofferdam:
     def vmms(self):
         found = traces.vmms(self.state, self.run_dir)
         for process in found:
-            self.cgroup_parents |= {folder.parent for folder in traces.cgroups_of(process)}
+            parents = {folder.parent.name for folder in traces.cgroups_of(process)}
+            # A VMM that is just being started, or just gone, is in none yet or any more.
+            assert parents <= {self.cgroup_name}, parents
         return found
+
+    def cgroups(self):
+        return traces.cgroups_below(traces.cgroups_naming(self.cgroup_name))
 
     def jails(self):
         return traces.jails(self.state, self.run_dir)
@@ -166,7 +173,7 @@ class Cofferdam:
     def leftovers(self):
         """What an installation without a running workspace must not have: VMMs, jails, their cgroups, mounts, files."""
         found = [str(p) for p in traces.of_folders(self.state, self.run_dir) if p.name not in ("cofferd", "coffer")]
-        found += traces.cgroups_below(self.cgroup_parents)
+        found += self.cgroups()
         found += traces.mounts(self.state, self.run_dir)
         found += [f for f in traces.files(self.state, skip=SHARED) if f.startswith("workspaces/")]
         return found
