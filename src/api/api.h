@@ -1,0 +1,52 @@
+// The HTTP API of cofferd: one object that answers every request.
+#pragma once
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "http/message.h"
+#include "http/server.h"
+#include "image/image_store.h"
+#include "loop/worker_pool.h"
+#include "workspace/manager.h"
+
+namespace cofferdam::api {
+
+using loop::Task;
+
+// What the daemon says about itself.
+struct HostFacts {
+  std::string version;
+  std::string state_dir, run_dir, socket;
+  std::chrono::system_clock::time_point started_at;
+};
+
+// Ends what the daemon runs; the answer to the request that asked goes out before the daemon itself ends.
+using Shutdown = std::function<Task<void>(workspace::Manager::Permanent permanent)>;
+
+class Api {
+ public:
+  // All references outlive the object. `workers` runs short calls of the image store only; builds have threads of their
+  // own, which the executor's loop must outlive.
+  Api(loop::asio::any_io_executor executor, workspace::Manager& manager, image::ImageStore& images,
+      loop::WorkerPool& workers, HostFacts facts, Shutdown shutdown);
+  Api(const Api&) = delete;
+  Api& operator=(const Api&) = delete;
+  ~Api();  // must be stopped before
+
+  // For the http::Server; the object outlives it.
+  http::Handler handler();
+  static http::ErrorFormat error_format();
+  // The local administrator: root, the daemon's own user, or a member of the group `cofferdam`.
+  static http::AllowPeer local_administrators();
+
+  // Waits until the builds that still run have ended: a build is never left half done.
+  Task<void> stop();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace cofferdam::api

@@ -1,0 +1,18 @@
+// What the handlers work with.
+#pragma once
+#include "api/api.h"
+#include "loop/task_group.h"
+
+namespace cofferdam::api {
+
+struct Services {
+  workspace::Manager& manager;
+  image::ImageStore& images;
+  loop::WorkerPool& workers;
+  loop::WorkerPool& builders;
+  loop::TaskGroup& builds;  // those that run, whether or not their client still listens
+  HostFacts facts;
+  Shutdown shutdown;
+};
+
+}  // namespace cofferdam::api
