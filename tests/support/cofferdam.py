@@ -125,14 +125,18 @@ class Cofferdam:
         finally:
             self("rm", name)
 
+    def images(self):
+        """Name to id of every image that is built."""
+        return {i["image"]: i["id"] for i in self.json("image", "ls")["images"] if i["built"]}
+
     # -- the daemon ----------------------------------------------------------------------------------------------
-    def up(self, *options):
-        done = self("up", *options, timeout=120)
+    def up(self):
+        done = self("up", timeout=120)
         assert done.status == 0, f"the daemon did not start: {done}\n{self.log()}"
         return self
 
-    def down(self):
-        return self("down", timeout=60)
+    def down(self, *options):
+        return self("down", *options, timeout=60)
 
     @property
     def pid(self):
@@ -194,7 +198,7 @@ class Cofferdam:
     def close(self):
         """Stops everything, by force where needed, and removes the folders."""
         with contextlib.suppress(AssertionError, OSError):
-            self.down()
+            self.down("--all")
         for process in reversed(traces.of_folders(self.state, self.run_dir)):
             with contextlib.suppress(OSError):
                 os.kill(process.pid, signal.SIGKILL)

@@ -46,7 +46,8 @@ def ensure_daemon():
 
 def ensure_image():
     listed = coffer("--json", "image", "ls", capture_output=True)
-    if listed.returncode == 0 and IMAGE in [image["name"] for image in json.loads(listed.stdout)["images"]]:
+    images = json.loads(listed.stdout)["images"] if listed.returncode == 0 else []
+    if any(image["image"] == IMAGE and image["built"] for image in images):
         return
     print(f"building the image {IMAGE}, once")
     if coffer("image", "build", IMAGE).returncode != 0:
