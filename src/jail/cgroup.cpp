@@ -1,6 +1,5 @@
 #include "jail/cgroup.h"
 
-#include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
 
@@ -118,19 +117,9 @@ Result<std::unique_ptr<Cgroup>> Cgroup::create(const CgroupLayout& layout, const
   };
   for (const auto& folder : cgroup->folders_) {
     if (auto made = make_fresh_folder(folder); !made) return give_up(std::move(made.error()));
-    auto tasks = open_file(folder + "/cgroup.procs", O_WRONLY);
-    if (!tasks) return give_up(std::move(tasks.error()));
-    cgroup->tasks_.push_back(std::move(*tasks));
   }
   if (auto set = cgroup->set_up(plan); !set) return give_up(std::move(set.error()));
   return cgroup;
-}
-
-Status Cgroup::enter() const {
-  for (std::size_t i = 0; i < tasks_.size(); ++i) {
-    if (::write(tasks_[i].get(), "0", 1) != 1) return fail_errno(cat("enter cgroup '", folders_[i], "'"));
-  }
-  return {};
 }
 
 Status Cgroup::remove(std::chrono::milliseconds patience) const {

@@ -1,4 +1,7 @@
 // cgroup v1: one folder in each of the memory, cpu and pids hierarchies.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "base/file.h"
@@ -29,6 +32,17 @@ class Cgroup1 final : public Cgroup {
     return {};
   }
 
+  [[nodiscard]] int clone_target() const override { return -1; }
+
+  // "tasks", not "cgroup.procs": the move of a single thread that is the caller needs no lock over all the system's
+  // thread groups, whose price is a grace period of RCU. A process of one thread is moved whole by either.
+  [[nodiscard]] Status enter() const override {
+    for (std::size_t i = 0; i < tasks_.size(); ++i) {
+      if (::write(tasks_[i].get(), "0", 1) != 1) return fail_errno(cat("enter cgroup '", folders()[i], "'"));
+    }
+    return {};
+  }
+
   [[nodiscard]] std::uint64_t oom_kills() const override {
     const auto text = read_file(memory_ + "/memory.oom_control", 4096);
     if (!text) return 0;
@@ -42,6 +56,10 @@ class Cgroup1 final : public Cgroup {
 
  protected:
   Status set_up(const CgroupPlan& plan) override {
+    for (const auto& folder : folders()) {
+      TRY_ASSIGN(UniqueFd tasks, open_file(folder + "/tasks", O_WRONLY));
+      tasks_.push_back(std::move(tasks));
+    }
     TRY(set_limits(plan.memory_max_bytes, plan.cpu_max_millicores));
     return write_control_file(pids_ + "/pids.max", std::to_string(plan.pids_max));
   }
@@ -64,6 +82,7 @@ class Cgroup1 final : public Cgroup {
   std::string memory_;
   std::string cpu_;
   std::string pids_;
+  std::vector<UniqueFd> tasks_;
 };
 
 }  // namespace

@@ -1,4 +1,5 @@
 // cgroup v2: one folder in the unified hierarchy.
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <cerrno>
@@ -26,6 +27,9 @@ class Cgroup2 final : public Cgroup {
     return {};
   }
 
+  [[nodiscard]] int clone_target() const override { return descriptor_.get(); }
+  [[nodiscard]] Status enter() const override { return {}; }
+
   [[nodiscard]] std::uint64_t oom_kills() const override {
     const auto text = read_file(folder_ + "/memory.events", 4096);
     if (!text) return 0;
@@ -39,6 +43,7 @@ class Cgroup2 final : public Cgroup {
 
  protected:
   Status set_up(const CgroupPlan& plan) override {
+    TRY_ASSIGN(descriptor_, open_file(folder_, O_RDONLY | O_DIRECTORY));
     TRY(set_limits(plan.memory_max_bytes, plan.cpu_max_millicores));
     // Absent when the kernel was built or booted without swap accounting.
     const auto swap = folder_ + "/memory.swap.max";
@@ -48,6 +53,7 @@ class Cgroup2 final : public Cgroup {
 
  private:
   std::string folder_;
+  UniqueFd descriptor_;
 };
 
 bool has_all_controllers(const std::string& folder) {

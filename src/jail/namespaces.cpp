@@ -16,16 +16,20 @@ constexpr std::string_view kHostname = "cofferdam";
 
 }  // namespace
 
-Result<Child> fork_into_namespaces() {
+Result<Child> fork_into_namespaces(int cgroup) {
   int pidfd = -1;
   clone_args args{};
   args.flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET | CLONE_PIDFD;
   args.pidfd = reinterpret_cast<std::uintptr_t>(&pidfd);
   args.exit_signal = SIGCHLD;
+  if (cgroup >= 0) {
+    args.flags |= CLONE_INTO_CGROUP;
+    args.cgroup = static_cast<std::uint64_t>(cgroup);
+  }
   const auto pid = static_cast<pid_t>(::syscall(SYS_clone3, &args, sizeof args));
   if (pid < 0) {
     return fail(errno_error("clone3 with new mount, PID, IPC, UTS and network namespaces", errno)
-                    .with_hint("coffer-jail needs CAP_SYS_ADMIN and a kernel of 5.3 or later with these namespaces"));
+                    .with_hint("coffer-jail needs CAP_SYS_ADMIN and a kernel of 5.7 or later with these namespaces"));
   }
   Child child;
   child.pid = pid;

@@ -15,7 +15,8 @@ struct Child {
 };
 
 // fork(2) into the five namespaces: the child is process 1 of its PID namespace, and everything in it dies with it.
-Result<Child> fork_into_namespaces();
+// `cgroup` is the v2 folder it starts in, or -1 for the caller's own.
+Result<Child> fork_into_namespaces(int cgroup);
 
 // In the child, after it entered its cgroups: their path on the host becomes "/" to it.
 Status hide_cgroup_path();

@@ -93,7 +93,7 @@ tl::expected<void, Supervisor::Failure> Supervisor::start_vmm() {
   auto report = socket_pair(SOCK_SEQPACKET);
   if (!report) return failed("descriptors", report.error());
 
-  auto child = fork_into_namespaces();
+  auto child = fork_into_namespaces(cgroup_->clone_target());
   if (!child) return failed("namespaces", child.error());
   if (child->pid == 0) {
     report->first.reset();
