@@ -1,5 +1,6 @@
 #include "api/workspace_json.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -15,6 +16,7 @@ namespace json = boost::json;
 
 constexpr std::uint32_t kAllModeBits = 07777;
 constexpr double kMsPerSecond = 1000.0;
+constexpr std::int64_t kLatestTimeMs = 9'000'000'000'000;  // in the year 2255
 
 json::value time_or_null(const std::optional<std::chrono::system_clock::time_point>& time) {
   if (!time) return nullptr;
@@ -93,7 +95,9 @@ json::object to_json(const vm::GuestProcessInfo& process) {
 }
 
 json::object to_json(const vm::FileInfo& file) {
-  const std::chrono::system_clock::time_point modified{std::chrono::milliseconds(file.modified_ms)};
+  // The guest's word: a clock of nanoseconds does not hold every 64-bit number of milliseconds.
+  const auto modified_ms = std::clamp<std::int64_t>(file.modified_ms, 0, kLatestTimeMs);
+  const std::chrono::system_clock::time_point modified{std::chrono::milliseconds(modified_ms)};
   return {{"type", type_name(file.type)},
           {"size", file.size},
           {"mode", octal_mode(file.mode)},
