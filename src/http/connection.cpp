@@ -207,18 +207,23 @@ struct Connection::State {
   // Always a response; an error only when this task was cancelled.
   Task<Response> call_handler(Request& request) {
     Error error;
+    std::optional<std::string> thrown;
     try {
       auto answer = co_await context.handler(request);
       if (answer) co_return std::move(*answer);
       error = std::move(answer.error());
     } catch (const std::exception& e) {
-      error = Error{Code::Internal, "the request failed for a reason that is a bug", "see the daemon's log"};
-      log_error("a request handler threw",
-                {{"request", request.id}, {"method", request.method}, {"target", request.target}, {"what", e.what()}});
+      thrown = e.what();
     }
+    // Asio ends a cancelled task by an exception, which is no bug.
     const auto cancellation = co_await loop::asio::this_coro::cancellation_state;
     if (cancellation.cancelled() != loop::asio::cancellation_type::none) {
       co_return fail(Code::Cancelled, "the server is stopping");
+    }
+    if (thrown) {
+      error = Error{Code::Internal, "the request failed for a reason that is a bug", "see the daemon's log"};
+      log_error("a request handler threw",
+                {{"request", request.id}, {"method", request.method}, {"target", request.target}, {"what", *thrown}});
     }
     int status = request.body->failure_status();
     if (status == 0) status = code_info(error.code).http_status;
