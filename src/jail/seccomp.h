@@ -1,12 +1,11 @@
-// The system calls a VMM may make. QEMU adds its own filter on top (-sandbox); the stricter answer of the two holds.
+// Installs the system call filter. QEMU adds its own on top (-sandbox); the stricter answer of the two holds.
 #pragma once
 #include "base/result.h"
 #include "jail/plan.h"
 
 namespace cofferdam::jail {
 
-// For the calling process and what it execs. Calls QEMU needs are allowed, some of them with fixed arguments; those
-// that only an attack makes end the process (SIGSYS); the rest fail with EPERM. Needs no_new_privs.
+// For the calling process and what it execs: see seccomp_policy.cpp for the list. Needs no_new_privs.
 Status install_seccomp(KvmDevice kvm);
 
 }  // namespace cofferdam::jail
