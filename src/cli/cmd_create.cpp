@@ -1,0 +1,52 @@
+#include "base/text.h"
+#include "cli/api.h"
+#include "cli/commands.h"
+#include "cli/env_items.h"
+#include "cli/workspace_options.h"
+#include "model/json.h"
+
+namespace cofferdam::cli {
+namespace {
+
+class Create : public Command {
+ public:
+  [[nodiscard]] std::string_view name() const override { return "create"; }
+  [[nodiscard]] std::string_view summary() const override { return "Create a workspace and print its id"; }
+  void declare(Options& options) override {
+    options.value("--name", "NAME", spec_.name, "name that serves as well as the id");
+    shape_.declare(options);
+    options.flag("--permanent", permanent_, "keep it, and its disk, until it is removed (default: a TTL of 1 hour)");
+    env_.declare(options);
+  }
+  Status accept() override {
+    TRY(shape_.apply(spec_));
+    TRY_ASSIGN(spec_.env, env_.resolve());
+    if (permanent_) spec_.mode = model::Mode::permanent;
+    if (!permanent_ && !spec_.ttl) spec_.ttl = model::kDefaultTemporaryTtl;
+    return model::validate(spec_);
+  }
+  int run(Session& session) override { return session.wait(work(session)); }
+
+ private:
+  Task<int> work(Session& session) {
+    Api api(session);
+    auto created = co_await api.call("POST", "/workspace", model::workspace_spec_to_json(spec_));
+    if (!created) co_return session.failed(created.error());
+    if (session.json()) {
+      session.print_json(std::move(*created));
+    } else {
+      session.print(cat(text_field(object_field(*created, "workspace"), "id"), "\n"));
+    }
+    co_return kDone;
+  }
+  model::WorkspaceSpec spec_;
+  WorkspaceOptions shape_;
+  EnvOptions env_;
+  bool permanent_ = false;
+};
+
+}  // namespace
+
+CommandPtr make_create() { return std::make_unique<Create>(); }
+
+}  // namespace cofferdam::cli

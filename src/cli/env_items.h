@@ -1,0 +1,31 @@
+// The environment of a command, from --env and --env-file. Values may be secrets: no message repeats one.
+#pragma once
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "cli/options.h"
+
+namespace cofferdam::cli {
+
+// Looks a name up in our own environment.
+using EnvLookup = std::optional<std::string> (*)(const std::string& name);
+std::optional<std::string> own_environment(const std::string& name);
+
+// One "K=V"; or "K", which takes our own value and is an error when we have none.
+Result<std::string> parse_env_item(std::string_view text, EnvLookup lookup = own_environment);
+
+// Lines of "K=V" or "K" as above; empty lines and lines that start with '#' are skipped; the value is the rest of the
+// line as it is, without quoting. Errors name the line. In a file a "K" that we do not have is left out.
+Result<std::vector<std::string>> parse_env_file(std::string_view content, EnvLookup lookup = own_environment);
+
+// The options, and what they give together: files first, --env after, the last of a name wins.
+struct EnvOptions {
+  std::vector<std::string> items, files;
+  void declare(Options& options);
+  [[nodiscard]] Result<std::vector<std::string>> resolve() const;
+};
+
+}  // namespace cofferdam::cli

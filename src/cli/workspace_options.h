@@ -1,0 +1,24 @@
+// The options that shape a workspace, shared by `run` and `create`.
+#pragma once
+#include <string>
+
+#include "base/result.h"
+#include "cli/options.h"
+#include "model/workspace_spec.h"
+
+namespace cofferdam::cli {
+
+struct WorkspaceOptions {
+  std::string image, cpus, memory, disk, ttl, disk_bps, disk_iops;
+  void declare(Options& options);
+  // Fills in what was given; the sizes are the nearest whole MiB above. Not validated: the server does.
+  [[nodiscard]] Status apply(model::WorkspaceSpec& spec) const;
+};
+
+// "0.5" or "2" in thousandths of a CPU.
+Result<std::uint32_t> parse_cpus(std::string_view text);
+
+// A duration, "0" is none; `what` names the option in errors.
+Result<std::chrono::milliseconds> parse_time(std::string_view what, std::string_view text);
+
+}  // namespace cofferdam::cli
