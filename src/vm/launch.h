@@ -36,7 +36,7 @@ struct LaunchSpec {
   std::uint32_t cpu_millis = 1000;
   model::IoLimits io;
   int memory = -1;  // borrowed: guest memory
-  int state = -1;   // borrowed: device state
+  int state = -1;   // borrowed: device state; clone only
   int disk = -1;    // borrowed; clone only
   std::uint64_t disk_bytes = 0;
 };

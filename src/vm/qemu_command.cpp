@@ -54,10 +54,9 @@ std::vector<std::string> qemu_argv(const QemuSpec& spec) {
   add("-object", cat("memory-backend-file,id=ram,size=", memory, ",mem-path=", fd_path(fd_number::kMemory),
                      ",share=", clone ? "off" : "on"));
   add("-global", "virtio-mmio.force-legacy=false");
-  // Guest memory stays in its file: a snapshot is the device state alone.
-  add("-global", "migration.x-ignore-shared=on");
   if (clone) {
-    add("-incoming", cat("fd:", fd_number::kState));
+    // The monitor says what comes in, once it has said that guest memory does not.
+    add("-incoming", "defer");
     argv.emplace_back("-S");
   } else {
     add("-kernel", fd_path(fd_number::kKernel));

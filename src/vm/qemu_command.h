@@ -14,7 +14,7 @@ namespace fd_number {
 inline constexpr int kMemory = 20;   // guest memory: a memfd
 inline constexpr int kKernel = 21;   // template only
 inline constexpr int kInitrd = 22;   // template only
-inline constexpr int kState = 23;    // device state: written by a template, read by a clone
+inline constexpr int kState = 23;    // clone only: its template's device state
 inline constexpr int kRoot = 24;     // the image's root file system, read-only
 inline constexpr int kDisk = 25;     // clone only: the workspace's disk
 inline constexpr int kMonitor = 26;  // listening socket of QMP

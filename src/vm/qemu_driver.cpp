@@ -13,6 +13,7 @@
 #include "loop/deadline.h"
 #include "loop/task_group.h"
 #include "vm/accelerator.h"
+#include "vm/migration.h"
 #include "vm/qemu_machine.h"
 #include "vm/template.h"
 
@@ -22,7 +23,6 @@ namespace {
 constexpr std::chrono::seconds kQuick{20};
 constexpr std::chrono::seconds kHandshake{20};
 constexpr std::chrono::seconds kAdoption{5};
-constexpr int kLoadPolls = 10'000;
 
 class Driver : public MachineDriver {
  public:
@@ -64,23 +64,6 @@ void Driver::watch(const std::shared_ptr<QemuMachine>& machine) {
   watchers_.spawn("machine " + machine->id(), QemuMachine::watch(machine));
 }
 
-// A clone starts paused, with its template's device state coming in.
-Task<void> wait_until_loaded(QmpClient& qmp) {
-  for (int i = 0; i < kLoadPolls; ++i) {
-    boost::json::object none;
-    auto answer = co_await qmp.execute("query-migrate", none, kQuick);
-    if (!answer) co_return fail(std::move(answer.error()));
-    const auto* object = answer->if_object();
-    const auto* status = object != nullptr ? object->if_contains("status") : nullptr;
-    if (status != nullptr && status->is_string()) {
-      if (status->get_string() == "completed") co_return Status{};
-      if (status->get_string() == "failed") co_return fail(Code::DataLoss, "the template's device state did not load");
-    }
-    CO_TRY(co_await loop::sleep_for(std::chrono::milliseconds(1)));
-  }
-  co_return fail(Code::DeadlineExceeded, "loading the template's device state took too long");
-}
-
 Task<std::shared_ptr<Machine>> Driver::create(MachineSpec spec) {
   auto base = co_await templates_.get(spec.image, spec.shape);
   if (!base) co_return fail(std::move(base.error()));
@@ -112,7 +95,7 @@ Task<std::shared_ptr<Machine>> Driver::create(MachineSpec spec) {
 
 Task<std::shared_ptr<QemuMachine>> Driver::bring_up(const MachineSpec& spec, const std::string& machine_id,
                                                     Launched& launched, std::shared_ptr<GuestLink>& link) {
-  CO_TRY(co_await wait_until_loaded(*launched.qmp));
+  CO_TRY(co_await load_device_state(*launched.qmp, fd_number::kState));
   boost::json::object resize{{"node-name", kDiskNode}, {"size", spec.disk_bytes}};
   auto resized = co_await launched.qmp->execute("block_resize", std::move(resize), kQuick);
   if (!resized) co_return fail(std::move(resized.error()));

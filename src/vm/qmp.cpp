@@ -86,21 +86,53 @@ Task<void> QmpClient::stop() {
   co_return co_await tasks_.join();
 }
 
+namespace {
+
+std::string request_line(std::uint64_t id, const std::string& command, json::object arguments) {
+  json::object request{{"execute", command}, {"id", id}};
+  if (!arguments.empty()) request["arguments"] = std::move(arguments);
+  return json::serialize(request) + "\r\n";
+}
+
+// Takes an answer's slot away when the coroutine that owns it ends, whichever way.
+template <class Map>
+struct Forget {
+  Map& map;
+  std::uint64_t id;
+  ~Forget() { map.erase(id); }
+};
+
+}  // namespace
+
 Task<json::value> QmpClient::execute(std::string command, json::object arguments, std::chrono::milliseconds deadline) {
   if (failure_) co_return fail(*failure_);
   const auto id = next_id_++;
   PendingAnswer pending(executor_);
   pending_[id] = &pending;
-  struct Forget {
-    std::map<std::uint64_t, PendingAnswer*>& map;
-    std::uint64_t id;
-    ~Forget() { map.erase(id); }
-  } forget{pending_, id};
-  json::object request{{"execute", command}, {"id", id}};
-  if (!arguments.empty()) request["arguments"] = std::move(arguments);
-  unsent_ += json::serialize(request);
-  unsent_ += "\r\n";
+  const Forget<decltype(pending_)> forget{pending_, id};
+  unsent_ += request_line(id, command, std::move(arguments));
   to_send_.notify();
+  co_return co_await await_answer(pending, std::move(command), deadline);
+}
+
+Task<void> QmpClient::give_descriptor(std::string name, int fd, std::chrono::milliseconds deadline) {
+  if (failure_) co_return fail(*failure_);
+  if (!unsent_.empty()) co_return fail(Code::FailedPrecondition, "QMP getfd: the monitor is busy");
+  const auto id = next_id_++;
+  PendingAnswer pending(executor_);
+  pending_[id] = &pending;
+  const Forget<decltype(pending_)> forget{pending_, id};
+  json::object arguments{{"fdname", name}};
+  // The descriptor travels with this line's bytes: it cannot go through the writer's buffer.
+  CO_TRY(send_with_fds(socket_.native_handle(), request_line(id, "getfd", std::move(arguments)), {fd}));
+  auto answer = co_await await_answer(pending, "getfd", deadline);
+  if (!answer) co_return fail(std::move(answer.error()));
+  co_return Status{};
+}
+
+// `pending` lives in the caller's frame, which waits for this.
+Task<json::value> QmpClient::await_answer(PendingAnswer& pending, std::string command,
+                                          std::chrono::milliseconds deadline) {
   while (!pending.answer) {
     auto waited = co_await loop::with_deadline(pending.arrived.wait(), deadline, cat("QMP ", command));
     if (!waited) co_return fail(std::move(waited.error()));

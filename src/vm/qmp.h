@@ -43,6 +43,9 @@ class QmpClient {
   Task<boost::json::value> execute(std::string command, boost::json::object arguments,
                                    std::chrono::milliseconds deadline);
 
+  // Gives the VMM a descriptor under a name, for commands that take "fd:NAME". `fd` stays the caller's.
+  Task<void> give_descriptor(std::string name, int fd, std::chrono::milliseconds deadline);
+
  private:
   struct PendingAnswer {
     explicit PendingAnswer(const loop::asio::any_io_executor& executor) : arrived(executor) {}
@@ -51,6 +54,7 @@ class QmpClient {
   };
   QmpClient(loop::asio::any_io_executor executor, loop::asio::local::stream_protocol::socket socket);
   Task<void> greet();
+  Task<boost::json::value> await_answer(PendingAnswer& pending, std::string command, std::chrono::milliseconds deadline);
   Task<void> read_loop();
   Task<void> write_loop();
   void take(QmpLine line);

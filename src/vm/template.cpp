@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "crypto/digest.h"
 #include "vm/guest_link.h"
+#include "vm/migration.h"
 #include "vm/template_files.h"
 #include "wire/version.h"
 
@@ -20,8 +21,6 @@ constexpr std::size_t kLoadedTemplates = 4;    // held in memory by this daemon;
 constexpr std::size_t kTemplatesOnDisk = 24;
 constexpr std::chrono::seconds kBoot{180};     // seconds under TCG, minutes on a host that is full
 constexpr std::chrono::seconds kQuick{30};
-constexpr int kStatePollMs = 5;
-constexpr int kStatePolls = 6000;
 
 // What python, a shell and a loader need first: read once here, and in the page cache of every clone.
 const char* const kWarmPaths[] = {"/bin/sh",
@@ -68,28 +67,6 @@ Task<void> warm_up(GuestLink& link) {
   auto warmed = co_await link.call<wire::WarmResult>(wire::Op::Warm, warm, kQuick);
   if (!warmed) log_debug("template: files not read ahead", {{"error", warmed.error().message}});
   co_return Status{};
-}
-
-// Writes the device state of a stopped VMM to the descriptor it was given for that.
-Task<void> save_state(QmpClient& qmp) {
-  boost::json::object stop;
-  auto stopped = co_await qmp.execute("stop", stop, kQuick);
-  if (!stopped) co_return fail(std::move(stopped.error()));
-  boost::json::object migrate{{"uri", cat("fd:", fd_number::kState)}};
-  auto begun = co_await qmp.execute("migrate", std::move(migrate), kQuick);
-  if (!begun) co_return fail(std::move(begun.error()));
-  for (int i = 0; i < kStatePolls; ++i) {
-    boost::json::object none;
-    auto answer = co_await qmp.execute("query-migrate", none, kQuick);
-    if (!answer) co_return fail(std::move(answer.error()));
-    const auto* object = answer->if_object();
-    const auto* status = object != nullptr ? object->if_contains("status") : nullptr;
-    const std::string text = status != nullptr && status->is_string() ? std::string(status->get_string()) : "";
-    if (text == "completed") co_return Status{};
-    if (text == "failed" || text == "cancelled") co_return fail(Code::Internal, cat("saving the device state: ", text));
-    CO_TRY(co_await loop::sleep_for(std::chrono::milliseconds(kStatePollMs)));
-  }
-  co_return fail(Code::DeadlineExceeded, "saving the device state took too long");
 }
 
 }  // namespace
@@ -187,17 +164,16 @@ Task<std::shared_ptr<const Template>> TemplateStore::build(std::string key, std:
   spec.image = image;
   spec.shape = shape;
   spec.memory = made->memory.get();
-  spec.state = made->state.get();
   const auto id = spec.id;
   auto launched = co_await launch(host_, std::move(spec));
   if (!launched) co_return fail(std::move(launched.error()).in("template"));
-  auto run = [this, id](Launched& machine) -> Task<void> {
+  auto run = [this, id, &made](Launched& machine) -> Task<void> {
     auto link = co_await GuestLink::connect(agent_socket(host_, id), Reconnect::no, kBoot);
     if (!link) co_return fail(std::move(link.error()));
     auto warmed = co_await warm_up(**link);
     (void)warmed;
     (void)co_await (*link)->stop();
-    co_return co_await save_state(*machine.qmp);
+    co_return co_await save_device_state(*machine.qmp, made->state.get());
   };
   auto saved = co_await run(*launched);
   std::string console;
