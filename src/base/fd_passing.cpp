@@ -29,7 +29,8 @@ Result<sockaddr_un> unix_address(const std::string& path) {
 }  // namespace
 
 Status send_with_fds(int socket, std::string_view bytes, const std::vector<int>& fds) {
-  if (fds.size() > kMaxFds || bytes.empty()) return fail(Code::InvalidArgument, "send: no bytes or too many descriptors");
+  if (fds.size() > kMaxFds || bytes.empty())
+    return fail(Code::InvalidArgument, "send: no bytes or too many descriptors");
   iovec part{const_cast<char*>(bytes.data()), bytes.size()};
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMaxFds)] = {};
   msghdr message{};

@@ -13,8 +13,8 @@ namespace cofferdam {
 Status send_with_fds(int socket, std::string_view bytes, const std::vector<int>& fds);
 
 struct Received {
-  std::string bytes;           // empty: the other side closed
-  std::vector<UniqueFd> fds;   // close-on-exec
+  std::string bytes;          // empty: the other side closed
+  std::vector<UniqueFd> fds;  // close-on-exec
 };
 // One message of at most `max_bytes` and `max_fds`; a message that was cut is an error. Blocking.
 Result<Received> receive_with_fds(int socket, std::size_t max_bytes, std::size_t max_fds);

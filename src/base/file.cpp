@@ -117,7 +117,7 @@ Status remove_tree(const std::string& path) {
 }
 
 bool path_exists(const std::string& path) {
-  struct stat st {};
+  struct stat st{};
   return ::lstat(path.c_str(), &st) == 0;
 }
 
@@ -134,7 +134,7 @@ Result<std::vector<std::string>> list_directory(const std::string& path) {
 }
 
 Result<std::uint64_t> copy_sparse(int from, int to) {
-  struct stat st {};
+  struct stat st{};
   if (::fstat(from, &st) != 0) return fail_errno("stat the source of a copy");
   if (::ftruncate(to, st.st_size) != 0) return fail_errno("set the size of a copy");
   std::uint64_t copied = 0;

@@ -42,7 +42,7 @@ TEST_F(FileTest, sparse_copy_keeps_holes_and_data) {
   ASSERT_EQ(::pwrite(from.get(), "x", 1, 0), 1);
   ASSERT_EQ(::pwrite(from.get(), "y", 1, kFar), 1);
   ASSERT_TRUE(copy_sparse(from.get(), to.get()));
-  struct stat st {};
+  struct stat st{};
   ASSERT_EQ(::fstat(to.get(), &st), 0);
   EXPECT_EQ(st.st_size, kFar + 1);
   EXPECT_LT(st.st_blocks * 512, 1 << 20);

@@ -26,7 +26,8 @@ std::string new_id(std::string_view prefix) {
 }
 
 bool is_id(std::string_view text, std::string_view prefix) {
-  if (text.size() != prefix.size() + 1 + kDigits || !starts_with(text, prefix) || text[prefix.size()] != '_') return false;
+  if (text.size() != prefix.size() + 1 + kDigits || !starts_with(text, prefix) || text[prefix.size()] != '_')
+    return false;
   return text.substr(prefix.size() + 1).find_first_not_of(kAlphabet) == std::string_view::npos;
 }
 

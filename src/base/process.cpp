@@ -38,9 +38,8 @@ std::vector<char*> pointers(const std::vector<std::string>& strings) {
 }
 
 // Runs in the child between fork and exec: only async-signal-safe calls, no allocation.
-[[noreturn]] void exec_child(const char* path, char* const* argv, char* const* envp,
-                             const std::pair<int, int>* fds, int* moved, std::size_t count, bool new_session,
-                             int report) {
+[[noreturn]] void exec_child(const char* path, char* const* argv, char* const* envp, const std::pair<int, int>* fds,
+                             int* moved, std::size_t count, bool new_session, int report) {
   auto give_up = [report] {
     const int err = errno;
     [[maybe_unused]] const auto n = ::write(report, &err, sizeof err);
@@ -75,9 +74,7 @@ std::vector<char*> pointers(const std::vector<std::string>& strings) {
   __builtin_unreachable();
 }
 
-int shell_status(const siginfo_t& info) {
-  return info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
-}
+int shell_status(const siginfo_t& info) { return info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status; }
 
 }  // namespace
 
@@ -178,7 +175,8 @@ Result<Finished> run(const RunOptions& options) {
   while (ours[0] || ours[1] || ours[2]) {
     const auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
-    if (left <= 0) return fail(Code::DeadlineExceeded, cat("'", name, "' did not end in ", options.timeout.count(), " ms"));
+    if (left <= 0)
+      return fail(Code::DeadlineExceeded, cat("'", name, "' did not end in ", options.timeout.count(), " ms"));
     if (ours[0] && input.empty()) {
       ours[0].reset();
       continue;

@@ -14,10 +14,10 @@
 namespace cofferdam {
 
 struct SpawnOptions {
-  std::vector<std::string> argv;                // argv[0] is a path, or a name to look up in PATH
-  std::vector<std::string> env;                 // "K=V"; the child sees these and nothing else
-  std::vector<std::pair<int, int>> fds;         // {ours, the child's}; everything else is closed in the child
-  bool new_session = false;                     // setsid, so that a terminal's signals do not reach it
+  std::vector<std::string> argv;         // argv[0] is a path, or a name to look up in PATH
+  std::vector<std::string> env;          // "K=V"; the child sees these and nothing else
+  std::vector<std::pair<int, int>> fds;  // {ours, the child's}; everything else is closed in the child
+  bool new_session = false;              // setsid, so that a terminal's signals do not reach it
 };
 
 // A started child. Destruction kills it (SIGKILL) and waits, unless it was waited for or released.
@@ -43,18 +43,18 @@ class Process {
 };
 
 struct Finished {
-  int status = 0;      // exit status, or 128 + signal
-  std::string out;     // stdout
-  std::string err;     // stderr
+  int status = 0;   // exit status, or 128 + signal
+  std::string out;  // stdout
+  std::string err;  // stderr
 };
 
 struct RunOptions {
   std::vector<std::string> argv;
-  std::vector<std::string> extra_env;                         // on top of our own environment
-  std::string input;                                          // given on stdin, then closed
+  std::vector<std::string> extra_env;  // on top of our own environment
+  std::string input;                   // given on stdin, then closed
   std::chrono::milliseconds timeout = std::chrono::minutes(1);
-  std::size_t max_output = 16U << 20;                         // of each stream; more ends the child
-  std::function<void(std::string_view)> on_line;              // each whole line of stderr and stdout as it comes; optional
+  std::size_t max_output = 16U << 20;             // of each stream; more ends the child
+  std::function<void(std::string_view)> on_line;  // each whole line of stderr and stdout as it comes; optional
 };
 
 // Runs a program to its end, blocking. An error only when it could not be started, timed out or talked too much: a

@@ -43,25 +43,25 @@ tl::unexpected<Error> fail_errno(std::string_view what);  // takes errno as it i
 // Statements; each on a line of its own. Never inside an expression.
 #define COFFER_CONCAT_(a, b) a##b
 #define COFFER_CONCAT(a, b) COFFER_CONCAT_(a, b)
-#define TRY(expr)                                                                \
-  do {                                                                           \
-    auto&& try_result_ = (expr);                                                 \
+#define TRY(expr)                                                                 \
+  do {                                                                            \
+    auto&& try_result_ = (expr);                                                  \
     if (!try_result_) return tl::make_unexpected(std::move(try_result_.error())); \
   } while (false)
 #define TRY_ASSIGN(decl, expr) TRY_ASSIGN_(decl, expr, COFFER_CONCAT(try_result_, __LINE__))
-#define TRY_ASSIGN_(decl, expr, tmp)                                 \
-  auto tmp = (expr);                                                 \
+#define TRY_ASSIGN_(decl, expr, tmp)                                \
+  auto tmp = (expr);                                                \
   if (!(tmp)) return tl::make_unexpected(std::move((tmp).error())); \
   decl = std::move(*(tmp))
 // The same inside a coroutine that answers a Result.
-#define CO_TRY(expr)                                                                \
-  do {                                                                              \
-    auto&& try_result_ = (expr);                                                    \
+#define CO_TRY(expr)                                                                 \
+  do {                                                                               \
+    auto&& try_result_ = (expr);                                                     \
     if (!try_result_) co_return tl::make_unexpected(std::move(try_result_.error())); \
   } while (false)
 #define CO_TRY_ASSIGN(decl, expr) CO_TRY_ASSIGN_(decl, expr, COFFER_CONCAT(try_result_, __LINE__))
-#define CO_TRY_ASSIGN_(decl, expr, tmp)                                 \
-  auto tmp = (expr);                                                    \
+#define CO_TRY_ASSIGN_(decl, expr, tmp)                                \
+  auto tmp = (expr);                                                   \
   if (!(tmp)) co_return tl::make_unexpected(std::move((tmp).error())); \
   decl = std::move(*(tmp))
 

@@ -33,18 +33,18 @@ constexpr std::array<Unit, 18> kSizes{{{"", 1},
                                        {"KB", kKi},
                                        {"KiB", kKi},
                                        {"k", kKi},
-                                       {"M", kKi * kKi},
-                                       {"MB", kKi * kKi},
-                                       {"MiB", kKi * kKi},
-                                       {"m", kKi * kKi},
-                                       {"G", kKi * kKi * kKi},
-                                       {"GB", kKi * kKi * kKi},
-                                       {"GiB", kKi * kKi * kKi},
-                                       {"g", kKi * kKi * kKi},
-                                       {"T", kKi * kKi * kKi * kKi},
-                                       {"TB", kKi * kKi * kKi * kKi},
-                                       {"TiB", kKi * kKi * kKi * kKi},
-                                       {"t", kKi * kKi * kKi * kKi}}};
+                                       {"M", kKi* kKi},
+                                       {"MB", kKi* kKi},
+                                       {"MiB", kKi* kKi},
+                                       {"m", kKi* kKi},
+                                       {"G", kKi* kKi* kKi},
+                                       {"GB", kKi* kKi* kKi},
+                                       {"GiB", kKi* kKi* kKi},
+                                       {"g", kKi* kKi* kKi},
+                                       {"T", kKi* kKi* kKi* kKi},
+                                       {"TB", kKi* kKi* kKi* kKi},
+                                       {"TiB", kKi* kKi* kKi* kKi},
+                                       {"t", kKi* kKi* kKi* kKi}}};
 constexpr std::array<Unit, 6> kDurations{
     {{"", 1000}, {"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}, {"d", 86'400'000}}};
 
@@ -137,8 +137,7 @@ Result<std::int64_t> parse_int(std::string_view what, std::string_view text, std
   std::int64_t value = 0;
   const auto [end, err] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (err != std::errc() || end != text.data() + text.size() || value < min || value > max) {
-    return fail(Code::InvalidArgument,
-                cat(what, ": '", text, "' is not a whole number from ", min, " to ", max));
+    return fail(Code::InvalidArgument, cat(what, ": '", text, "' is not a whole number from ", min, " to ", max));
   }
   return value;
 }

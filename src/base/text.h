@@ -19,10 +19,10 @@ std::string cat(const Parts&... parts) {
   return std::move(out).str();
 }
 
-std::string to_hex(std::string_view bytes);                        // lower case
-Result<std::string> from_hex(std::string_view text);               // strict: even length, hex digits only
+std::string to_hex(std::string_view bytes);                             // lower case
+Result<std::string> from_hex(std::string_view text);                    // strict: even length, hex digits only
 std::vector<std::string> split(std::string_view text, char separator);  // keeps empty parts
-std::string_view trim(std::string_view text);                      // blanks, tabs and line ends off both ends
+std::string_view trim(std::string_view text);                           // blanks, tabs and line ends off both ends
 bool starts_with(std::string_view text, std::string_view prefix);
 
 // "1048576", "512K", "512M", "4G", "1T", each with an optional "B" or "iB"; powers of 1024; bytes. Zero is allowed.
