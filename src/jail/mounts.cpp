@@ -61,7 +61,10 @@ Status mount_kvm_device(const JailPlan& plan) {
 // pivot_root(".", "."): the old root ends up on top of the new one, and is then detached.
 Status pivot(const std::string& root) {
   if (::chdir(root.c_str()) != 0) return fail_errno(cat("enter '", root, "'"));
-  if (::syscall(SYS_pivot_root, ".", ".") != 0) return fail_errno(cat("pivot_root to '", root, "'"));
+  if (::syscall(SYS_pivot_root, ".", ".") != 0) {
+    return fail(errno_error(cat("pivot_root to '", root, "'"), errno)
+                    .with_hint("a system that runs from its initramfs cannot: switch_root to a mounted root first"));
+  }
   if (::umount2(".", MNT_DETACH) != 0) return fail_errno("detach the host's root");
   if (::chdir("/") != 0) return fail_errno("enter the new root");
   return {};
