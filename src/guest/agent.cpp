@@ -21,8 +21,8 @@ namespace {
 
 using wire::Op;
 
-constexpr std::uint64_t kMinReservedBytes = 24U << 20;
-constexpr std::uint64_t kReservedPercent = 8;
+constexpr std::uint64_t kMinReservedBytes = 12U << 20;
+constexpr std::uint64_t kReservedPercent = 4;
 constexpr auto kTermPatience = std::chrono::seconds(2);
 constexpr auto kExitPoll = std::chrono::milliseconds(10);
 
@@ -37,6 +37,18 @@ wire::Response response_of(Result<T> result) {
 }
 
 std::uint64_t features_of(Role role) { return role == Role::init ? wire::kFeatureInit | wire::kFeatureCgroups : 0; }
+
+// Of what is free now, and not of the total: the kernel's own share would else be promised twice, and the guest would
+// run out of memory before its users reach their limit.
+Result<std::uint64_t> user_memory(std::uint64_t reserved) {
+  const std::uint64_t available = available_memory_bytes();
+  if (reserved == 0) reserved = std::max(kMinReservedBytes, available * kReservedPercent / 100);
+  if (available > reserved) return available - reserved;
+  return fail(Code::ResourceExhausted,
+              cat("the guest has ", format_size(available), " of memory free, and ", format_size(reserved),
+                  " of it are reserved"),
+              "give it more memory");
+}
 
 // Before a template is frozen: what is not in memory is not in the snapshot.
 Status drop_caches() {
@@ -192,19 +204,9 @@ Result<wire::PrepareResult> Agent::prepare(const wire::Prepare& request) {
   TRY_ASSIGN(result.disk_bytes, enter_root(request.disk));
   TRY(identity_.write_files());
 
-  const std::uint64_t total = total_memory_bytes();
-  const std::uint64_t reserved = request.reserved_memory_bytes != 0
-                                     ? request.reserved_memory_bytes
-                                     : std::max(kMinReservedBytes, total * kReservedPercent / 100);
-  if (total <= reserved) {
-    return fail(
-        Code::ResourceExhausted,
-        cat("the guest has ", format_size(total), " of memory, of which ", format_size(reserved), " are reserved"),
-        "give it more memory");
-  }
-  result.user_memory_bytes = total - reserved;
+  TRY_ASSIGN(result.user_memory_bytes, user_memory(request.reserved_memory_bytes));
   result.user_max_pids = request.max_pids;
-  TRY(set_up_cgroups(kCgroupRoot, {result.user_memory_bytes, result.user_max_pids}));
+  TRY(limit_user_processes(kCgroupRoot, {result.user_memory_bytes, result.user_max_pids}));
   processes_.use_cgroups(kCgroupRoot);
   processes_.set_defaults({request.default_user, request.default_cwd, request.default_env});
   prepared_ = true;

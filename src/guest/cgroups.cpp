@@ -14,6 +14,8 @@
 namespace cofferdam::guest {
 namespace {
 
+constexpr std::uint64_t kAgentMemoryBytes = 16U << 20;
+
 Status make_group(const std::string& path) {
   if (::mkdir(path.c_str(), 0755) != 0 && errno != EEXIST) return fail_errno(cat("make cgroup '", path, "'"));
   return {};
@@ -31,20 +33,19 @@ bool has_line(const std::string& path, std::string_view key, std::string_view no
 
 }  // namespace
 
-Status set_up_cgroups(const std::string& root, const CgroupLimits& limits) {
+Status set_up_cgroups(const std::string& root) {
   TRY(make_group(root + "/agent"));
   TRY(write_control_file(root + "/agent/cgroup.procs", "0"));
   TRY(write_control_file(root + "/cgroup.subtree_control", "+memory +pids +cpu"));
-  TRY(write_control_file(root + "/agent/memory.min", cat(16U << 20)));
+  TRY(write_control_file(root + "/agent/memory.min", cat(kAgentMemoryBytes)));
   TRY(write_control_file(root + "/agent/cpu.weight", "10000"));
   TRY(make_group(root + "/user"));
-  TRY(write_control_file(root + "/user/cgroup.subtree_control", "+memory +pids"));
-  TRY(write_control_file(root + "/user/pids.max", cat(limits.user_pids)));
-  if (limits.user_memory_bytes != 0) {
-    TRY(write_control_file(root + "/user/memory.max", cat(limits.user_memory_bytes)));
-    TRY(write_control_file(root + "/user/memory.oom.group", "0"));
-  }
-  return {};
+  return write_control_file(root + "/user/cgroup.subtree_control", "+memory +pids");
+}
+
+Status limit_user_processes(const std::string& root, const UserLimits& limits) {
+  TRY(write_control_file(root + "/user/pids.max", cat(limits.pids)));
+  return write_control_file(root + "/user/memory.max", cat(limits.memory_bytes));
 }
 
 Result<TaskCgroup> TaskCgroup::create(const std::string& root) {

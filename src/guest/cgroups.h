@@ -10,14 +10,16 @@
 
 namespace cofferdam::guest {
 
-struct CgroupLimits {
-  std::uint64_t user_memory_bytes = 0;
-  std::uint32_t user_pids = 0;
-};
-
 // Mounts nothing: `root` is a mounted cgroup2. Moves the caller to `agent`, protects its memory and its share of the
-// CPU, and limits `user`.
-Status set_up_cgroups(const std::string& root, const CgroupLimits& limits);
+// CPU, and makes `user`.
+Status set_up_cgroups(const std::string& root);
+
+struct UserLimits {
+  std::uint64_t memory_bytes = 0;
+  std::uint32_t pids = 0;
+};
+// Of all user processes together.
+Status limit_user_processes(const std::string& root, const UserLimits& limits);
 
 // One task's group. Destruction removes it if nobody is left in it; else sweep_cgroups() does later.
 class TaskCgroup {

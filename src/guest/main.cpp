@@ -16,8 +16,10 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "guest/agent.h"
+#include "guest/cgroups.h"
 #include "guest/modules.h"
 #include "guest/mounts.h"
+#include "guest/net_config.h"
 #include "wire/version.h"
 
 namespace cofferdam::guest {
@@ -92,7 +94,9 @@ Status run_as_init() {
                return path_exists(kImageDevice) ? std::string(kImageDevice) : std::string();
              }));
   TRY(mount_image(image));
+  TRY(set_up_cgroups(kCgroupRoot));
   TRY(protect_from_memory_shortage());
+  TRY(bring_links_up());
   TRY_ASSIGN(const auto loop, Loop::create());
   log_info("the guest is up");
   Agent(*loop, std::move(link), Role::init).serve();

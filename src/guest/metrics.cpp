@@ -150,8 +150,8 @@ std::optional<wire::ProcessInfo> read_process(std::int32_t pid) {
 
 }  // namespace
 
-std::uint64_t total_memory_bytes() {
-  return meminfo(read_file("/proc/meminfo", kMaxProcFile).value_or(""), "MemTotal:") * 1024;
+std::uint64_t available_memory_bytes() {
+  return meminfo(read_file("/proc/meminfo", kMaxProcFile).value_or(""), "MemAvailable:") * 1024;
 }
 
 wire::Metrics read_metrics() {

@@ -9,7 +9,7 @@ namespace cofferdam::guest {
 wire::Metrics read_metrics();
 // Processes by number, kernel threads left out.
 Result<wire::ProcessListResult> list_processes(const wire::ProcessListRequest& request);
-// MemTotal; 0 when it cannot be read.
-std::uint64_t total_memory_bytes();
+// MemAvailable; 0 when it cannot be read.
+std::uint64_t available_memory_bytes();
 
 }  // namespace cofferdam::guest

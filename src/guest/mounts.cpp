@@ -56,24 +56,35 @@ Status link_at(const char* target, const std::string& path) {
   return {};
 }
 
-Status mount_devices(const std::string& root) {
-  TRY(mount_at("devtmpfs", root + "/dev", "devtmpfs", MS_NOSUID));
-  TRY(mount_at("devpts", root + "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "gid=5,mode=620,ptmxmode=666"));
-  TRY(mount_at("tmpfs", root + "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777"));
-  TRY(link_at("/proc/self/fd", root + "/dev/fd"));
-  TRY(link_at("/proc/self/fd/0", root + "/dev/stdin"));
-  TRY(link_at("/proc/self/fd/1", root + "/dev/stdout"));
-  return link_at("/proc/self/fd/2", root + "/dev/stderr");
+Status mount_devices() {
+  TRY(make_folder("/dev"));
+  // A kernel with CONFIG_DEVTMPFS_MOUNT may have done it.
+  if (::mount("devtmpfs", "/dev", "devtmpfs", MS_NOSUID, "") != 0 && errno != EBUSY) {
+    return fail_errno("mount devtmpfs at '/dev'");
+  }
+  TRY(mount_at("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "gid=5,mode=620,ptmxmode=666"));
+  TRY(mount_at("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777"));
+  TRY(link_at("/proc/self/fd", "/dev/fd"));
+  TRY(link_at("/proc/self/fd/0", "/dev/stdin"));
+  TRY(link_at("/proc/self/fd/1", "/dev/stdout"));
+  return link_at("/proc/self/fd/2", "/dev/stderr");
 }
 
-Status mount_kernel_folders(const std::string& root) {
-  TRY(mount_at("proc", root + "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC));
-  TRY(mount_at("sysfs", root + "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC));
-  TRY(mount_at("cgroup2", root + kCgroupRoot, "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC));
+Status mount_sysfs() {
+  constexpr unsigned long kFlags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+  TRY(mount_at("sysfs", "/sys", "sysfs", kFlags));
+  TRY(mount_at("cgroup2", kCgroupRoot, "cgroup2", kFlags));
   // Of this mount alone: the cgroups below it stay writable.
-  if (::mount(nullptr, (root + "/sys").c_str(), nullptr,
-              MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0) {
+  if (::mount(nullptr, "/sys", nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY | kFlags, nullptr) != 0) {
     return fail_errno("make '/sys' read-only");
+  }
+  return {};
+}
+
+Status move_into(const std::string& root, const std::string& folder) {
+  TRY(make_folder(root + folder));
+  if (::mount(folder.c_str(), (root + folder).c_str(), nullptr, MS_MOVE, nullptr) != 0) {
+    return fail_errno(cat("move '", folder, "' into the new root"));
   }
   return {};
 }
@@ -90,13 +101,10 @@ Status move_root(const std::string& root) {
 
 Status mount_early() {
   TRY(mount_at("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC));
-  TRY(mount_at("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC));
-  TRY(make_folder("/dev"));
-  // A kernel with CONFIG_DEVTMPFS_MOUNT may have done it.
-  if (::mount("devtmpfs", "/dev", "devtmpfs", MS_NOSUID, "") != 0 && errno != EBUSY) {
-    return fail_errno("mount devtmpfs at '/dev'");
-  }
-  return {};
+  TRY(mount_sysfs());
+  TRY(mount_devices());
+  TRY(mount_at("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755"));
+  return make_folder("/run/lock", 01777);
 }
 
 Status mount_image(const std::string& device) {
@@ -111,10 +119,7 @@ Result<std::uint64_t> enter_root(const std::string& disk) {
   const std::string root = "/root";
   TRY(mount_at("overlay", root, "overlay", MS_NOATIME,
                cat("lowerdir=", kLowerRoot, ",upperdir=/disk/upper,workdir=/disk/work")));
-  TRY(mount_kernel_folders(root));
-  TRY(mount_devices(root));
-  TRY(mount_at("tmpfs", root + "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755"));
-  TRY(make_folder(root + "/run/lock", 01777));
+  for (const auto* folder : {"/proc", "/sys", "/dev", "/run"}) TRY(move_into(root, folder));
   TRY(make_folder(root + "/tmp", 01777));
   TRY(make_folder(root + "/etc"));
   TRY(move_root(root));

@@ -18,6 +18,8 @@
 namespace cofferdam::guest {
 namespace {
 
+constexpr auto kCard = "eth0";
+
 // One request: a netlink header, a fixed struct, attributes.
 template <class Body>
 class Message {
@@ -169,36 +171,48 @@ Status add_default_route(Netlink& netlink, int index, const wire::Network& netwo
                          .finish());
 }
 
+Status bring_up(Netlink& netlink, const std::string& interface) {
+  TRY_ASSIGN(const int index, index_of(interface));
+  return netlink.ask(cat("bring '", interface, "' up"),
+                     Message(RTM_NEWLINK, 0, link_of(index, IFF_UP, IFF_UP)).finish());
+}
+
+// Nothing beyond the link speaks IPv6, and programs should not wait for it. Absent in a kernel without IPv6.
+void disable_ipv6(const std::string& interface) {
+  (void)write_control_file(cat("/proc/sys/net/ipv6/conf/", interface, "/disable_ipv6"), "1");
+}
+
 }  // namespace
+
+Status bring_links_up() {
+  TRY_ASSIGN(Netlink netlink, Netlink::open());
+  TRY(bring_up(netlink, "lo"));
+  if (::if_nametoindex(kCard) == 0) return {};
+  disable_ipv6(kCard);
+  return bring_up(netlink, kCard);
+}
 
 Status set_mac(const std::string& interface, const std::array<std::uint8_t, 6>& mac) {
   TRY_ASSIGN(Netlink netlink, Netlink::open());
   TRY_ASSIGN(const int index, index_of(interface));
-  // Down first: some drivers refuse it else, and neighbours and routes of the old address go with it.
-  TRY(netlink.ask("take the interface down", Message(RTM_NEWLINK, 0, link_of(index, 0, IFF_UP)).finish()));
   return netlink.ask(
       cat("set the MAC address of '", interface, "'"),
       Message(RTM_NEWLINK, 0, link_of(index, 0, 0)).attribute(IFLA_ADDRESS, mac.data(), mac.size()).finish());
 }
 
 Status configure_network(const wire::Network& network) {
-  TRY_ASSIGN(Netlink netlink, Netlink::open());
-  TRY_ASSIGN(const int loopback, index_of("lo"));
-  TRY(netlink.ask("bring 'lo' up", Message(RTM_NEWLINK, 0, link_of(loopback, IFF_UP, IFF_UP)).finish()));
   if (network.address.empty()) return {};
-
+  TRY_ASSIGN(Netlink netlink, Netlink::open());
   if (network.mac) TRY(set_mac(network.interface, *network.mac));
   TRY_ASSIGN(const int index, index_of(network.interface));
   TRY_ASSIGN(const auto old_addresses, netlink.deletions(index));
   for (const auto& deletion : old_addresses) TRY(netlink.ask("remove an old address", deletion));
-  // Nothing beyond this link speaks IPv6; programs should not wait for it. Absent without IPv6.
-  (void)write_control_file(cat("/proc/sys/net/ipv6/conf/", network.interface, "/disable_ipv6"), "1");
+  disable_ipv6(network.interface);
   if (network.mtu != 0) {
     TRY(netlink.ask("set the MTU",
                     Message(RTM_NEWLINK, 0, link_of(index, 0, 0)).number(IFLA_MTU, network.mtu).finish()));
   }
-  TRY(netlink.ask(cat("bring '", network.interface, "' up"),
-                  Message(RTM_NEWLINK, 0, link_of(index, IFF_UP, IFF_UP)).finish()));
+  TRY(bring_up(netlink, network.interface));
   TRY(add_address(netlink, index, network));
   if (!network.gateway.empty()) TRY(add_default_route(netlink, index, network));
   return {};

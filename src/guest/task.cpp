@@ -29,6 +29,7 @@ constexpr std::size_t kOutputQueueBytes = 1U << 20;
 constexpr int kFramesPerTurn = 4;
 constexpr milliseconds kTermToKill{2000};
 constexpr milliseconds kAfterKill{1000};
+constexpr milliseconds kGather{2};
 constexpr char kEndOfTransmission = 4;
 
 std::string describe_command(const std::vector<std::string>& argv) {
@@ -90,6 +91,7 @@ Task::~Task() {
   }
   if (timeout_) loop_.cancel(*timeout_);
   if (drain_) loop_.cancel(*drain_);
+  if (gather_) loop_.cancel(*gather_);
 }
 
 Result<std::unique_ptr<Task>> Task::start(Loop& loop, SerialLink& link, std::uint32_t stream,
@@ -189,6 +191,7 @@ void Task::pump(Output& output) {
     if (n > 0) {
       output.credit -= n;
       output.sent += static_cast<std::uint64_t>(n);
+      if (n < want) output.last_small_read = std::chrono::steady_clock::now();
       link_.queue().push_data(stream_, output.channel, {buffer.data(), static_cast<std::size_t>(n)});
       continue;
     }
@@ -199,7 +202,20 @@ void Task::pump(Output& output) {
   }
   if (output.ended || output.watched) return;
   output.watched = true;
-  loop_.watch(output.fd.get(), EPOLLIN, [this](std::uint32_t) { pump(); });
+  loop_.watch(output.fd.get(), EPOLLIN, [this, &output](std::uint32_t events) { on_readable(output, events); });
+}
+
+// The agent comes before its processes: it would take every line of a talkative one by itself, at the price of a frame
+// and two switches each. So after a small read the pipe gets a moment to fill, unless it is at its end.
+void Task::on_readable(Output& output, std::uint32_t events) {
+  const auto until = output.last_small_read + kGather;
+  if ((events & EPOLLHUP) != 0 || until <= std::chrono::steady_clock::now()) return pump();
+  unwatch(output);
+  if (gather_) return;
+  gather_ = loop_.at(until, [this] {
+    gather_.reset();
+    pump();
+  });
 }
 
 void Task::unwatch(Output& output) {

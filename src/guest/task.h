@@ -55,6 +55,7 @@ class Task {
     UniqueFd fd;
     std::int64_t credit = 0;
     std::uint64_t sent = 0;
+    Loop::TimePoint last_small_read{};
     bool watched = false;
     bool ended = false;
   };
@@ -74,6 +75,7 @@ class Task {
   Status open_descriptors(const wire::ProcessStart& request, SpawnPlan& plan);
   void on_report();
   void set_timeout();
+  void on_readable(Output& output, std::uint32_t events);
   void pump(Output& output);
   void end(Output& output);
   void unwatch(Output& output);
@@ -111,6 +113,7 @@ class Task {
   wire::Exit exit_;
   std::optional<Loop::TimerId> timeout_;
   std::optional<Loop::TimerId> drain_;
+  std::optional<Loop::TimerId> gather_;
   // The child's ends, until it runs.
   UniqueFd child_in_;
   UniqueFd child_out_;

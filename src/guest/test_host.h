@@ -47,6 +47,8 @@ class TestHost {
     options.fds = {{pair.second.get(), 3}, {2, 2}};
     agent_.emplace(*Process::spawn(options));
   }
+  // Of an agent that somebody else runs, behind this socket.
+  explicit TestHost(UniqueFd fd) : fd_(std::move(fd)) {}
 
   [[nodiscard]] pid_t agent_pid() const { return agent_->pid(); }
   int raw_fd() const { return fd_.get(); }

@@ -6,16 +6,33 @@
 
 namespace cofferdam::wire {
 
-void append_frame(std::string& out, FrameType type, std::uint8_t flags, std::uint32_t stream,
-                  std::string_view payload) {
-  payload = payload.substr(0, kMaxPayload);
-  ByteWriter writer(out);
+namespace {
+
+void append_header(ByteWriter& writer, FrameType type, std::uint8_t flags, std::uint32_t stream, std::size_t length) {
   writer.u16(kMagic);
   writer.u8(static_cast<std::uint8_t>(type));
   writer.u8(flags);
   writer.u32(stream);
-  writer.u32(static_cast<std::uint32_t>(payload.size()));
+  writer.u32(static_cast<std::uint32_t>(length));
+}
+
+}  // namespace
+
+void append_frame(std::string& out, FrameType type, std::uint8_t flags, std::uint32_t stream,
+                  std::string_view payload) {
+  payload = payload.substr(0, kMaxPayload);
+  ByteWriter writer(out);
+  append_header(writer, type, flags, stream, payload.size());
   writer.raw(payload);
+  writer.u16(kEndMark);
+}
+
+void append_data_frame(std::string& out, std::uint32_t stream, std::uint8_t channel, std::string_view bytes) {
+  bytes = bytes.substr(0, kMaxPayload - 1);
+  ByteWriter writer(out);
+  append_header(writer, FrameType::Data, 0, stream, bytes.size() + 1);
+  writer.u8(channel);
+  writer.raw(bytes);
   writer.u16(kEndMark);
 }
 

@@ -55,6 +55,9 @@ struct FrameView {
 // Appends one frame. `payload` is at most kMaxPayload; what is longer is a bug of the caller and is cut.
 void append_frame(std::string& out, FrameType type, std::uint8_t flags, std::uint32_t stream, std::string_view payload);
 
+// The same for a Data frame: its payload is the channel and the bytes.
+void append_data_frame(std::string& out, std::uint32_t stream, std::uint8_t channel, std::string_view bytes);
+
 // Starts out of step: everything is skipped up to kSync. A bad header or end mark puts it out of step again.
 class FrameParser {
  public:

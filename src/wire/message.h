@@ -132,7 +132,7 @@ struct Clock {
 struct Network {
   std::string interface = "eth0";
   std::optional<std::array<std::uint8_t, 6>> mac{};
-  std::string address{};  // IPv4, dotted; "": no address, loopback only
+  std::string address{};  // IPv4, dotted; "": nothing is changed
   std::uint8_t prefix = 0;
   std::string gateway{};           // "": no default route
   std::vector<std::string> dns{};  // at most 3

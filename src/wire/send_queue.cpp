@@ -7,6 +7,8 @@ namespace cofferdam::wire {
 namespace {
 
 constexpr std::size_t kPieceBytes = 32U << 10;
+// A frame of this size goes alone: joining it to others would cost more than a write.
+constexpr std::size_t kAloneBytes = 8U << 10;
 
 std::string frame(FrameType type, std::uint8_t flags, std::uint32_t stream, std::string_view payload) {
   std::string out;
@@ -34,8 +36,12 @@ void SendQueue::push_response(std::uint32_t stream, const Response& response) {
 }
 
 void SendQueue::push_data(std::uint32_t stream, Channel channel, std::string_view bytes) {
-  push_lane(
-      {stream, true, true, frame(FrameType::Data, 0, stream, encode(Data{channel, bytes.substr(0, kMaxDataBytes)}))});
+  bytes = bytes.substr(0, kMaxDataBytes);
+  // Built in place: under emulation every copy of a large output shows.
+  std::string out;
+  out.reserve(bytes.size() + 1 + kFrameOverhead);
+  append_data_frame(out, stream, static_cast<std::uint8_t>(channel), bytes);
+  push_lane({stream, true, true, std::move(out)});
 }
 
 void SendQueue::push_eof(std::uint32_t stream, Channel channel) {
@@ -85,54 +91,61 @@ void SendQueue::push_lane(Item item) {
 }
 
 std::string_view SendQueue::peek() {
-  if (sent_ == piece_.size()) refill();
-  return std::string_view(piece_).substr(sent_);
+  if (begun_.empty()) refill();
+  return piece().substr(sent_);
+}
+
+std::string_view SendQueue::piece() const {
+  if (begun_.empty()) return {};
+  return begun_.size() == 1 ? begun_.front().bytes : joined_;
 }
 
 void SendQueue::consume(std::size_t bytes) {
-  bytes = std::min(bytes, piece_.size() - sent_);
+  const std::size_t size = piece().size();
+  bytes = std::min(bytes, size - sent_);
   sent_ += bytes;
   queued_bytes_ -= bytes;
-  if (sent_ < piece_.size()) return;
+  if (sent_ < size) return;
   for (const Item& item : begun_) {
     if (!item.in_lane) continue;
     const auto lane = lanes_.find(item.stream);
     lane->second.bytes -= item.bytes.size();
     if (lane->second.bytes == 0) lanes_.erase(lane);
   }
+  forget_piece();
+}
+
+void SendQueue::forget_piece() {
   begun_.clear();
-  piece_.clear();
+  joined_.clear();
   sent_ = 0;
 }
 
 void SendQueue::refill() {
-  while (take_next(kPieceBytes - std::min(kPieceBytes, piece_.size()))) {
-  }
+  std::size_t size = 0;
+  while (size < kAloneBytes && take_next(kPieceBytes - size)) size += begun_.back().bytes.size();
+  if (begun_.size() < 2) return;
+  for (const Item& item : begun_) joined_ += item.bytes;
 }
 
 // Moves one frame into the piece, if it fits into `room` or is the first.
 bool SendQueue::take_next(std::size_t room) {
   if (!control_.empty()) {
-    if (!piece_.empty() && control_.front().bytes.size() > room) return false;
-    begin(std::move(control_.front()));
+    if (!begun_.empty() && control_.front().bytes.size() > room) return false;
+    begun_.push_back(std::move(control_.front()));
     control_.pop_front();
     return true;
   }
   if (turns_.empty()) return false;
   const std::uint32_t stream = turns_.front();
   Lane& lane = lanes_[stream];
-  if (!piece_.empty() && lane.items.front().bytes.size() > room) return false;
+  if (!begun_.empty() && lane.items.front().bytes.size() > room) return false;
   turns_.pop_front();
-  begin(std::move(lane.items.front()));
+  begun_.push_back(std::move(lane.items.front()));
   lane.items.pop_front();
   lane.in_turn = !lane.items.empty();
   if (lane.in_turn) turns_.push_back(stream);
   return true;
-}
-
-void SendQueue::begin(Item item) {
-  piece_ += item.bytes;
-  begun_.push_back(std::move(item));
 }
 
 std::size_t SendQueue::queued_bytes(std::uint32_t stream) const {
@@ -163,9 +176,7 @@ void SendQueue::restart() {
     end += item.bytes.size();
     if (item.survives_restart && end > sent_) again.push_back(std::move(item));
   }
-  begun_.clear();
-  piece_.clear();
-  sent_ = 0;
+  forget_piece();
   for (auto item = again.rbegin(); item != again.rend(); ++item) {
     lanes_[item->stream].items.push_front(std::move(*item));
   }

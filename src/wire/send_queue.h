@@ -72,16 +72,17 @@ class SendQueue {
   void push_message(FrameType type, std::uint32_t stream, std::string_view message);
   void refill();
   bool take_next(std::size_t room);
-  void begin(Item item);
+  [[nodiscard]] std::string_view piece() const;
+  void forget_piece();
 
   std::size_t max_bytes_;
   std::size_t queued_bytes_ = 0;
   std::deque<Item> control_;
   std::map<std::uint32_t, Lane> lanes_;
   std::deque<std::uint32_t> turns_;  // streams with something to send that are not held
-  std::vector<Item> begun_;          // the frames that make up piece_
-  std::string piece_;
-  std::size_t sent_ = 0;  // of piece_
+  std::vector<Item> begun_;          // the frames that make up the piece under way
+  std::string joined_;               // the piece, when it is more than one frame
+  std::size_t sent_ = 0;             // of the piece
 };
 
 }  // namespace cofferdam::wire
