@@ -59,6 +59,11 @@ Result<int> control_number(const json::object& object, std::string_view field, i
   return static_cast<int>(*number);
 }
 
+// A cancelled task can await nothing any more, unless it says this first.
+auto ignore_cancellation() {
+  return loop::asio::this_coro::reset_cancellation_state(loop::asio::disable_cancellation());
+}
+
 // One running command between its socket and its process.
 class Conversation {
  public:
@@ -71,6 +76,7 @@ class Conversation {
   Task<void> run() {
     pumps_.spawn("exec output", pump_output());
     pumps_.spawn("exec input", pump_input());
+    pumps_.spawn("exec watch", watch_client());
     Status waited;
     std::exception_ptr thrown;
     try {
@@ -78,16 +84,18 @@ class Conversation {
     } catch (...) {
       thrown = std::current_exception();
     }
-    if (thrown || !waited || client_gone_) co_await finish();
+    if (thrown || !waited || client_gone_) {
+      co_await ignore_cancellation();
+      co_await finish();
+    }
     if (thrown) std::rethrow_exception(thrown);
     co_return waited;
   }
 
-  // Ends the pumps. Until then the input is read on, so that the client's close frame is seen.
+  // Ends the pumps. Until then the input is read on, so that the client's close frame is seen. The caller has asked for
+  // ignore_cancellation(): pumps that outlive this object would use it.
   loop::asio::awaitable<void> finish() {
     pumps_.cancel();
-    // Pumps that outlive this object would use it: their end is waited for, whatever was cancelled.
-    co_await loop::asio::this_coro::reset_cancellation_state(loop::asio::disable_cancellation());
     (void)co_await pumps_.join();
   }
 
@@ -129,6 +137,14 @@ class Conversation {
       (void)co_await socket_.close(kPolicyClose, taken.error().message);
       break;
     }
+    if (!ended_) client_gone_ = true;
+    done_.notify();
+    co_return Status{};
+  }
+
+  // A client that goes while its input is held back: nobody reads then.
+  Task<void> watch_client() {
+    CO_TRY(co_await socket_.wait_until_lost());
     if (!ended_) client_gone_ = true;
     done_.notify();
     co_return Status{};
@@ -230,6 +246,7 @@ class ExecSession final : public http::WebSocketSession {
     } catch (...) {
       thrown = std::current_exception();
     }
+    co_await ignore_cancellation();
     co_await conversation.finish();
     if (thrown) std::rethrow_exception(thrown);
     co_return finished;

@@ -181,6 +181,13 @@ Task<void> WebSocket::keep_alive(std::chrono::steady_clock::duration interval) {
   }
 }
 
+Task<void> WebSocket::wait_until_lost() {
+  (void)co_await impl_->wire.next_layer().async_wait(StreamSocket::wait_error, loop::as_result);
+  const auto state = co_await loop::asio::this_coro::cancellation_state;
+  if (state.cancelled() != loop::asio::cancellation_type::none) co_return fail(Code::Cancelled, "wait cancelled");
+  co_return Status{};
+}
+
 std::uint16_t WebSocket::peer_close_code() const { return impl_->wire.reason().code; }
 
 void WebSocket::cut() { impl_->cut(); }

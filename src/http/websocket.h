@@ -45,6 +45,8 @@ class WebSocket {
   static constexpr std::chrono::seconds kCloseTimeout{5};
   // Pings the peer every `interval` until the connection fails, which it then cuts. Run it beside the rest.
   Task<void> keep_alive(std::chrono::steady_clock::duration interval);
+  // Returns when the connection is lost, which is also noticed while nobody reads; an error only when cancelled.
+  Task<void> wait_until_lost();
   // The code of the peer's close frame; 0 when there was none.
   [[nodiscard]] std::uint16_t peer_close_code() const;
   // Cuts the connection now: every running call on this object fails.
