@@ -10,6 +10,7 @@ namespace cofferdam::disk {
 
 class Volume {
  public:
+  Volume() = default;  // no disk
   // A volume that persist() named before. FailedPrecondition when a virtual machine still has it; NotFound when it is
   // gone; DataLoss when it is no disk.
   static Result<Volume> open(const std::string& path);

@@ -1,0 +1,253 @@
+#include "daemon/config.h"
+
+#include <sys/un.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <string_view>
+#include <utility>
+
+#include "base/file.h"
+#include "base/text.h"
+#include "daemon/config_file.h"
+#include "daemon/settings.h"
+
+namespace cofferdam::daemon {
+namespace {
+
+constexpr std::string_view kDefaultConfigFile = "/etc/cofferdam/cofferd.yaml";
+// RUN/vm/vm_<26 characters>/<socket's name> must fit in a socket's address.
+constexpr std::size_t kLongestSocketTail = 52;
+constexpr std::uint32_t kMaxPoolSize = 64;
+
+using Apply = Status (*)(Config& config, const std::string& value);
+
+Status set_path(std::string& target, const std::string& value) {
+  if (value.empty()) return fail(Code::InvalidArgument, "must not be empty");
+  std::error_code ec;
+  const auto absolute = std::filesystem::absolute(value, ec);
+  if (ec) return fail(errno_error(cat("'", value, "'"), ec.value()));
+  target = absolute.lexically_normal().string();
+  if (target.size() > 1 && target.back() == '/') target.pop_back();
+  return {};
+}
+
+Status set_number(std::uint32_t& target, const std::string& value, std::int64_t min, std::int64_t max) {
+  TRY_ASSIGN(const auto number, parse_int("it", value, min, max));
+  target = static_cast<std::uint32_t>(number);
+  return {};
+}
+
+template <class T, std::size_t N>
+Status set_choice(T& target, const std::string& value, const std::array<std::pair<std::string_view, T>, N>& choices) {
+  std::string names;
+  for (const auto& [name, choice] : choices) {
+    if (name == value) {
+      target = choice;
+      return {};
+    }
+    names += cat(names.empty() ? "" : ", ", name);
+  }
+  return fail(Code::InvalidArgument, cat("'", value, "' is none of ", names));
+}
+
+constexpr std::array<std::pair<std::string_view, vm::WantedAccelerator>, 3> kAccelerators{
+    {{"auto", vm::WantedAccelerator::automatic},
+     {"kvm", vm::WantedAccelerator::kvm},
+     {"tcg", vm::WantedAccelerator::tcg}}};
+constexpr std::array<std::pair<std::string_view, LogLevel>, 4> kLogLevels{
+    {{"debug", LogLevel::debug}, {"info", LogLevel::info}, {"warn", LogLevel::warn}, {"error", LogLevel::error}}};
+
+struct Setting {
+  std::string_view name;  // in the file; the flag is the same with dashes
+  std::string_view value;
+  std::string_view help;
+  Apply apply;
+};
+
+constexpr std::array<Setting, 14> kSettings{{
+    {"state", "DIR", "all state (default /var/lib/cofferdam)",
+     [](Config& c, const std::string& v) { return set_path(c.state_dir, v); }},
+    {"run", "DIR", "run-time sockets (default /run/cofferdam)",
+     [](Config& c, const std::string& v) { return set_path(c.run_dir, v); }},
+    {"listen", "ADDR:PORT", "address of the HTTP API",
+     [](Config& c, const std::string& v) -> Status {
+       c.listen = v;
+       return {};
+     }},
+    {"accel", "auto|kvm|tcg", "how guests run (default auto: KVM where a probe finds it fast)",
+     [](Config& c, const std::string& v) { return set_choice(c.accelerator, v, kAccelerators); }},
+    {"pool.size", "N", "machines kept ready of each kind asked for lately (default 2; 0: none)",
+     [](Config& c, const std::string& v) { return set_number(c.pool_size, v, 0, kMaxPoolSize); }},
+    {"default_image", "NAME", "the image that is always kept ready (default debian-12)",
+     [](Config& c, const std::string& v) -> Status {
+       c.default_image = v;
+       return {};
+     }},
+    {"max_workspaces", "N", "more are refused (default 1000)",
+     [](Config& c, const std::string& v) { return set_number(c.max_workspaces, v, 1, 100'000); }},
+    {"uids.first", "UID", "first host uid of virtual machines (default: chosen by the state folder)",
+     [](Config& c, const std::string& v) { return set_number(c.uid_first, v, 1000, 4'000'000'000); }},
+    {"uids.count", "N", "how many of them (default 65536)",
+     [](Config& c, const std::string& v) { return set_number(c.uid_count, v, 16, 1 << 24); }},
+    {"recipes", "DIR", "image recipes (default: those installed with this program)",
+     [](Config& c, const std::string& v) { return set_path(c.recipes_dir, v); }},
+    {"guest", "FILE", "coffer-guest (default: beside this program)",
+     [](Config& c, const std::string& v) { return set_path(c.guest_binary, v); }},
+    {"jail", "FILE", "coffer-jail (default: beside this program)",
+     [](Config& c, const std::string& v) { return set_path(c.jail_binary, v); }},
+    {"qemu", "FILE", "qemu-system-x86_64 (default: /usr/bin/qemu-system-x86_64)",
+     [](Config& c, const std::string& v) { return set_path(c.qemu_binary, v); }},
+    {"log_level", "debug|info|warn|error", "what the log holds (default info)",
+     [](Config& c, const std::string& v) { return set_choice(c.log_level, v, kLogLevels); }},
+}};
+
+std::string flag_of(std::string_view name) {
+  std::string flag = cat("--", name);
+  std::replace_if(flag.begin(), flag.end(), [](char c) { return c == '.' || c == '_'; }, '-');
+  return flag;
+}
+
+struct Flags {
+  Action action = Action::serve;
+  std::string config_file;
+  std::vector<std::pair<const Setting*, std::string>> settings;
+};
+
+Result<Flags> parse_flags(const std::vector<std::string>& arguments) {
+  Flags flags;
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    std::string flag = arguments[i];
+    if (flag == "--foreground") continue;  // it never does anything else; taken for the sake of old habits
+    if (flag == "--help" || flag == "-h") {
+      flags.action = Action::print_help;
+      return flags;
+    }
+    if (flag == "--version") {
+      flags.action = Action::print_version;
+      return flags;
+    }
+    if (flag == "--probe-accelerator") {
+      flags.action = Action::probe_accelerator;
+      continue;
+    }
+    std::optional<std::string> value;
+    if (const auto equals = flag.find('='); equals != std::string::npos) {
+      value = flag.substr(equals + 1);
+      flag.resize(equals);
+    }
+    const auto setting = std::find_if(kSettings.begin(), kSettings.end(),
+                                      [&](const Setting& each) { return flag_of(each.name) == flag; });
+    if (setting == kSettings.end() && flag != "--config") {
+      return fail(Code::InvalidArgument, cat("there is no option '", flag, "'"), "see: cofferd --help");
+    }
+    if (!value) {
+      if (i + 1 == arguments.size()) return fail(Code::InvalidArgument, cat(flag, ": needs a value"));
+      value = arguments[++i];
+    }
+    if (flag == "--config") {
+      flags.config_file = *value;
+    } else {
+      flags.settings.emplace_back(&*setting, *value);
+    }
+  }
+  return flags;
+}
+
+Status read_file_of(const Flags& flags, const Environment& environment, Config& config) {
+  std::string path = flags.config_file;
+  if (path.empty()) path = environment("COFFER_CONFIG").value_or("");
+  if (!path.empty()) return read_config_file(path, config);
+  if (!path_exists(std::string(kDefaultConfigFile))) return {};
+  return read_config_file(std::string(kDefaultConfigFile), config);
+}
+
+// Above what systemd gives to containers, below what programs with signed uids choke on; a thousand ranges, so that two
+// state folders of one host hardly meet.
+std::uint32_t uid_range_of(const std::string& state_dir) {
+  std::uint32_t hash = 2'166'136'261U;
+  for (const char c : state_dir) hash = (hash ^ static_cast<unsigned char>(c)) * 16'777'619U;
+  return 1'880'000'000U + (hash % 1000U) * 65'536U;
+}
+
+void fill_defaults(Config& config, const std::string& program_dir) {
+  if (config.uid_first == 0) config.uid_first = uid_range_of(config.state_dir);
+  if (config.guest_binary.empty()) config.guest_binary = program_dir + "/coffer-guest";
+  if (config.jail_binary.empty()) config.jail_binary = program_dir + "/coffer-jail";
+  if (!config.recipes_dir.empty()) return;
+  // Installed below a prefix, or in a build folder of the source tree.
+  const std::filesystem::path bin = program_dir;
+  config.recipes_dir = (bin.parent_path() / "share/cofferdam/images").string();
+  if (path_exists(config.recipes_dir)) return;
+  const auto in_tree = bin.parent_path().parent_path() / "images";
+  if (path_exists(in_tree.string())) config.recipes_dir = in_tree.string();
+}
+
+Status check(const Config& config) {
+  if (config.run_dir.size() + kLongestSocketTail > sizeof(sockaddr_un::sun_path)) {
+    return fail(
+        Code::InvalidArgument, cat("the run-time folder '", config.run_dir, "' has too long a name for sockets"),
+        cat("choose one of at most ", sizeof(sockaddr_un::sun_path) - kLongestSocketTail, " characters (--run)"));
+  }
+  if (config.state_dir == "/" || config.run_dir == "/") {
+    return fail(Code::InvalidArgument, "the state and run-time folders must not be the root of the file system");
+  }
+  if (config.uid_first > UINT32_MAX - config.uid_count - 1) {
+    return fail(Code::InvalidArgument, "uids.first and uids.count reach past the last uid there is");
+  }
+  return {};
+}
+
+}  // namespace
+
+Status apply_setting(Config& config, std::string_view name, const std::string& value) {
+  for (const auto& setting : kSettings) {
+    if (setting.name != name) continue;
+    auto applied = setting.apply(config, value);
+    if (!applied) return fail(std::move(applied.error()).in(name));
+    return {};
+  }
+  return fail(Code::InvalidArgument, cat("there is no setting '", name, "'"));
+}
+
+Result<Invocation> read_invocation(const std::vector<std::string>& arguments, const Environment& environment,
+                                   const std::string& program_dir) {
+  Invocation invocation;
+  TRY_ASSIGN(const Flags flags, parse_flags(arguments));
+  invocation.action = flags.action;
+  if (flags.action == Action::print_help || flags.action == Action::print_version) return invocation;
+  Config& config = invocation.config;
+  TRY(read_file_of(flags, environment, config));
+  for (const auto& [variable, name] :
+       {std::pair{"COFFER_STATE", "state"}, std::pair{"COFFER_RUN", "run"}, std::pair{"COFFER_LISTEN", "listen"}}) {
+    const auto value = environment(variable);
+    if (!value || value->empty()) continue;
+    auto applied = apply_setting(config, name, *value);
+    if (!applied) return fail(std::move(applied.error()).in(variable));
+  }
+  for (const auto& [setting, value] : flags.settings) {
+    auto applied = setting->apply(config, value);
+    if (!applied) return fail(std::move(applied.error()).in(flag_of(setting->name)));
+  }
+  fill_defaults(config, program_dir);
+  TRY(check(config));
+  return invocation;
+}
+
+std::string help_text() {
+  std::string text =
+      "cofferd: the daemon of Cofferdam. It runs in the foreground and logs to stderr.\n\n"
+      "usage: cofferd [options]\n\n";
+  auto line = [&text](std::string left, std::string_view help) {
+    left.resize(std::max<std::size_t>(left.size() + 1, 36), ' ');
+    text += cat("  ", left, help, "\n");
+  };
+  for (const auto& setting : kSettings) line(cat(flag_of(setting.name), " ", setting.value), setting.help);
+  line("--config FILE", "the same settings in YAML (default /etc/cofferdam/cofferd.yaml, if there)");
+  line("--probe-accelerator", "print how guests would run, as JSON, and end");
+  line("--version, --help", "");
+  return text;
+}
+
+}  // namespace cofferdam::daemon

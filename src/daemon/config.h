@@ -1,0 +1,53 @@
+// Every setting of cofferd, and where it may come from.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "base/result.h"
+#include "vm/qemu_driver.h"
+
+namespace cofferdam::daemon {
+
+struct Config {
+  std::string state_dir = "/var/lib/cofferdam";
+  std::string run_dir = "/run/cofferdam";
+  std::optional<std::string> listen;  // nullopt: nobody asked for an address
+  vm::WantedAccelerator accelerator = vm::WantedAccelerator::automatic;
+  std::uint32_t pool_size = 2;
+  std::string default_image = "debian-12";
+  std::uint32_t max_workspaces = 1000;
+  // The uids of VMMs. Without a setting each state folder has a range of its own, so that daemons side by side share
+  // none.
+  std::uint32_t uid_first = 0;
+  std::uint32_t uid_count = 65'536;
+  std::string recipes_dir;
+  std::string guest_binary;
+  std::string jail_binary;
+  std::string qemu_binary = "/usr/bin/qemu-system-x86_64";
+  LogLevel log_level = LogLevel::info;
+
+  [[nodiscard]] std::string socket_path() const { return run_dir + "/cofferd.sock"; }
+};
+
+enum class Action { serve, probe_accelerator, print_version, print_help };
+
+struct Invocation {
+  Action action = Action::serve;
+  Config config;
+};
+
+// The value of an environment variable, or nullopt.
+using Environment = std::function<std::optional<std::string>(const std::string& name)>;
+
+// `arguments` without the program's name. `program_dir` holds cofferd: the other programs and the recipes are looked
+// for from there. InvalidArgument names the flag, variable, or the file's line and column.
+Result<Invocation> read_invocation(const std::vector<std::string>& arguments, const Environment& environment,
+                                   const std::string& program_dir);
+
+std::string help_text();
+
+}  // namespace cofferdam::daemon

@@ -1,0 +1,135 @@
+#include "daemon/config.h"
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <map>
+
+#include "base/file.h"
+
+namespace cofferdam::daemon {
+namespace {
+
+class ConfigTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = testing::TempDir() + "coffer-config-XXXXXX";
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    dir_ = pattern;
+    variables_["COFFER_CONFIG"] = file("");  // not the host's own
+  }
+  void TearDown() override { (void)remove_tree(dir_); }
+
+  std::string file(const std::string& text) {
+    std::string path = dir_ + "/cofferd.yaml";
+    EXPECT_TRUE(write_file_atomically(path, text));
+    return path;
+  }
+  Result<Invocation> read(const std::vector<std::string>& arguments) {
+    auto environment = [this](const std::string& name) -> std::optional<std::string> {
+      const auto found = variables_.find(name);
+      if (found == variables_.end()) return std::nullopt;
+      return found->second;
+    };
+    return read_invocation(arguments, environment, dir_ + "/bin");
+  }
+  std::string error_of(const std::vector<std::string>& arguments) {
+    const auto read_now = read(arguments);
+    if (read_now) return "no error";
+    EXPECT_EQ(read_now.error().code, Code::InvalidArgument);
+    return read_now.error().message;
+  }
+
+  std::string dir_;
+  std::map<std::string, std::string> variables_;
+};
+
+TEST_F(ConfigTest, nothing_given_is_the_safe_end) {
+  const auto config = read({}).value().config;
+  EXPECT_EQ(config.state_dir, "/var/lib/cofferdam");
+  EXPECT_EQ(config.socket_path(), "/run/cofferdam/cofferd.sock");
+  EXPECT_FALSE(config.listen);
+  EXPECT_EQ(config.accelerator, vm::WantedAccelerator::automatic);
+  EXPECT_EQ(config.jail_binary, dir_ + "/bin/coffer-jail");
+  EXPECT_EQ(config.guest_binary, dir_ + "/bin/coffer-guest");
+  EXPECT_GT(config.uid_first, 65'536U);
+}
+
+TEST_F(ConfigTest, flags_win_over_variables_and_these_over_the_file) {
+  file("state: /file\nrun: /file-run\npool:\n  size: 7\naccel: tcg\n");
+  variables_["COFFER_STATE"] = "/variable";
+  variables_["COFFER_RUN"] = "/variable-run";
+  const auto config = read({"--run=/flag-run", "--accel", "kvm"}).value().config;
+  EXPECT_EQ(config.state_dir, "/variable");
+  EXPECT_EQ(config.run_dir, "/flag-run");
+  EXPECT_EQ(config.pool_size, 7U);
+  EXPECT_EQ(config.accelerator, vm::WantedAccelerator::kvm);
+}
+
+TEST_F(ConfigTest, a_mistake_in_the_file_has_its_line_and_column) {
+  file("state: /s\npool:\n  size: many\n");
+  EXPECT_NE(error_of({}).find("cofferd.yaml:3:3: pool.size: "), std::string::npos) << error_of({});
+  file("pool:\n  depth: 1\n");
+  EXPECT_NE(error_of({}).find("cofferd.yaml:2:3: there is no setting 'pool.depth'"), std::string::npos);
+  file("state: [a]\n");
+  EXPECT_NE(error_of({}).find("cofferd.yaml:1:1"), std::string::npos);
+  file("a: b: c\n");
+  EXPECT_NE(error_of({}).find("cofferd.yaml:1:"), std::string::npos);
+  file("- a\n");
+  EXPECT_NE(error_of({}).find("must be a list of settings"), std::string::npos);
+}
+
+TEST_F(ConfigTest, a_file_that_was_asked_for_must_be_there) {
+  EXPECT_EQ(read({"--config", dir_ + "/none.yaml"}).error().code, Code::NotFound);
+}
+
+TEST_F(ConfigTest, a_wrong_flag_is_named) {
+  EXPECT_NE(error_of({"--colour"}).find("'--colour'"), std::string::npos);
+  EXPECT_NE(error_of({"--state"}).find("needs a value"), std::string::npos);
+  EXPECT_NE(error_of({"--accel", "fast"}).find("--accel: 'fast' is none of auto, kvm, tcg"), std::string::npos);
+  EXPECT_NE(error_of({"--max-workspaces", "0"}).find("--max-workspaces"), std::string::npos);
+  EXPECT_NE(error_of({"--state", ""}).find("--state"), std::string::npos);
+}
+
+TEST_F(ConfigTest, folders_that_cannot_work_are_refused) {
+  EXPECT_NE(error_of({"--run", "/" + std::string(100, 'r')}).find("too long"), std::string::npos);
+  EXPECT_NE(error_of({"--state", "/"}).find("root"), std::string::npos);
+}
+
+TEST_F(ConfigTest, paths_become_absolute) {
+  const auto config = read({"--state", "here/../there/"}).value().config;
+  EXPECT_EQ(config.state_dir.front(), '/');
+  EXPECT_EQ(config.state_dir.substr(config.state_dir.size() - 6), "/there");
+}
+
+TEST_F(ConfigTest, each_state_folder_has_uids_of_its_own_unless_told_otherwise) {
+  const auto one = read({"--state", "/a"}).value().config;
+  const auto two = read({"--state", "/b"}).value().config;
+  EXPECT_NE(one.uid_first, two.uid_first);
+  EXPECT_EQ(one.uid_first, read({"--state", "/a"}).value().config.uid_first);
+  EXPECT_EQ(read({"--uids-first", "5000"}).value().config.uid_first, 5000U);
+}
+
+TEST_F(ConfigTest, recipes_are_found_in_a_prefix_and_in_the_source_tree) {
+  ASSERT_TRUE(make_directories(dir_ + "/share/cofferdam/images"));
+  EXPECT_EQ(read({}).value().config.recipes_dir, dir_ + "/share/cofferdam/images");
+  ASSERT_TRUE(remove_tree(dir_ + "/share"));
+  ASSERT_TRUE(make_directories(dir_ + "/images"));
+  auto environment = [this](const std::string& name) -> std::optional<std::string> {
+    if (name == "COFFER_CONFIG") return variables_["COFFER_CONFIG"];
+    return std::nullopt;
+  };
+  const auto built = read_invocation({}, environment, dir_ + "/build/bin").value();
+  EXPECT_EQ(built.config.recipes_dir, dir_ + "/images");
+}
+
+TEST_F(ConfigTest, what_only_prints_needs_no_valid_settings) {
+  file("nonsense: 1\n");
+  EXPECT_EQ(read({"--help"}).value().action, Action::print_help);
+  EXPECT_EQ(read({"--version"}).value().action, Action::print_version);
+  EXPECT_NE(help_text().find("--pool-size N"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace cofferdam::daemon

@@ -1,0 +1,239 @@
+#include "daemon/daemon.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <cerrno>
+#include <csignal>
+#include <exception>
+#include <optional>
+
+#include "api/api.h"
+#include "base/fd_passing.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "http/server.h"
+#include "loop/deadline.h"
+#include "loop/event.h"
+#include "loop/task_group.h"
+#include "loop/worker_pool.h"
+#include "vm/qemu_driver.h"
+#include "workspace/manager.h"
+
+namespace cofferdam::daemon {
+namespace {
+
+using loop::Task;
+using workspace::Manager;
+using namespace std::chrono_literals;
+
+constexpr std::size_t kWorkers = 4;
+constexpr std::string_view kGroup = "cofferdam";
+constexpr auto kRequestGrace = 5s;
+constexpr auto kReleaseLimit = 20s;
+constexpr auto kPollEnd = 10ms;
+
+std::optional<gid_t> group_of_administrators() {
+  const group* entry = ::getgrnam(std::string(kGroup).c_str());
+  if (entry == nullptr) return std::nullopt;
+  return entry->gr_gid;
+}
+
+Result<FileLock> lock_folder(const std::string& folder, const char* flag) {
+  auto lock = FileLock::try_acquire(folder + "/lock");
+  if (lock || lock.error().code != Code::Unavailable) return lock;
+  return fail(Code::Unavailable, cat("another cofferd already uses the folder '", folder, "'"),
+              cat("stop it with `coffer down`, or give this one another folder with ", flag));
+}
+
+// The folder of the sockets: entered, but not read, by the administrators' group where there is one.
+Status prepare_run_dir(const std::string& path, const std::optional<gid_t>& group) {
+  TRY(make_directories(path, 0700));
+  if (::chmod(path.c_str(), group ? 0711 : 0700) != 0) return fail_errno(cat("set the mode of '", path, "'"));
+  return {};
+}
+
+Result<UniqueFd> listen_for_administrators(const std::string& path, const std::optional<gid_t>& group) {
+  TRY_ASSIGN(UniqueFd socket, listen_unix(path, SOCK_STREAM));
+  if (group) {
+    if (::chown(path.c_str(), 0, *group) != 0) return fail_errno(cat("give '", path, "' to the group ", kGroup));
+    if (::chmod(path.c_str(), 0660) != 0) return fail_errno(cat("set the mode of '", path, "'"));
+  }
+  return socket;
+}
+
+class BuiltDaemon : public Daemon {
+ public:
+  BuiltDaemon(Config config, FileLock state_lock, FileLock run_lock, std::optional<gid_t> group)
+      : config_(std::move(config)),
+        state_lock_(std::move(state_lock)),
+        run_lock_(std::move(run_lock)),
+        group_(group),
+        workers_(kWorkers),
+        stop_(io_.get_executor()),
+        tasks_(io_.get_executor()),
+        signals_(io_, SIGTERM, SIGINT) {}
+
+  Status connect(const std::string& version);
+  Status run() override;
+
+ private:
+  Task<void> live();
+  Task<void> serve();
+  Task<void> watch_signals();
+  Task<void> end();
+  Task<void> shut_down_on_request(Manager::Permanent permanent);
+  void ask_to_stop(Manager::Permanent permanent);
+
+  Config config_;
+  FileLock state_lock_, run_lock_;
+  std::optional<gid_t> group_;
+  loop::asio::io_context io_{1};
+  // Short calls only; the API has threads of its own for image builds.
+  loop::WorkerPool workers_;
+  std::optional<image::ImageStore> images_;
+  std::unique_ptr<vm::MachineDriver> driver_;
+  std::unique_ptr<Manager> manager_;
+  std::unique_ptr<api::Api> api_;
+  std::unique_ptr<http::Server> server_;
+  loop::Event stop_;
+  std::optional<Manager::Permanent> asked_;  // how to end, from the first who asked
+  bool ended_ = false;                       // workspaces and pool have ended
+  Status outcome_;
+  loop::TaskGroup tasks_;
+  loop::asio::signal_set signals_;
+};
+
+Status BuiltDaemon::connect(const std::string& version) {
+  const auto executor = io_.get_executor();
+
+  image::StoreOptions images;
+  images.state_dir = config_.state_dir;
+  images.recipes_dir = config_.recipes_dir;
+  images.guest_binary = config_.guest_binary;
+  TRY_ASSIGN(images_, image::ImageStore::open(std::move(images)));
+  if (auto swept = images_->remove_leftovers(); !swept) {
+    log_warn("leftovers of images could not be removed", {{"error", swept.error().message}});
+  }
+
+  vm::QemuDriverOptions machines;
+  machines.state_dir = config_.state_dir;
+  machines.run_dir = config_.run_dir;
+  machines.jail_binary = config_.jail_binary;
+  machines.qemu_binary = config_.qemu_binary;
+  machines.accelerator = config_.accelerator;
+  machines.uid_first = config_.uid_first;
+  machines.uid_count = config_.uid_count;
+  TRY_ASSIGN(driver_, vm::QemuDriver::make(executor, workers_, std::move(machines)));
+  log_info("accelerator", {{"name", driver_->accelerator().name}, {"reason", driver_->accelerator().reason}});
+
+  workspace::ManagerOptions workspaces;
+  workspaces.state_dir = config_.state_dir;
+  workspaces.pool_size = config_.pool_size;
+  workspaces.default_image = config_.default_image;
+  workspaces.max_workspaces = config_.max_workspaces;
+  auto find_image = [this](const std::string& name) { return images_->find(name); };
+  TRY_ASSIGN(manager_, Manager::open(executor, workers_, std::move(find_image), *driver_, std::move(workspaces)));
+
+  api::HostFacts facts;
+  facts.version = version;
+  facts.state_dir = config_.state_dir;
+  facts.run_dir = config_.run_dir;
+  facts.socket = config_.socket_path();
+  facts.started_at = std::chrono::system_clock::now();
+  auto shutdown = [this](Manager::Permanent permanent) { return shut_down_on_request(permanent); };
+  api_ = std::make_unique<api::Api>(executor, *manager_, *images_, workers_, std::move(facts), std::move(shutdown));
+  server_ = std::make_unique<http::Server>(executor, http::ServerOptions{}, api_->handler(), api::Api::error_format());
+  return {};
+}
+
+void BuiltDaemon::ask_to_stop(Manager::Permanent permanent) {
+  if (asked_) return;
+  asked_ = permanent;
+  stop_.notify();
+}
+
+// The workspaces are ended by the daemon's own task, whatever becomes of the request.
+Task<void> BuiltDaemon::shut_down_on_request(Manager::Permanent permanent) {
+  ask_to_stop(permanent);
+  while (!ended_) CO_TRY(co_await loop::sleep_for(kPollEnd));
+  co_return Status{};
+}
+
+Task<void> BuiltDaemon::watch_signals() {
+  for (;;) {
+    auto [ec, number] = co_await signals_.async_wait(loop::as_result);
+    if (ec) co_return Status{};
+    if (asked_) {
+      // The next start clears away what this one had no time for.
+      log_warn("asked to end a second time: ending at once");
+      std::_Exit(1);
+    }
+    log_info("asked to end by a signal", {{"signal", cat(number)}});
+    ask_to_stop(Manager::Permanent::keep_running);
+  }
+}
+
+Task<void> BuiltDaemon::serve() {
+  CO_TRY(co_await manager_->reconcile());
+  CO_TRY_ASSIGN(UniqueFd socket, listen_for_administrators(config_.socket_path(), group_));
+  CO_TRY(server_->listen_unix(std::move(socket), api::Api::local_administrators()));
+  manager_->start_pools();
+  log_info("serving", {{"socket", config_.socket_path()}, {"state", config_.state_dir}, {"pid", cat(::getpid())}});
+  if (config_.listen) {
+    log_info("no TCP address is served: the API has no tokens yet", {{"listen", *config_.listen}});
+  }
+  co_return co_await stop_.wait();
+}
+
+Task<void> BuiltDaemon::live() {
+  try {
+    outcome_ = co_await serve();
+  } catch (const std::exception& e) {
+    outcome_ = fail(Code::Internal, cat("an unexpected exception: ", e.what()));
+  }
+  if (!outcome_) log_error("cofferd cannot serve", {{"error", outcome_.error().message}});
+  co_return co_await end();
+}
+
+Task<void> BuiltDaemon::end() {
+  auto shut = co_await manager_->shut_down(asked_.value_or(Manager::Permanent::keep_running));
+  if (!shut) log_error("the workspaces could not all be ended", {{"error", shut.error().message}});
+  ended_ = true;
+  CO_TRY(co_await server_->stop(kRequestGrace));
+  (void)::unlink(config_.socket_path().c_str());
+  CO_TRY(co_await api_->stop());
+  auto released = co_await loop::with_deadline(driver_->release(), kReleaseLimit, "release of the virtual machines");
+  if (!released) log_error("the virtual machines were not let go", {{"error", released.error().message}});
+  signals_.cancel();
+  co_return Status{};
+}
+
+Status BuiltDaemon::run() {
+  tasks_.spawn("signals", watch_signals());
+  tasks_.spawn("daemon", live());
+  io_.run();
+  log_info("ended");
+  return outcome_;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Daemon>> Daemon::build(Config config, std::string version) {
+  const auto group = group_of_administrators();
+  TRY(make_directories(config.state_dir, 0700));
+  TRY(prepare_run_dir(config.run_dir, group));
+  TRY_ASSIGN(FileLock state_lock, lock_folder(config.state_dir, "--state"));
+  TRY_ASSIGN(FileLock run_lock, lock_folder(config.run_dir, "--run"));
+  auto daemon = std::make_unique<BuiltDaemon>(std::move(config), std::move(state_lock), std::move(run_lock), group);
+  TRY(daemon->connect(version));
+  return daemon;
+}
+
+}  // namespace cofferdam::daemon

@@ -1,0 +1,175 @@
+#include "workspace/fake_driver.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "loop/task.h"
+
+namespace cofferdam::workspace {
+namespace {
+
+using loop::Task;
+
+class FakeProcess : public vm::GuestProcess {
+ public:
+  FakeProcess(const loop::asio::any_io_executor& executor, std::shared_ptr<FakeMachine> machine, model::ExecSpec spec)
+      : machine_(std::move(machine)), spec_(std::move(spec)), killed_(executor) {}
+
+  Task<std::optional<vm::Output>> read() override {
+    const std::string& program = spec_.argv[0];
+    if (program == "flood" && status_.signal == 0) co_return vm::Output{vm::Channel::stdout_, std::string(1000, 'x')};
+    if (program == "print" && !printed_) {
+      printed_ = true;
+      co_return vm::Output{vm::Channel::stdout_, spec_.argv.at(1)};
+    }
+    if (program == "env" && !printed_) {
+      printed_ = true;
+      std::string text = spec_.cwd + "|" + spec_.user;
+      for (const auto& item : spec_.env) text += "|" + item;
+      co_return vm::Output{vm::Channel::stdout_, text};
+    }
+    if (program == "sleep" && status_.signal == 0) CO_TRY(co_await killed_.wait());
+    if (program == "deaf") {
+      (void)co_await machine_->wait_for_exit();
+      co_return fail(Code::Unavailable, "the machine has ended");
+    }
+    co_return std::nullopt;
+  }
+  [[nodiscard]] model::ExitStatus exit_status() const override { return status_; }
+  Task<void> write(std::string /*bytes*/) override { co_return Status{}; }
+  Task<void> close_stdin() override { co_return Status{}; }
+  Status signal(int signal_number) override {
+    status_.signal = signal_number;
+    status_.code = 128 + signal_number;
+    killed_.notify();
+    return {};
+  }
+  Status resize(std::uint16_t /*rows*/, std::uint16_t /*cols*/) override { return {}; }
+
+ private:
+  std::shared_ptr<FakeMachine> machine_;
+  model::ExecSpec spec_;
+  model::ExitStatus status_;
+  bool printed_ = false;
+  loop::Event killed_;
+};
+
+tl::unexpected<Error> ended() { return fail(Code::Unavailable, "the machine has ended"); }
+
+}  // namespace
+
+FakeMachine::FakeMachine(loop::asio::any_io_executor executor, FakeDriver& driver, vm::MachineSpec spec)
+    : executor_(std::move(executor)),
+      driver_(driver),
+      spec_(std::move(spec)),
+      ended_(executor_, loop::asio::steady_timer::time_point::max()) {}
+
+Task<void> FakeMachine::claim(vm::Claim claim) {
+  if (exit_) co_return ended();
+  if (driver_.claims_that_fail > 0) {
+    --driver_.claims_that_fail;
+    co_return fail(Code::Unavailable, "the guest did not confirm its identity");
+  }
+  claim_ = claim;
+  co_return co_await set_ttl(claim.ttl);
+}
+
+Task<void> FakeMachine::set_ttl(std::optional<std::chrono::milliseconds> from_now) {
+  if (exit_) co_return ended();
+  const std::uint64_t round = ++ttl_round_;
+  if (!from_now) co_return Status{};
+  auto timer = std::make_shared<loop::asio::steady_timer>(executor_, *from_now);
+  timer->async_wait([timer, round, weak = weak_from_this()](const boost::system::error_code&) {
+    const auto self = weak.lock();
+    if (self && self->ttl_round_ == round) self->die(vm::ExitReason::ttl);
+  });
+  co_return Status{};
+}
+
+Task<std::unique_ptr<vm::GuestProcess>> FakeMachine::start(model::ExecSpec spec) {
+  if (exit_) co_return ended();
+  co_return std::make_unique<FakeProcess>(executor_, shared_from_this(), std::move(spec));
+}
+
+vm::GuestFiles& FakeMachine::files() { std::abort(); }
+Task<vm::GuestMetrics> FakeMachine::guest_metrics() { co_return vm::GuestMetrics{}; }
+Task<std::vector<vm::GuestProcessInfo>> FakeMachine::processes() { co_return std::vector<vm::GuestProcessInfo>{}; }
+Task<vm::HostMetrics> FakeMachine::host_metrics() { co_return vm::HostMetrics{}; }
+Task<std::string> FakeMachine::console() { co_return std::string("console"); }
+
+Task<void> FakeMachine::shut_down(std::chrono::milliseconds /*grace*/) {
+  CO_TRY(co_await loop::sleep_for(driver_.shut_down_takes));
+  co_return co_await destroy();
+}
+
+Task<void> FakeMachine::destroy() {
+  driver_.destroyed.push_back(spec_.id);
+  die(vm::ExitReason::destroyed);
+  co_return Status{};
+}
+
+Task<vm::MachineExit> FakeMachine::wait_for_exit() {
+  while (!exit_) {
+    (void)co_await ended_.async_wait(loop::as_result);
+    const auto state = co_await loop::asio::this_coro::cancellation_state;
+    if (state.cancelled() != loop::asio::cancellation_type::none) co_return fail(Code::Cancelled, "wait cancelled");
+  }
+  co_return *exit_;
+}
+
+void FakeMachine::die(vm::ExitReason reason, std::string detail) {
+  if (exit_) return;
+  exit_ = vm::MachineExit{reason, std::move(detail)};
+  close_disk();
+  ended_.cancel();
+  driver_.alive.erase(spec_.id);
+}
+
+Task<std::shared_ptr<vm::Machine>> FakeDriver::create(vm::MachineSpec spec) {
+  ++creating_now;
+  most_creating_at_once = std::max(most_creating_at_once, creating_now);
+  auto slept = co_await loop::sleep_for(create_takes);
+  --creating_now;
+  CO_TRY(slept);
+  if (creates_that_fail > 0) {
+    --creates_that_fail;
+    co_return fail(Code::Internal, "the VMM did not start");
+  }
+  ++created;
+  auto machine = std::make_shared<FakeMachine>(executor_, *this, std::move(spec));
+  alive.emplace(machine->id(), machine);
+  co_return machine;
+}
+
+Task<void> FakeDriver::ensure_template(image::Image /*image*/, model::Shape /*shape*/) { co_return Status{}; }
+
+Task<std::vector<std::string>> FakeDriver::orphans() {
+  std::vector<std::string> ids;
+  for (const auto& [id, machine] : alive) ids.push_back(id);
+  co_return ids;
+}
+
+Task<std::shared_ptr<vm::Machine>> FakeDriver::adopt(std::string id) {
+  const auto found = alive.find(id);
+  if (adoption_fails || found == alive.end()) co_return fail(Code::NotFound, "it does not answer");
+  co_return found->second;
+}
+
+Task<void> FakeDriver::remove_orphan(std::string id) {
+  removed_orphans.push_back(id);
+  if (const auto found = alive.find(id); found != alive.end()) {
+    const auto machine = found->second;
+    machine->die(vm::ExitReason::destroyed);
+  }
+  co_return Status{};
+}
+
+Task<void> FakeDriver::release() {
+  const auto machines = alive;
+  for (const auto& [id, machine] : machines) {
+    if (!machine->claimed()) machine->die(vm::ExitReason::lease_lost);
+  }
+  co_return Status{};
+}
+
+}  // namespace cofferdam::workspace

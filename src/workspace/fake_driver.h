@@ -1,0 +1,85 @@
+// A machine driver in memory, for the tests of this room: deterministic, and it does what it is told.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "loop/event.h"
+#include "vm/machine.h"
+
+namespace cofferdam::workspace {
+
+class FakeDriver;
+
+// What the guest does with a command, chosen by argv[0]:
+//   "print" writes argv[1] and ends; "flood" writes without end until it is killed; "sleep" ends when it is killed;
+//   "deaf" never ends and never answers; "env" writes its environment, cwd and user.
+class FakeMachine : public vm::Machine, public std::enable_shared_from_this<FakeMachine> {
+ public:
+  FakeMachine(loop::asio::any_io_executor executor, FakeDriver& driver, vm::MachineSpec spec);
+  [[nodiscard]] const std::string& id() const override { return spec_.id; }
+  loop::Task<void> claim(vm::Claim claim) override;
+  loop::Task<void> set_ttl(std::optional<std::chrono::milliseconds> from_now) override;
+  loop::Task<std::unique_ptr<vm::GuestProcess>> start(model::ExecSpec spec) override;
+  vm::GuestFiles& files() override;
+  loop::Task<vm::GuestMetrics> guest_metrics() override;
+  loop::Task<std::vector<vm::GuestProcessInfo>> processes() override;
+  loop::Task<vm::HostMetrics> host_metrics() override;
+  loop::Task<std::string> console() override;
+  loop::Task<void> shut_down(std::chrono::milliseconds grace) override;
+  loop::Task<void> destroy() override;
+  loop::Task<vm::MachineExit> wait_for_exit() override;
+  [[nodiscard]] bool alive() const override { return !exit_; }
+
+  // Ends it from the outside.
+  void die(vm::ExitReason reason, std::string detail = {});
+  [[nodiscard]] const vm::MachineSpec& spec() const { return spec_; }
+  [[nodiscard]] const std::optional<vm::Claim>& claimed() const { return claim_; }
+  // Closes the disk, as the end of a process would.
+  void close_disk() { spec_.disk.reset(); }
+
+ private:
+  loop::asio::any_io_executor executor_;
+  FakeDriver& driver_;
+  vm::MachineSpec spec_;
+  std::optional<vm::Claim> claim_;
+  std::optional<vm::MachineExit> exit_;
+  std::uint64_t ttl_round_ = 0;
+  loop::asio::steady_timer ended_;
+};
+
+class FakeDriver : public vm::MachineDriver {
+ public:
+  explicit FakeDriver(loop::asio::any_io_executor executor) : executor_(std::move(executor)) {}
+  loop::Task<std::shared_ptr<vm::Machine>> create(vm::MachineSpec spec) override;
+  loop::Task<void> ensure_template(image::Image image, model::Shape shape) override;
+  loop::Task<std::vector<std::string>> orphans() override;
+  loop::Task<std::shared_ptr<vm::Machine>> adopt(std::string id) override;
+  loop::Task<void> remove_orphan(std::string id) override;
+  // Those that were not claimed end, the others become orphans of the next manager.
+  loop::Task<void> release() override;
+  [[nodiscard]] const vm::AcceleratorInfo& accelerator() const override { return accelerator_; }
+
+  // What the next calls do.
+  std::chrono::milliseconds create_takes{1};
+  std::chrono::milliseconds shut_down_takes{1};
+  int creates_that_fail = 0;
+  int claims_that_fail = 0;
+  bool adoption_fails = false;
+
+  // What happened.
+  int created = 0;
+  int creating_now = 0, most_creating_at_once = 0;
+  std::vector<std::string> destroyed, removed_orphans;
+  // Machines that run, also those of a former manager.
+  std::map<std::string, std::shared_ptr<FakeMachine>> alive;
+
+ private:
+  loop::asio::any_io_executor executor_;
+  vm::AcceleratorInfo accelerator_{"fake", "for tests"};
+};
+
+}  // namespace cofferdam::workspace

@@ -1,0 +1,114 @@
+// The Manager's parts: manager.cpp (questions, create, exec), life.cpp (start, stop, remove, TTL, death),
+// reconcile.cpp (start and end of the daemon).
+#pragma once
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "disk/volume_store.h"
+#include "loop/task_group.h"
+#include "workspace/entry.h"
+#include "workspace/machine_maker.h"
+#include "workspace/manager.h"
+#include "workspace/owned.h"
+#include "workspace/pool.h"
+
+namespace cofferdam::workspace {
+
+class ManagerImpl : public Manager {
+ public:
+  ManagerImpl(loop::asio::any_io_executor executor, loop::WorkerPool& workers, FindImage find_image,
+              vm::MachineDriver& driver, ManagerOptions options, disk::VolumeStore volumes, WorkspaceTable table);
+
+  Task<void> reconcile() override;
+  void start_pools() override;
+  Task<void> shut_down(Permanent permanent) override;
+  Task<Info> create(model::WorkspaceSpec spec) override;
+  [[nodiscard]] std::vector<Info> list() const override;
+  [[nodiscard]] Result<Info> get(const std::string& id) const override;
+  Task<Info> start(std::string id) override;
+  Task<Info> stop(std::string id) override;
+  Task<Removal> remove(std::string id) override;
+  Task<Info> set_ttl(std::string id, std::optional<std::chrono::milliseconds> from_now) override;
+  Result<std::shared_ptr<vm::Machine>> machine(const std::string& id) const override;
+  Task<std::unique_ptr<vm::GuestProcess>> exec(std::string id, model::ExecSpec spec, AfterExec after) override;
+  [[nodiscard]] HostInfo host_info() const override;
+
+ private:
+  using EntryPtr = std::shared_ptr<Entry>;
+  struct Orphans;
+
+  // Every one of these that takes an entry is called with a place in its lane.
+  Task<Info> do_create(EntryPtr entry);
+  Task<Info> do_start(EntryPtr entry);
+  Task<Info> do_stop(EntryPtr entry);
+  Task<Removal> do_remove(EntryPtr entry);
+  Task<Info> do_set_ttl(EntryPtr entry, std::optional<std::chrono::milliseconds> from_now);
+  Task<void> remove_unclaimed(std::string id);
+  Task<void> bring_up(EntryPtr entry);
+  Task<void> hand_over(EntryPtr entry);
+  Task<void> watch(EntryPtr entry, std::shared_ptr<vm::Machine> machine);
+  Task<void> note_end(EntryPtr entry, std::shared_ptr<vm::Machine> machine, vm::MachineExit exit);
+  Task<void> forget(EntryPtr entry);
+  Task<void> remove_folder(std::string id);
+  Task<void> let_go(EntryPtr entry);
+  Task<void> save(EntryPtr entry);
+  Task<Prepared> cold_start(EntryPtr entry, MachineWish wish, std::optional<disk::Volume> volume);
+  Task<MemoryBudget::Reservation> reserve_memory(std::uint64_t guest_mib);
+
+  Task<void> reconcile_one(std::shared_ptr<Orphans> orphans, StoredRecord stored);
+  Task<void> remove_orphan(std::string vm_id);
+  Task<void> clear_leftover(std::string id, std::string why);
+  Task<bool> has_disk_of(std::string id);
+  Task<void> finish_stop(EntryPtr entry);
+  Task<void> end_at_shut_down(EntryPtr entry, Permanent permanent);
+  void keep_unreadable(const std::string& id, const Error& error);
+
+  // Runs `operation` on the workspace when its turn comes, to its end.
+  template <class T>
+  Task<T> in_turn(std::string id, std::string name, std::function<Task<T>(EntryPtr)> operation);
+  template <class T>
+  Task<T> with_place(std::string id, std::function<Task<T>(EntryPtr)> operation);
+  [[nodiscard]] Result<EntryPtr> find(const std::string& id) const;
+  [[nodiscard]] Status check_new(const model::WorkspaceSpec& spec) const;
+  void step(Entry& entry, model::State to, std::string detail = {});
+
+  loop::asio::any_io_executor executor_;
+  loop::WorkerPool& workers_;
+  FindImage find_image_;
+  vm::MachineDriver& driver_;
+  ManagerOptions options_;
+  disk::VolumeStore volumes_;
+  WorkspaceTable table_;
+  MemoryBudget budget_;
+  MachineMaker maker_;
+  Pool pool_;
+  Lane cold_starts_;
+  std::map<std::string, EntryPtr> entries_;
+  bool closing_ = false;
+  loop::TaskGroup operations_;  // run to their end
+  loop::TaskGroup watchers_;    // cancelled at the end
+};
+
+[[nodiscard]] Info info_of(const Entry& entry);
+
+// Operations on a workspace wait this long for those before them.
+inline constexpr std::chrono::milliseconds kTurnLimit = std::chrono::minutes(3);
+
+template <class T>
+Task<T> ManagerImpl::with_place(std::string id, std::function<Task<T>(EntryPtr)> operation) {
+  CO_TRY_ASSIGN(const EntryPtr entry, find(id));
+  CO_TRY_ASSIGN(const auto place, co_await entry->lane.enter(kTurnLimit));
+  if (entry->gone) co_return fail(Code::NotFound, "the workspace '" + id + "' has been removed meanwhile");
+  co_return co_await operation(entry);
+}
+
+template <class T>
+Task<T> ManagerImpl::in_turn(std::string id, std::string name, std::function<Task<T>(EntryPtr)> operation) {
+  if (closing_) co_return fail(Code::Unavailable, "the daemon is shutting down");
+  co_return co_await run_owned<T>(operations_, std::move(name), with_place<T>(std::move(id), std::move(operation)));
+}
+
+}  // namespace cofferdam::workspace

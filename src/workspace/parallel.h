@@ -1,0 +1,40 @@
+// The same work for many items, a few at a time.
+#pragma once
+#include <algorithm>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "loop/task.h"
+#include "loop/task_group.h"
+
+namespace cofferdam::workspace {
+
+// Calls `work` for every item, at most `width` at once, and returns when all have ended. `work` says for itself what
+// failed. Not to be cancelled: its users run to their end.
+template <class Item>
+loop::Task<void> for_each_at_once(std::vector<Item> items, std::size_t width,
+                                  std::function<loop::Task<void>(Item)> work) {
+  struct Shared {
+    std::vector<Item> items;
+    std::size_t next = 0;
+    std::function<loop::Task<void>(Item)> work;
+  };
+  auto shared = std::make_shared<Shared>();
+  shared->items = std::move(items);
+  shared->work = std::move(work);
+  auto worker = [](std::shared_ptr<Shared> jobs) -> loop::Task<void> {
+    while (jobs->next < jobs->items.size()) {
+      Item item = jobs->items[jobs->next++];
+      (void)co_await jobs->work(std::move(item));
+    }
+    co_return Status{};
+  };
+  loop::TaskGroup group(co_await loop::asio::this_coro::executor);
+  for (std::size_t i = 0; i < std::min(width, shared->items.size()); ++i) group.spawn("parallel", worker(shared));
+  co_return co_await group.join();
+}
+
+}  // namespace cofferdam::workspace

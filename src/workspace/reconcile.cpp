@@ -1,0 +1,183 @@
+// The first and the last thing a daemon does: take over or clear away what a former one left, and leave in order.
+#include <set>
+
+#include "base/file.h"
+#include "base/id.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "loop/deadline.h"
+#include "workspace/manager_impl.h"
+#include "workspace/parallel.h"
+
+namespace cofferdam::workspace {
+namespace {
+
+using namespace std::chrono_literals;
+using std::chrono::system_clock;
+
+constexpr std::size_t kAtOnce = 8;
+constexpr auto kListLimit = 30s;
+constexpr auto kAdoptLimit = 20s;
+constexpr auto kRemoveLimit = 30s;
+constexpr auto kSettleLimit = 90s;
+
+bool expired(const Record& record) { return record.expires_at && *record.expires_at <= system_clock::now(); }
+
+}  // namespace
+
+// Machines of a former daemon that nobody has spoken for yet.
+struct ManagerImpl::Orphans {
+  std::set<std::string> ids;
+};
+
+Task<void> ManagerImpl::reconcile() {
+  auto sweep = [this] { return volumes_.remove_leftovers(); };
+  CO_TRY(co_await workers_.run(std::move(sweep)));
+  auto load = [this] { return table_.load(); };
+  CO_TRY_ASSIGN(auto stored, co_await workers_.run(std::move(load)));
+  auto orphans = std::make_shared<Orphans>();
+  CO_TRY_ASSIGN(const auto ids, co_await loop::with_deadline(driver_.orphans(), kListLimit, "search for old machines"));
+  orphans->ids.insert(ids.begin(), ids.end());
+
+  std::function<Task<void>(StoredRecord)> take_over = [this, orphans](StoredRecord record) {
+    return reconcile_one(orphans, std::move(record));
+  };
+  CO_TRY(co_await for_each_at_once(std::move(stored), kAtOnce, std::move(take_over)));
+  std::function<Task<void>(std::string)> clear = [this](std::string id) { return remove_orphan(std::move(id)); };
+  std::vector<std::string> unwanted(orphans->ids.begin(), orphans->ids.end());
+  co_return co_await for_each_at_once(std::move(unwanted), kAtOnce, std::move(clear));
+}
+
+// What is wrong with one workspace must not keep the daemon from serving the others: errors are logged, not answered.
+Task<void> ManagerImpl::reconcile_one(std::shared_ptr<Orphans> orphans, StoredRecord stored) {
+  if (!stored.record) {
+    const auto has_disk = co_await has_disk_of(stored.id);
+    if (is_id(stored.id, "ws") && (!has_disk || *has_disk)) {
+      keep_unreadable(stored.id, stored.record.error());
+    } else {
+      (void)co_await clear_leftover(stored.id, stored.record.error().message);
+    }
+    co_return Status{};
+  }
+  auto entry = std::make_shared<Entry>(executor_, std::move(*stored.record));
+  Record& record = entry->record;
+  const bool lives = orphans->ids.erase(record.vm_id) > 0;
+  const bool was_up = record.state == model::State::running || record.state == model::State::stopping;
+  const bool removed = record.state == model::State::removing;
+  const bool never_ran = record.state == model::State::creating && !record.started_at;
+  const bool client_is_gone = !entry->permanent() && record.after_exec == AfterExec::remove;
+
+  if (lives && was_up && !client_is_gone && !expired(record)) {
+    auto machine = co_await loop::with_deadline(driver_.adopt(record.vm_id), kAdoptLimit, "adoption of a machine");
+    if (machine) {
+      entry->machine = std::move(*machine);
+      entry->memory = budget_.adopt(record.spec.memory_mib);
+      entries_.emplace(record.id, entry);
+      log_info("a running workspace was taken over", {{"workspace", record.id}, {"vm", record.vm_id}});
+      if (record.state == model::State::stopping) co_return co_await finish_stop(entry);
+      watchers_.spawn("watch of a virtual machine", watch(entry, entry->machine));
+      co_return Status{};
+    }
+    log_warn("a running workspace could not be taken over",
+             {{"workspace", record.id}, {"vm", record.vm_id}, {"error", machine.error().message}});
+  }
+  if (lives) (void)co_await remove_orphan(record.vm_id);
+  if (!entry->permanent() || removed || never_ran) {
+    co_return co_await clear_leftover(record.id, "its machine is gone");
+  }
+  if (was_up || record.state == model::State::creating) {
+    record.state = model::State::stopped;
+    record.detail = expired(record) ? "its time to live was over while the daemon was down"
+                                    : "its virtual machine ended while the daemon was down";
+    record.updated_at = system_clock::now();
+  }
+  record.vm_id.clear();
+  record.expires_at.reset();
+  entries_.emplace(record.id, entry);
+  co_return co_await save(entry);
+}
+
+Task<void> ManagerImpl::finish_stop(EntryPtr entry) {
+  CO_TRY_ASSIGN(const auto place, co_await entry->lane.enter(kTurnLimit));
+  entry->record.state = model::State::running;  // the step to `stopping` is taken again
+  auto stopped = co_await do_stop(entry);
+  if (!stopped) co_return fail(std::move(stopped.error()));
+  co_return Status{};
+}
+
+// A person's disk is not thrown away because a file beside it is damaged.
+void ManagerImpl::keep_unreadable(const std::string& id, const Error& error) {
+  log_error("a workspace's record cannot be read; its disk is kept", {{"workspace", id}, {"error", error.message}});
+  Record record;
+  record.id = id;
+  record.spec.mode = model::Mode::permanent;
+  record.state = model::State::failed;
+  record.detail = cat("its record cannot be read: ", error.message);
+  record.created_at = record.updated_at = system_clock::now();
+  record.hostname = id;
+  auto entry = std::make_shared<Entry>(executor_, std::move(record));
+  entries_.emplace(id, std::move(entry));
+}
+
+Task<bool> ManagerImpl::has_disk_of(std::string id) {
+  auto look = [path = table_.disk_path(id)]() -> Result<bool> { return path_exists(path); };
+  co_return co_await workers_.run(std::move(look));
+}
+
+Task<void> ManagerImpl::clear_leftover(std::string id, std::string why) {
+  log_info("what is left of a workspace is removed", {{"workspace", id}, {"why", std::move(why)}});
+  co_return co_await remove_folder(std::move(id));
+}
+
+Task<void> ManagerImpl::remove_orphan(std::string vm_id) {
+  log_info("a machine of a former daemon is removed", {{"vm", vm_id}});
+  auto removed = co_await loop::with_deadline(driver_.remove_orphan(vm_id), kRemoveLimit, "removal of an old machine");
+  if (!removed) log_error("an old machine could not be removed", {{"vm", vm_id}, {"error", removed.error().message}});
+  co_return removed;
+}
+
+void ManagerImpl::start_pools() { pool_.start(options_.default_image); }
+
+Task<void> ManagerImpl::shut_down(Permanent permanent) {
+  closing_ = true;
+  // What is under way has deadlines of its own; what ends later than this is left to the next start.
+  auto settled = co_await loop::with_deadline(operations_.join(), kSettleLimit, "end of running operations");
+  if (!settled) log_warn("shutdown goes on without some operations", {{"error", settled.error().message}});
+  watchers_.cancel();
+  CO_TRY(co_await watchers_.join());
+
+  std::vector<EntryPtr> all;
+  for (const auto& [id, entry] : entries_) all.push_back(entry);
+  std::function<Task<void>(EntryPtr)> end = [this, permanent](EntryPtr entry) {
+    return end_at_shut_down(std::move(entry), permanent);
+  };
+  CO_TRY(co_await for_each_at_once(std::move(all), kAtOnce, std::move(end)));
+  CO_TRY(co_await pool_.shut_down());
+  operations_.cancel();
+  CO_TRY(co_await operations_.join());
+  entries_.clear();
+  co_return Status{};
+}
+
+Task<void> ManagerImpl::end_at_shut_down(EntryPtr entry, Permanent permanent) {
+  CO_TRY_ASSIGN(const auto place, co_await entry->lane.enter(5s));
+  if (entry->gone) co_return Status{};
+  if (!entry->permanent()) {
+    auto removed = co_await do_remove(entry);
+    if (!removed) {
+      log_error("a workspace could not be removed",
+                {{"workspace", entry->record.id}, {"error", removed.error().message}});
+    }
+    co_return Status{};
+  }
+  if (permanent == Permanent::stop && entry->machine) {
+    auto stopped = co_await do_stop(entry);
+    if (!stopped) {
+      log_error("a workspace could not be stopped",
+                {{"workspace", entry->record.id}, {"error", stopped.error().message}});
+    }
+  }
+  co_return Status{};
+}
+
+}  // namespace cofferdam::workspace

@@ -1,0 +1,188 @@
+#include "base/id.h"
+#include "disk/volume_store.h"
+#include "workspace/test_support.h"
+
+namespace cofferdam::workspace {
+namespace {
+
+using model::Mode;
+using model::State;
+using std::chrono::system_clock;
+
+class ReconcileTest : public WorkspaceTest {
+ protected:
+  // What a daemon that was killed leaves: a record, and perhaps a machine and a disk.
+  enum class Left { record_only, with_machine };
+  Record leave(State state, Mode mode, Left left) {
+    Record record;
+    record.id = new_id("ws");
+    record.spec = spec("left", mode);
+    record.state = state;
+    record.created_at = record.updated_at = system_clock::now();
+    if (state != State::creating) record.started_at = record.created_at;
+    if (state == State::running && record.spec.ttl) record.expires_at = record.created_at + *record.spec.ttl;
+    record.vm_id = new_id("vm");
+    const WorkspaceTable table(state_ + "/workspaces");
+    EXPECT_TRUE(make_directories(state_ + "/workspaces"));
+    EXPECT_TRUE(table.make_folder(record.id));
+    if (mode == Mode::permanent) {
+      auto volume = disk::VolumeStore::open(state_ + "/disks").value().make_ephemeral(64).value();
+      EXPECT_TRUE(volume.persist(table.disk_path(record.id)));
+    }
+    if (left == Left::with_machine) run_machine(record.vm_id);
+    EXPECT_TRUE(table.write(record));
+    return record;
+  }
+  void run_machine(const std::string& id) {
+    vm::MachineSpec machine;
+    machine.id = id;
+    auto made = run(driver_.create(std::move(machine))).value();
+    vm::Claim claim;
+    EXPECT_TRUE(run(made->claim(claim)));
+  }
+  void rewrite(const Record& record) { EXPECT_TRUE(WorkspaceTable(state_ + "/workspaces").write(record)); }
+  void reconcile() {
+    open();
+    const auto done = run(manager_->reconcile());
+    ASSERT_TRUE(done) << done.error().message;
+  }
+};
+
+TEST_F(ReconcileTest, running_workspaces_are_taken_over) {
+  const auto record = leave(State::running, Mode::temporary, Left::with_machine);
+  reconcile();
+  const auto info = manager_->get("left").value();
+  EXPECT_EQ(info.id, record.id);
+  EXPECT_EQ(info.state, State::running);
+  EXPECT_TRUE(manager_->machine("left"));
+  // And watched from now on.
+  fake(record.vm_id)->die(vm::ExitReason::ttl);
+  EXPECT_TRUE(until([&] { return manager_->list().empty(); }));
+  EXPECT_TRUE(folders().empty());
+}
+
+TEST_F(ReconcileTest, a_permanent_workspace_survives_a_daemon_and_keeps_its_memory_promised) {
+  open();
+  const auto before = run(manager_->create(spec("box", Mode::permanent))).value();
+  close(Manager::Permanent::keep_running);
+  host_memory_ = {400, 4000};  // 320 of at most 800 are promised to it
+  reconcile();
+  EXPECT_EQ(manager_->get("box").value().vm_id, before.vm_id);
+  auto second = spec();
+  second.memory_mib = 512;
+  EXPECT_EQ(run(manager_->create(second)).error().code, Code::ResourceExhausted);
+}
+
+TEST_F(ReconcileTest, a_machine_that_no_record_names_is_removed) {
+  run_machine("vm_stray");
+  reconcile();
+  EXPECT_TRUE(driver_.alive.empty());
+  EXPECT_EQ(driver_.removed_orphans, std::vector<std::string>{"vm_stray"});
+}
+
+TEST_F(ReconcileTest, a_temporary_workspace_without_a_machine_is_removed) {
+  leave(State::running, Mode::temporary, Left::record_only);
+  reconcile();
+  EXPECT_TRUE(manager_->list().empty());
+  EXPECT_TRUE(folders().empty());
+}
+
+TEST_F(ReconcileTest, a_permanent_workspace_without_a_machine_is_stopped_and_can_be_started) {
+  const auto record = leave(State::running, Mode::permanent, Left::record_only);
+  reconcile();
+  EXPECT_EQ(manager_->get(record.id).value().state, State::stopped);
+  EXPECT_NE(manager_->get(record.id).value().state_detail.find("daemon was down"), std::string::npos);
+  EXPECT_EQ(run(manager_->start(record.id)).value().state, State::running);
+}
+
+TEST_F(ReconcileTest, a_machine_that_does_not_answer_is_removed_and_its_workspace_dealt_with) {
+  const auto temporary = leave(State::running, Mode::temporary, Left::with_machine);
+  const auto permanent = leave(State::running, Mode::permanent, Left::with_machine);
+  driver_.adoption_fails = true;
+  reconcile();
+  EXPECT_TRUE(driver_.alive.empty());
+  EXPECT_EQ(driver_.removed_orphans.size(), 2U);
+  EXPECT_EQ(manager_->list().size(), 1U);
+  EXPECT_EQ(manager_->get(permanent.id).value().state, State::stopped);
+  EXPECT_FALSE(manager_->get(temporary.id));
+}
+
+TEST_F(ReconcileTest, a_create_that_was_never_answered_leaves_nothing) {
+  leave(State::creating, Mode::permanent, Left::with_machine);
+  reconcile();
+  EXPECT_TRUE(manager_->list().empty());
+  EXPECT_TRUE(folders().empty());
+  EXPECT_TRUE(driver_.alive.empty());
+}
+
+TEST_F(ReconcileTest, a_removal_that_was_begun_is_ended) {
+  leave(State::removing, Mode::permanent, Left::with_machine);
+  reconcile();
+  EXPECT_TRUE(manager_->list().empty());
+  EXPECT_TRUE(folders().empty());
+  EXPECT_TRUE(driver_.alive.empty());
+}
+
+TEST_F(ReconcileTest, a_stop_that_was_begun_is_ended) {
+  const auto record = leave(State::stopping, Mode::permanent, Left::with_machine);
+  reconcile();
+  EXPECT_EQ(manager_->get(record.id).value().state, State::stopped);
+  EXPECT_TRUE(driver_.alive.empty());
+}
+
+TEST_F(ReconcileTest, a_workspace_whose_command_lost_its_client_is_removed) {
+  auto record = leave(State::running, Mode::temporary, Left::with_machine);
+  record.after_exec = AfterExec::remove;
+  rewrite(record);
+  reconcile();
+  EXPECT_TRUE(manager_->list().empty());
+  EXPECT_TRUE(driver_.alive.empty());
+}
+
+TEST_F(ReconcileTest, the_wish_to_be_removed_after_a_command_is_written_down) {
+  open();
+  const auto info = run(manager_->create(spec())).value();
+  model::ExecSpec command;
+  command.argv = {"print", "x"};
+  ASSERT_TRUE(run(manager_->exec(info.id, command, AfterExec::remove)));
+  const auto text = read_file(state_ + "/workspaces/" + info.id + "/workspace.json", 1 << 20).value();
+  EXPECT_EQ(record_from_text(text).value().after_exec, AfterExec::remove);
+}
+
+TEST_F(ReconcileTest, a_time_to_live_that_passed_meanwhile_is_kept) {
+  auto temporary = leave(State::running, Mode::temporary, Left::with_machine);
+  temporary.expires_at = system_clock::now() - 1s;
+  rewrite(temporary);
+  auto permanent = leave(State::running, Mode::permanent, Left::with_machine);
+  permanent.expires_at = temporary.expires_at;
+  rewrite(permanent);
+  reconcile();
+  EXPECT_TRUE(driver_.alive.empty());
+  ASSERT_EQ(manager_->list().size(), 1U);
+  EXPECT_EQ(manager_->get(permanent.id).value().state, State::stopped);
+  EXPECT_NE(manager_->get(permanent.id).value().state_detail.find("time to live"), std::string::npos);
+}
+
+TEST_F(ReconcileTest, stray_folders_and_files_are_removed) {
+  for (const auto* name : {"/workspaces/ws_half", "/workspaces/other", "/disks"}) {
+    ASSERT_TRUE(make_directories(state_ + name));
+  }
+  ASSERT_TRUE(write_file_atomically(state_ + "/workspaces/ws_half/workspace.json.tmp", "{"));
+  ASSERT_TRUE(write_file_atomically(state_ + "/disks/disk.tmp-1", "x"));
+  reconcile();
+  EXPECT_TRUE(folders().empty());
+  EXPECT_FALSE(path_exists(state_ + "/disks/disk.tmp-1"));
+}
+
+TEST_F(ReconcileTest, a_damaged_record_does_not_cost_a_person_the_disk) {
+  const auto record = leave(State::stopped, Mode::permanent, Left::record_only);
+  ASSERT_TRUE(write_file_atomically(state_ + "/workspaces/" + record.id + "/workspace.json", "{torn"));
+  reconcile();
+  EXPECT_EQ(manager_->get(record.id).value().state, State::failed);
+  EXPECT_TRUE(path_exists(state_ + "/workspaces/" + record.id + "/disk.img"));
+  EXPECT_TRUE(run(manager_->remove(record.id)));
+  EXPECT_TRUE(folders().empty());
+}
+
+}  // namespace
+}  // namespace cofferdam::workspace

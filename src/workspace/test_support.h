@@ -1,0 +1,129 @@
+// What the tests of this room share: a loop, a fake driver, a scratch state folder, a manager.
+#pragma once
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "base/file.h"
+#include "workspace/fake_driver.h"
+#include "workspace/manager.h"
+
+namespace cofferdam::workspace {
+
+using namespace std::chrono_literals;
+
+class WorkspaceTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = testing::TempDir() + "coffer-ws-XXXXXX";
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    state_ = pattern;
+    add_image("small");
+    options_.state_dir = state_;
+    options_.pool_size = 0;
+    options_.default_image = "";
+    options_.pool.after_claim = 2ms;
+    options_.pool.under_load = 2ms;
+    options_.pool.first_backoff = 20ms;
+    options_.pool.tick = 10ms;
+    options_.memory.read_host = [this]() -> Result<HostMemory> { return host_memory_; };
+  }
+  void TearDown() override {
+    if (manager_) close(Manager::Permanent::stop);
+    (void)remove_tree(state_);
+  }
+
+  void open() {
+    auto find = [this](const std::string& name) { return find_image(name); };
+    auto opened = Manager::open(io_.get_executor(), workers_, find, driver_, options_);
+    ASSERT_TRUE(opened) << opened.error().message;
+    manager_ = std::move(*opened);
+  }
+  void close(Manager::Permanent permanent) {
+    ASSERT_TRUE(run(manager_->shut_down(permanent)));
+    manager_.reset();
+    while (io_.poll() > 0) {
+    }
+  }
+
+  template <class T>
+  std::shared_ptr<std::optional<Result<T>>> begin(loop::Task<T> task) {
+    auto answer = std::make_shared<std::optional<Result<T>>>();
+    loop::asio::co_spawn(io_, std::move(task), [answer](const std::exception_ptr& thrown, Result<T> result) {
+      if (thrown) std::rethrow_exception(thrown);
+      answer->emplace(std::move(result));
+    });
+    return answer;
+  }
+  template <class Condition>
+  bool until(Condition condition, std::chrono::milliseconds limit = 10s) {
+    const auto end = std::chrono::steady_clock::now() + limit;
+    io_.restart();
+    while (!condition()) {
+      if (std::chrono::steady_clock::now() > end) return false;
+      io_.run_one_for(10ms);
+      if (io_.stopped()) io_.restart();
+    }
+    return true;
+  }
+  template <class T>
+  Result<T> finish(std::shared_ptr<std::optional<Result<T>>> answer) {
+    if (!until([&] { return answer->has_value(); })) return fail(Code::DeadlineExceeded, "the test waited too long");
+    return std::move(**answer);
+  }
+  template <class T>
+  Result<T> run(loop::Task<T> task) {
+    return finish(begin(std::move(task)));
+  }
+
+  void add_image(const std::string& name, const std::string& digest = "d1") {
+    const std::lock_guard lock(images_mutex_);
+    image::Image image;
+    image.name = name;
+    image.digest = digest;
+    image.kernel_digest = "k";
+    image.initramfs_digest = "i";
+    image.config.env = {"PATH=/bin", "LANG=C"};
+    image.config.workdir = "/home";
+    image.config.user = "user";
+    images_[name] = image;
+  }
+  Result<image::Image> find_image(const std::string& name) {
+    const std::lock_guard lock(images_mutex_);
+    const auto found = images_.find(name);
+    if (found == images_.end()) return fail(Code::NotFound, "no such image");
+    return found->second;
+  }
+
+  static model::WorkspaceSpec spec(const std::string& name = "", model::Mode mode = model::Mode::temporary) {
+    model::WorkspaceSpec spec;
+    spec.name = name;
+    spec.image = "small";
+    spec.mode = mode;
+    spec.memory_mib = 256;
+    spec.disk_mib = 64;
+    if (mode == model::Mode::temporary) spec.ttl = 1h;
+    return spec;
+  }
+  std::vector<std::string> folders() { return list_directory(state_ + "/workspaces").value(); }
+  std::shared_ptr<FakeMachine> fake(const std::string& vm_id) { return driver_.alive.at(vm_id); }
+
+  std::string state_;
+  HostMemory host_memory_{16'384, 16'000};
+  std::mutex images_mutex_;
+  std::map<std::string, image::Image> images_;
+  loop::asio::io_context io_;
+  loop::WorkerPool workers_{2};
+  FakeDriver driver_{io_.get_executor()};
+  ManagerOptions options_;
+  std::unique_ptr<Manager> manager_;
+};
+
+}  // namespace cofferdam::workspace
