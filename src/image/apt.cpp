@@ -170,6 +170,22 @@ std::string public_sources_list(std::string_view suite) {
              suite, "-security main\n");
 }
 
+std::string without_passwords(std::string_view text) {
+  constexpr std::string_view kScheme = "://";
+  std::string out;
+  for (;;) {
+    const auto scheme = text.find(kScheme);
+    if (scheme == std::string_view::npos) return out.append(text);
+    out.append(text.substr(0, scheme + kScheme.size()));
+    text.remove_prefix(scheme + kScheme.size());
+    const auto host_end = text.find_first_of("/ \t\n\"'");
+    const auto at = text.substr(0, host_end).rfind('@');
+    if (at == std::string_view::npos) continue;
+    out.append("***");
+    text.remove_prefix(at);
+  }
+}
+
 Result<std::string> host_network_settings() {
   TRY_ASSIGN(const std::string dump, run_checked(command({"apt-config", "dump"})));
   static const std::vector<std::string> kWanted = {
@@ -228,7 +244,8 @@ Status AptFetcher::use_own_lists() {
   auto updated =
       run_checked(command(join({"apt-get", "-q", "-o", "APT::Sandbox::User=root"}, options_, {"update"}), kAptTimeout));
   if (!updated) {
-    return fail(Code::Unavailable, cat("read the package lists of Debian ", suite_, ": ", updated.error().message),
+    return fail(Code::Unavailable,
+                cat("read the package lists of Debian ", suite_, ": ", without_passwords(updated.error().message)),
                 "is the Debian mirror in /etc/apt reachable from this host?");
   }
   return {};
@@ -245,8 +262,9 @@ Status AptFetcher::download(const AptPackage& package) const {
   const auto argv = join({"env", "-C", folder_, "apt-get", "-q", "-o", "APT::Sandbox::User=root"}, options_,
                          {"download", cat(package.name, "=", package.version)});
   auto done = run_checked(command(argv, kAptTimeout));
-  if (!done) return fail(std::move(done.error()).in(cat("download package '", package.name, "'")));
-  return {};
+  if (done) return {};
+  return fail(done.error().code,
+              cat("download package '", package.name, "': ", without_passwords(done.error().message)));
 }
 
 Status AptFetcher::unpack(const AptPackage& package, const std::string& target) {

@@ -26,6 +26,9 @@ std::string sources_list(const AptMirrors& mirrors, std::string_view suite);
 // The same with Debian's own addresses and the keys of the system it lies in: for the inside of an image.
 std::string public_sources_list(std::string_view suite);
 
+// `text` with the user and password of every address in it replaced by "***".
+std::string without_passwords(std::string_view text);
+
 // The host's settings of how apt reaches the network (proxy, retries, checks of dates), as lines of an apt.conf.
 Result<std::string> host_network_settings();
 

@@ -56,5 +56,11 @@ TEST(AptMirrors, inside_of_an_image_names_debians_own_addresses_only) {
   EXPECT_THAT(text, Not(HasSubstr("@")));
 }
 
+TEST(AptMessages, passwords_in_addresses_are_not_printed) {
+  EXPECT_EQ(without_passwords("E: http://user:p@ss@m.example/debian failed, https://t@x.example"),
+            "E: http://***@m.example/debian failed, https://***@x.example");
+  EXPECT_EQ(without_passwords("Get:1 http://m.example/a@b https:// x@y"), "Get:1 http://m.example/a@b https:// x@y");
+}
+
 }  // namespace
 }  // namespace cofferdam::image

@@ -24,6 +24,26 @@ constexpr std::size_t kMaxApplets = 2000;
 constexpr auto kFixedDay = "19518";
 constexpr std::size_t kMaxAccountFileBytes = 1U << 20;
 
+// In mount and process namespaces of its own: when we die, or lose patience, all of it dies with us, and nothing of
+// the host (its /dev, bind-mounted) stays mounted in a folder that is then removed.
+std::vector<std::string> contained(std::vector<std::string> argv) {
+  const std::vector<std::string> around = {"setpriv",
+                                           "--pdeathsig",
+                                           "KILL",
+                                           "unshare",
+                                           "--mount",
+                                           "--pid",
+                                           "--mount-proc",
+                                           "--fork",
+                                           "--kill-child=KILL",
+                                           "sh",
+                                           "-c",
+                                           "umask 022; PATH=/usr/sbin:/usr/bin:/sbin:/bin; export PATH; exec \"$@\"",
+                                           "sh"};
+  argv.insert(argv.begin(), around.begin(), around.end());
+  return argv;
+}
+
 struct Stage {
   std::string_view line;
   double fraction;
@@ -121,20 +141,22 @@ Status make_debian_base(const Recipe& recipe, const std::string& folder, const s
   options.extra_env.push_back("TMPDIR=" + work);
   options.input = sources_list(mirrors, recipe.suite);
   double fraction = 0;
-  options.on_line = [&](std::string_view line) {
-    if (!starts_with(line, "I: ")) return;
-    line.remove_prefix(3);
+  options.on_line = [&](std::string_view output) {
+    if (!starts_with(output, "I: ")) return;
+    const std::string line = without_passwords(output.substr(3));
     for (const auto& stage : kStages) {
       if (starts_with(line, stage.line)) fraction = stage.fraction;
     }
-    progress({"packages", std::string(line), fraction});
+    progress({"packages", line, fraction});
   };
+  options.argv = contained(std::move(options.argv));
   progress({"packages", cat("Debian ", recipe.suite, " with ", recipe.packages.size(), " packages and what they need"),
             fraction});
   if (auto made = run_checked(options); !made) {
-    return fail(std::move(made.error())
-                    .in(cat("make Debian ", recipe.suite, " for '", recipe.name, "'"))
-                    .with_hint("is the Debian mirror in /etc/apt reachable, and do all packages exist there?"));
+    return fail(
+        made.error().code,
+        cat("make Debian ", recipe.suite, " for '", recipe.name, "': ", without_passwords(made.error().message)),
+        "is the Debian mirror in /etc/apt reachable, and do all packages exist there?");
   }
   TRY_ASSIGN(const Tree tree, Tree::open(folder));
   TRY(remove_traces(tree));
@@ -154,7 +176,7 @@ Result<std::string> find_static_busybox() {
 
 Status make_busybox_base(const std::string& folder) {
   TRY_ASSIGN(const std::string busybox, find_static_busybox());
-  TRY(make_directories(folder, 0755));
+  TRY(make_root_folder(folder));
   TRY_ASSIGN(const Tree tree, Tree::open(folder));
   TRY_ASSIGN(const std::string bytes, read_file(busybox, kMaxBusyboxBytes));
   TRY(tree.write("/bin/busybox", bytes, 0755));

@@ -42,6 +42,12 @@ Status check_image_name(const std::string& name) {
               "use up to 64 lower-case letters, digits, '.', '_' and '-', starting with a letter or digit");
 }
 
+Status write_public_file(const std::string& path, std::string_view bytes) {
+  TRY(write_file_atomically(path, bytes, 0644));
+  if (::chmod(path.c_str(), 0644) != 0) return fail_errno(cat("set the mode of '", path, "'"));
+  return {};
+}
+
 Status sync_path(const std::string& path) {
   TRY_ASSIGN(const UniqueFd fd, open_file(path, O_RDONLY));
   if (::fsync(fd.get()) != 0) return fail_errno(cat("sync '", path, "'"));

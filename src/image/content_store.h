@@ -71,6 +71,9 @@ class ContentStore {
 // Lower-case letters, digits, '.', '_', '-', at most 64 bytes, starting with a letter or digit; else InvalidArgument.
 Status check_image_name(const std::string& name);
 
+// Atomically and durably, readable by all whatever our umask is: a VMM of another uid may open it by its descriptor.
+Status write_public_file(const std::string& path, std::string_view bytes);
+
 // Flushes a file, or a folder's entries, to the disk.
 Status sync_path(const std::string& path);
 

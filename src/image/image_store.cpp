@@ -180,7 +180,7 @@ Result<Image> ImageStore::import_image(const std::string& path, const std::strin
   const std::time_t start = std::time(nullptr);
   TRY_ASSIGN(const BuildFolder folder, store.make_build_folder());
   const std::string root = folder.path() + "/root";
-  TRY(make_directories(root, 0755));
+  TRY(make_root_folder(root));
   TRY_ASSIGN(ImageConfig config, import_tree(path, root, folder.path(), ImportLimits{}, progress));
   StoredImage image;
   image.name = name;

@@ -10,7 +10,7 @@ namespace cofferdam::image {
 namespace {
 
 // Raised when pack_initramfs writes something else for the same input.
-constexpr auto kFormat = "1";
+constexpr auto kFormat = "2";
 constexpr std::size_t kMaxGuestBinaryBytes = 64U << 20;
 constexpr std::size_t kMaxModuleBytes = 32U << 20;
 constexpr std::size_t kKeyDigits = 24;
@@ -43,8 +43,9 @@ Result<std::string> pack_initramfs(const Kernel& kernel, std::string_view guest_
   CpioWriter cpio(out);
   for (const auto* folder : {"dev", "proc", "sys", "run", "modules"}) cpio.directory(folder, 0755);
   cpio.directory("root", 0700);
-  // The kernel opens it for init before devtmpfs is mounted.
+  // The kernel opens the console for init, and init may want /dev/null, before devtmpfs is mounted.
   cpio.character_device("dev/console", 0600, 5, 1);
+  cpio.character_device("dev/null", 0666, 1, 3);
   cpio.file("init", 0755, guest_binary);
   std::string list;
   for (const auto& module : kernel.modules) {
@@ -74,7 +75,7 @@ Result<Initramfs> ensure_initramfs(const ContentStore& store, const Kernel& kern
   Initramfs made;
   made.digest = crypto::sha256_hex(bytes);
   made.path = cat(store.initramfs_dir(), "/", key, "-", made.digest, kSuffix);
-  TRY(write_file_atomically(made.path, bytes, 0644));
+  TRY(write_public_file(made.path, bytes));
   return made;
 }
 

@@ -12,8 +12,8 @@ struct Initramfs {
   std::string digest;  // SHA-256 of the file
 };
 
-// The bytes: /init, /modules/NAME.ko, /modules.list (one absolute path a line, in load order), /dev/console and the
-// empty folders /dev /proc /sys /run /root. Uncompressed: under TCG unpacking costs more than reading.
+// The bytes: /init, /modules/NAME.ko, /modules.list (one absolute path a line, in load order), /dev/console, /dev/null
+// and the empty folders /dev /proc /sys /run /root. Uncompressed: under TCG unpacking costs more than reading.
 Result<std::string> pack_initramfs(const Kernel& kernel, std::string_view guest_binary);
 
 // The file for this kernel and the guest binary whose digest is given; made when it is not there.

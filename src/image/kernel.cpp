@@ -26,10 +26,6 @@ Result<FileLock> lock_kernel(const ContentStore& store) { return FileLock::acqui
 
 std::string folder_name(const AptPackage& package) { return cat(package.name, "_", package.version); }
 
-Status write_durably(const std::string& path, std::string_view bytes) {
-  return write_file_atomically(path, bytes, 0644);
-}
-
 // "kernel/fs/erofs/erofs.ko.xz" is kept as "erofs.ko".
 std::string kept_name(std::string_view module_path) {
   const std::string name(module_path.substr(module_path.rfind('/') + 1));
@@ -49,10 +45,10 @@ Status keep_parts(const AptPackage& package, const std::string& unpacked, const 
   TRY(make_directories(target, 0755));
 
   TRY_ASSIGN(const std::string bzimage, read_file(cat(unpacked, "/boot/vmlinuz-", kernel.version), kMaxKernelBytes));
-  TRY(write_durably(kernel.bzimage(), bzimage));
+  TRY(write_public_file(kernel.bzimage(), bzimage));
   kernel.digest = crypto::sha256_hex(bzimage);
 
-  TRY(run_checked(command({"depmod", "-b", unpacked, kernel.version})));
+  TRY(run_checked(command({"/sbin/depmod", "-b", unpacked, kernel.version})));
   const std::string modules = cat(unpacked, "/lib/modules/", kernel.version, "/");
   TRY_ASSIGN(const std::string dep, read_file(modules + "modules.dep", kMaxDepBytes));
   TRY_ASSIGN(const std::string builtin, read_file(modules + "modules.builtin", kMaxDepBytes));
@@ -60,9 +56,9 @@ Status keep_parts(const AptPackage& package, const std::string& unpacked, const 
   for (const auto& path : order) {
     TRY_ASSIGN(const std::string bytes, read_decompressed(modules + path, kMaxModuleBytes));
     kernel.modules.push_back(kept_name(path));
-    TRY(write_durably(cat(target, "/", kernel.modules.back()), bytes));
+    TRY(write_public_file(cat(target, "/", kernel.modules.back()), bytes));
   }
-  return write_durably(target + "/kernel.json", encode_kernel(kernel));
+  return write_public_file(target + "/kernel.json", encode_kernel(kernel));
 }
 
 Result<Kernel> fetch(const ContentStore& store, const ProgressSink& progress) {
@@ -86,7 +82,7 @@ Result<Kernel> fetch(const ContentStore& store, const ProgressSink& progress) {
     if (::rename(kept.c_str(), folder.c_str()) != 0) return fail_errno(cat("move the kernel to '", folder, "'"));
     TRY(sync_path(store.kernel_dir()));
   }
-  TRY(write_durably(store.kernel_dir() + "/current", name + "\n"));
+  TRY(write_public_file(store.kernel_dir() + "/current", name + "\n"));
   return current_kernel(store);
 }
 

@@ -77,6 +77,12 @@ Status remove_at(int parent, const std::string& name) {
   return {};
 }
 
+Status make_root_folder(const std::string& folder) {
+  TRY(make_directories(folder, 0755));
+  if (::chmod(folder.c_str(), 0755) != 0) return fail_errno(cat("set the mode of '", folder, "'"));
+  return {};
+}
+
 Result<Tree> Tree::open(const std::string& folder) {
   TRY_ASSIGN(UniqueFd fd, open_file(folder, O_RDONLY | O_DIRECTORY));
   return Tree(std::move(fd));

@@ -41,6 +41,9 @@ class Tree {
   UniqueFd root_;
 };
 
+// Makes the folder of a root file system: 0755 whatever our umask is, for guests' users must get through it.
+Status make_root_folder(const std::string& folder);
+
 // openat2(2) with RESOLVE_IN_ROOT and RESOLVE_NO_MAGICLINKS below `root`; O_CLOEXEC is added. The error names `path`.
 Result<UniqueFd> open_in_root(int root, const std::string& path, int flags, unsigned mode = 0);
 
