@@ -92,7 +92,7 @@ TEST(CommandLine, usage_errors_are_named) {
   EXPECT_THAT(usage_error({"run", "--no-such-option", "--", "true"}), HasSubstr("--no-such-option"));
   EXPECT_THAT(usage_error({"run"}), HasSubstr("command"));
   EXPECT_THAT(usage_error({"no-such-verb"}), HasSubstr("no-such-verb"));
-  EXPECT_THAT(usage_error({"exec"}), HasSubstr("command"));
+  EXPECT_THAT(usage_error({"exec"}), HasSubstr("WORKSPACE"));
   EXPECT_THAT(usage_error({"rm"}), HasSubstr("WORKSPACE"));
   EXPECT_THAT(usage_error({"image"}), HasSubstr("image"));
   EXPECT_THAT(usage_error({"image", "frobnicate"}), HasSubstr("frobnicate"));
@@ -100,6 +100,7 @@ TEST(CommandLine, usage_errors_are_named) {
   EXPECT_THAT(usage_error({"run", "--image", "", "--", "true"}), HasSubstr("--image"));
   EXPECT_THAT(usage_error({"run", "--image"}), HasSubstr("--image"));
   EXPECT_THAT(usage_error({"run", "--image", "-rf", "--", "true"}), HasSubstr("--image"));
+  EXPECT_THAT(usage_error({"run", "--memory", "0", "--", "true"}), HasSubstr("--memory"));
 }
 
 TEST(CommandLine, absurd_values_are_usage_errors) {
@@ -324,9 +325,9 @@ TEST(WorkspaceTable, shows_what_there_is) {
       "created_at":"2026-01-31T11:58:00.000Z","resources":{"cpus":0.5,"memory_mb":512,"disk_size_mb":4096},
       "lifecycle":{"ttl_expires_at":"2026-01-31T13:00:00.000Z"}}, 7, {"id":"ws_2\u001b[2J"}])");
   EXPECT_EQ(workspace_table(list.as_array(), now),
-            "ID             NAME  IMAGE    STATUS   CPUS   MEMORY   DISK  AGE  EXPIRES\n"
-            "ws_1           a     minimal  running   0.5  512 MiB  4 GiB   2m       1h\n"
-            "ws_2\\x1b[2J                               0\n");
+            "ID           NAME  IMAGE    STATUS   CPUS   MEMORY   DISK  AGE  EXPIRES\n"
+            "ws_1         a     minimal  running   0.5  512 MiB  4 GiB   2m       1h\n"
+            "ws_2\\x1b[2J\n");
 }
 
 TEST(Durations, are_short) {

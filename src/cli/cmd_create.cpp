@@ -23,7 +23,7 @@ class Create : public Command {
     TRY_ASSIGN(spec_.env, env_.resolve());
     if (permanent_) spec_.mode = model::Mode::permanent;
     if (!permanent_ && !spec_.ttl) spec_.ttl = model::kDefaultTemporaryTtl;
-    return model::validate(spec_);
+    return validate_options(spec_);
   }
   int run(Session& session) override { return session.wait(work(session)); }
 

@@ -70,7 +70,7 @@ class Run : public Command {
 Status Run::accept() {
   workspace_.ttl = model::kDefaultRunTtl;
   TRY(shape_.apply(workspace_));
-  TRY(model::validate(workspace_));
+  TRY(validate_options(workspace_));
   TRY_ASSIGN(command_, exec_.resolve());
   for (const auto& text : files_) {
     TRY_ASSIGN(const FileArgument file, parse_file_argument(text));

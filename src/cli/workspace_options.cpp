@@ -61,6 +61,21 @@ Status WorkspaceOptions::apply(model::WorkspaceSpec& spec) const {
   return {};
 }
 
+Status validate_options(const model::WorkspaceSpec& spec) {
+  static constexpr std::pair<std::string_view, std::string_view> kNames[] = {
+      {"/name", "--name"},        {"/image", "--image"},
+      {"/config/cpus", "--cpus"}, {"/config/memory_mb", "--memory (MiB)"},
+      {"/config/ttl", "--ttl"},   {"/config/disk_size_mb", "--disk (MiB)"},
+      {"/config/env", "--env"}};
+  Status valid = model::validate(spec);
+  if (valid) return valid;
+  for (const auto& [field, option] : kNames) {
+    auto& message = valid.error().message;
+    if (starts_with(message, field)) message.replace(0, field.size(), option);
+  }
+  return valid;
+}
+
 Result<std::uint32_t> parse_cpus(std::string_view text) {
   double number = 0;
   const auto [end, err] = std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);

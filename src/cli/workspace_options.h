@@ -11,9 +11,12 @@ namespace cofferdam::cli {
 struct WorkspaceOptions {
   std::string image, cpus, memory, disk, ttl, disk_bps, disk_iops;
   void declare(Options& options);
-  // Fills in what was given; the sizes are the nearest whole MiB above. Not validated: the server does.
+  // Fills in what was given; the sizes are the nearest whole MiB above.
   [[nodiscard]] Status apply(model::WorkspaceSpec& spec) const;
 };
+
+// model::validate, with the options' names instead of the fields'.
+Status validate_options(const model::WorkspaceSpec& spec);
 
 // "0.5" or "2" in thousandths of a CPU.
 Result<std::uint32_t> parse_cpus(std::string_view text);

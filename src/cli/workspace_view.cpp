@@ -62,8 +62,8 @@ std::string workspace_table(const boost::json::array& workspaces, std::chrono::s
     const auto created = seconds_of_rfc3339(text_field(workspace, "created_at"));
     const auto expires = seconds_of_rfc3339(text_field(object_field(workspace, "lifecycle"), "ttl_expires_at"));
     table.add({text_field(workspace, "id"), text_field(workspace, "name"), text_field(workspace, "image"),
-               text_field(workspace, "status"), cat(number_field(resources, "cpus")), size_of(resources, "memory_mb"),
-               size_of(resources, "disk_size_mb"),
+               text_field(workspace, "status"), resources.empty() ? "" : cat(number_field(resources, "cpus")),
+               size_of(resources, "memory_mb"), size_of(resources, "disk_size_mb"),
                created < 0 ? "" : short_duration(std::chrono::seconds(now_seconds - created)),
                expires < 0 ? "" : short_duration(std::chrono::seconds(expires - now_seconds))});
   }
