@@ -77,6 +77,12 @@ Agent::Agent(Loop& loop, UniqueFd link, Role role)
       [this](pid_t pid, int wait_status, const rusage& usage) { processes_.on_child_end(pid, wait_status, usage); });
 }
 
+Status Agent::use_cgroups() {
+  TRY_ASSIGN(CgroupPool pool, CgroupPool::create(kCgroupRoot));
+  processes_.use_cgroups(std::move(pool));
+  return {};
+}
+
 void Agent::serve() {
   link_.start();
   loop_.run();
@@ -207,7 +213,6 @@ Result<wire::PrepareResult> Agent::prepare(const wire::Prepare& request) {
   TRY_ASSIGN(result.user_memory_bytes, user_memory(request.reserved_memory_bytes));
   result.user_max_pids = request.max_pids;
   TRY(limit_user_processes(kCgroupRoot, {result.user_memory_bytes, result.user_max_pids}));
-  processes_.use_cgroups(kCgroupRoot);
   processes_.set_defaults({request.default_user, request.default_cwd, request.default_env});
   prepared_ = true;
   return result;

@@ -25,6 +25,8 @@ class Agent {
   Agent(const Agent&) = delete;
   Agent& operator=(const Agent&) = delete;
 
+  // Gives every process a cgroup of its own below kCgroupRoot, which is set up.
+  Status use_cgroups();
   // Until the host asks for the power to go or, for a program, its end of the link closes.
   void serve();
 

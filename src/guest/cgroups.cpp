@@ -21,14 +21,15 @@ Status make_group(const std::string& path) {
   return {};
 }
 
-bool has_line(const std::string& path, std::string_view key, std::string_view not_value) {
+// The value of a key in a file of "key value" lines.
+std::string value_of(const std::string& path, std::string_view key) {
   const auto text = read_file(path, 4096);
-  if (!text) return false;
+  if (!text) return {};
   for (const auto& line : split(*text, '\n')) {
     const auto words = split(line, ' ');
-    if (words.size() == 2 && words[0] == key) return words[1] != not_value;
+    if (words.size() == 2 && words[0] == key) return words[1];
   }
-  return false;
+  return {};
 }
 
 }  // namespace
@@ -48,47 +49,59 @@ Status limit_user_processes(const std::string& root, const UserLimits& limits) {
   return write_control_file(root + "/user/memory.max", cat(limits.memory_bytes));
 }
 
-Result<TaskCgroup> TaskCgroup::create(const std::string& root) {
-  static std::uint64_t next = 0;
-  TaskCgroup group;
-  const std::string path = cat(root, "/user/t", next++);
+Result<TaskCgroup> TaskCgroup::create(std::string path) {
   TRY(make_group(path));
-  group.path_ = path;
+  TaskCgroup group;
   TRY_ASSIGN(group.fd_, open_file(path, O_RDONLY | O_DIRECTORY));
+  group.path_ = std::move(path);
   return group;
 }
 
-TaskCgroup::TaskCgroup(TaskCgroup&& other) noexcept
-    : path_(std::exchange(other.path_, {})), fd_(std::move(other.fd_)) {}
-
-TaskCgroup& TaskCgroup::operator=(TaskCgroup&& other) noexcept {
-  std::swap(path_, other.path_);
-  std::swap(fd_, other.fd_);
-  return *this;
-}
-
-TaskCgroup::~TaskCgroup() {
-  if (!path_.empty()) ::rmdir(path_.c_str());
-}
-
 void TaskCgroup::kill() const {
-  if (!path_.empty()) (void)write_control_file(path_ + "/cgroup.kill", "1");
+  if (exists()) (void)write_control_file(path_ + "/cgroup.kill", "1");
 }
 
-bool TaskCgroup::had_oom_kill() const { return !path_.empty() && has_line(path_ + "/memory.events", "oom_kill", "0"); }
+bool TaskCgroup::has_members() const { return exists() && value_of(path_ + "/cgroup.events", "populated") != "0"; }
+
+bool TaskCgroup::had_oom_kill() const { return exists() && oom_kills() != oom_kills_before_; }
+
+std::string TaskCgroup::oom_kills() const { return value_of(path_ + "/memory.events", "oom_kill"); }
+
+Result<CgroupPool> CgroupPool::create(std::string root) {
+  CgroupPool pool(std::move(root));
+  for (std::size_t i = 0; i < kMadeAhead; ++i) {
+    TRY_ASSIGN(TaskCgroup group, pool.make());
+    pool.free_.push_back(std::move(group));
+  }
+  return pool;
+}
+
+Result<TaskCgroup> CgroupPool::make() { return TaskCgroup::create(cat(root_, "/user/t", next_++)); }
+
+Result<TaskCgroup> CgroupPool::take() {
+  if (free_.empty()) {
+    for (TaskCgroup& group : std::exchange(inhabited_, {})) give_back(std::move(group));
+  }
+  if (free_.empty()) return make();
+  TaskCgroup group = std::move(free_.back());
+  free_.pop_back();
+  return group;
+}
+
+void CgroupPool::give_back(TaskCgroup group) {
+  if (!group.exists()) return;
+  if (group.has_members()) {
+    inhabited_.push_back(std::move(group));
+  } else if (free_.size() < kMaxFree) {
+    group.oom_kills_before_ = group.oom_kills();
+    free_.push_back(std::move(group));
+  } else {
+    ::rmdir(group.path_.c_str());
+  }
+}
 
 void kill_all_user_processes(const std::string& root) { (void)write_control_file(root + "/user/cgroup.kill", "1"); }
 
-bool has_user_processes(const std::string& root) { return has_line(root + "/user/cgroup.events", "populated", "0"); }
-
-void sweep_cgroups(const std::string& root) {
-  const std::string user = root + "/user";
-  const auto names = list_directory(user);
-  if (!names) return;
-  for (const auto& name : *names) {
-    // rmdir refuses a group with members.
-    if (starts_with(name, "t")) ::rmdir(cat(user, "/", name).c_str());
-  }
-}
+bool has_user_processes(const std::string& root) { return value_of(root + "/user/cgroup.events", "populated") != "0"; }
 
 }  // namespace cofferdam::guest

@@ -59,10 +59,14 @@ bool is_machine_id(std::string_view id) {
          std::all_of(id.begin(), id.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 
-// In place of whatever is there, a link out of /etc included.
+// A plain file is written over, which the overlay does faster than taking it away; anything else, such as a link out of
+// /etc, is replaced.
 Status replace_file(const std::string& path, std::string_view text, mode_t mode = 0644) {
-  if (::unlink(path.c_str()) != 0 && errno != ENOENT) return fail_errno(cat("replace '", path, "'"));
-  TRY_ASSIGN(const UniqueFd file, open_file(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode));
+  struct stat there{};
+  if (::lstat(path.c_str(), &there) == 0 && !S_ISREG(there.st_mode) && ::unlink(path.c_str()) != 0) {
+    return fail_errno(cat("replace '", path, "'"));
+  }
+  TRY_ASSIGN(const UniqueFd file, open_file(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode));
   return write_all(file.get(), text);
 }
 

@@ -98,8 +98,10 @@ Status run_as_init() {
   TRY(protect_from_memory_shortage());
   TRY(bring_links_up());
   TRY_ASSIGN(const auto loop, Loop::create());
+  Agent agent(*loop, std::move(link), Role::init);
+  TRY(agent.use_cgroups());
   log_info("the guest is up");
-  Agent(*loop, std::move(link), Role::init).serve();
+  agent.serve();
   return {};
 }
 

@@ -1,6 +1,8 @@
 #include "guest/mounts.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -18,7 +20,6 @@ namespace {
 
 constexpr auto kDiskDeadline = std::chrono::seconds(2);
 constexpr auto kDiskPoll = std::chrono::milliseconds(1);
-constexpr std::uint64_t kSectorBytes = 512;
 
 Status make_folder(const std::string& path, mode_t mode = 0755) {
   if (::mkdir(path.c_str(), mode) != 0 && errno != EEXIST) return fail_errno(cat("make folder '", path, "'"));
@@ -36,13 +37,12 @@ Status mount_at(const char* source, const std::string& target, const char* type,
 
 // A clone's disk gets its size only after the clone runs.
 Result<std::uint64_t> wait_for_size(const std::string& disk) {
-  const std::string name = disk.substr(disk.rfind('/') + 1);
-  const std::string path = cat("/sys/class/block/", name, "/size");
+  TRY_ASSIGN(const UniqueFd device, open_file(disk, O_RDONLY));
   const auto deadline = std::chrono::steady_clock::now() + kDiskDeadline;
   for (;;) {
-    TRY_ASSIGN(const std::string text, read_file(path, 64));
-    TRY_ASSIGN(const std::int64_t sectors, parse_int("the disk's size", trim(text), 0, INT64_MAX / 512));
-    if (sectors > 0) return static_cast<std::uint64_t>(sectors) * kSectorBytes;
+    std::uint64_t bytes = 0;
+    if (::ioctl(device.get(), BLKGETSIZE64, &bytes) != 0) return fail_errno(cat("read the size of '", disk, "'"));
+    if (bytes > 0) return bytes;
     if (std::chrono::steady_clock::now() > deadline) {
       return fail(Code::DeadlineExceeded, cat("the disk '", disk, "' had no size within 2 s"),
                   "resize the block device before Prepare");

@@ -15,6 +15,12 @@ constexpr std::size_t kMaxTasks = 512;
 constexpr std::size_t kKeptFinished = 64;
 constexpr std::string_view kDefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
+constexpr bool kMayShareMemory = false;  // the sanitizer does not know the child's stack
+#else
+constexpr bool kMayShareMemory = true;
+#endif
+
 // Later settings of a name replace earlier ones.
 void set_variables(std::vector<std::string>& env, const std::vector<std::string>& settings) {
   for (const auto& setting : settings) {
@@ -69,24 +75,21 @@ Status ProcessTable::try_start(std::uint32_t stream, const wire::ProcessStart& r
     link_.flush();
     return {};
   }
-  TaskCgroup cgroup;
-  if (cgroup_root_) {
-    sweep_cgroups(*cgroup_root_);
-    TRY_ASSIGN(cgroup, TaskCgroup::create(*cgroup_root_));
-  }
-  TRY_ASSIGN(tasks_[stream],
-             Task::start(loop_, link_, stream, request, *std::move(plan), std::move(cgroup), [this, stream] {
-               // Not from inside the task's own function.
-               loop_.after(std::chrono::milliseconds(0), [this, stream] {
-                 if (const Task* task = find(stream); task != nullptr && task->finished()) tasks_.erase(stream);
-               });
-             }));
+  TRY_ASSIGN(tasks_[stream], Task::start(loop_, link_, stream, request, *std::move(plan),
+                                         cgroups_ ? &*cgroups_ : nullptr, [this, stream] {
+                                           // Not from inside the task's own function.
+                                           loop_.after(std::chrono::milliseconds(0), [this, stream] {
+                                             if (const Task* task = find(stream); task != nullptr && task->finished())
+                                               tasks_.erase(stream);
+                                           });
+                                         }));
   return {};
 }
 
-Result<SpawnPlan> ProcessTable::make_plan(const wire::ProcessStart& request) const {
+Result<SpawnPlan> ProcessTable::make_plan(const wire::ProcessStart& request) {
   SpawnPlan plan;
   plan.change_user = ::geteuid() == 0;
+  plan.share_memory = kMayShareMemory && mounts_.all_local();
   TRY_ASSIGN(plan.user, find_user(request.user.empty() ? defaults_.user : request.user));
   plan.argv = request.argv;
   plan.limits = request.limits;

@@ -10,7 +10,9 @@
 #include <string>
 #include <vector>
 
+#include "guest/cgroups.h"
 #include "guest/loop.h"
+#include "guest/mount_watch.h"
 #include "guest/serial_link.h"
 #include "guest/task.h"
 #include "wire/message.h"
@@ -30,8 +32,8 @@ class ProcessTable {
 
   void set_defaults(ImageDefaults defaults) { defaults_ = std::move(defaults); }
   [[nodiscard]] const ImageDefaults& defaults() const { return defaults_; }
-  // From here on every task gets a cgroup of its own below this one.
-  void use_cgroups(std::string root) { cgroup_root_ = std::move(root); }
+  // Every task gets a cgroup of its own from here on.
+  void use_cgroups(CgroupPool pool) { cgroups_ = std::move(pool); }
 
   // Answers the call itself, now or when the program runs.
   void start(std::uint32_t stream, const wire::ProcessStart& request);
@@ -46,14 +48,15 @@ class ProcessTable {
 
  private:
   Status try_start(std::uint32_t stream, const wire::ProcessStart& request);
-  Result<SpawnPlan> make_plan(const wire::ProcessStart& request) const;
+  Result<SpawnPlan> make_plan(const wire::ProcessStart& request);
   Task* find(std::uint32_t stream);
   void make_room();
 
   Loop& loop_;
   SerialLink& link_;
   ImageDefaults defaults_;
-  std::optional<std::string> cgroup_root_;
+  MountWatch mounts_;
+  std::optional<CgroupPool> cgroups_;  // before the tasks, which give theirs back
   std::map<std::uint32_t, std::unique_ptr<Task>> tasks_;
   std::uint32_t last_pumped_ = 0;
   bool pump_scheduled_ = false;

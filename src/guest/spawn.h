@@ -25,6 +25,9 @@ struct SpawnPlan {
   bool terminal = false;
   bool change_user = false;  // not for an agent that is not root
   int cgroup_fd = -1;
+  // The child borrows our memory until it is the program, and we stand still until then: cheaper, and right where no
+  // file system can keep it waiting.
+  bool share_memory = false;
 };
 
 struct Spawned {

@@ -70,7 +70,7 @@ std::array<char, wire::kMaxDataBytes>& output_buffer() {
 
 }  // namespace
 
-Task::Task(Loop& loop, SerialLink& link, std::uint32_t stream, const wire::ProcessStart& request, TaskCgroup cgroup,
+Task::Task(Loop& loop, SerialLink& link, std::uint32_t stream, const wire::ProcessStart& request, CgroupPool* cgroups,
            std::function<void()> failed)
     : loop_(loop),
       link_(link),
@@ -78,7 +78,7 @@ Task::Task(Loop& loop, SerialLink& link, std::uint32_t stream, const wire::Proce
       command_(describe_command(request.argv)),
       timeout_ms_(request.timeout_ms),
       drain_ms_(request.drain_ms),
-      cgroup_(std::move(cgroup)),
+      cgroups_(cgroups),
       failed_(std::move(failed)),
       terminal_(request.terminal.has_value()) {
   stdout_.credit = request.stdout_credit;
@@ -92,13 +92,17 @@ Task::~Task() {
   if (timeout_) loop_.cancel(*timeout_);
   if (drain_) loop_.cancel(*drain_);
   if (gather_) loop_.cancel(*gather_);
+  if (cgroups_ != nullptr) cgroups_->give_back(std::move(cgroup_));
 }
 
 Result<std::unique_ptr<Task>> Task::start(Loop& loop, SerialLink& link, std::uint32_t stream,
-                                          const wire::ProcessStart& request, SpawnPlan plan, TaskCgroup cgroup,
+                                          const wire::ProcessStart& request, SpawnPlan plan, CgroupPool* cgroups,
                                           std::function<void()> failed) {
-  std::unique_ptr<Task> task(new Task(loop, link, stream, request, std::move(cgroup), std::move(failed)));
+  std::unique_ptr<Task> task(new Task(loop, link, stream, request, cgroups, std::move(failed)));
   TRY(task->open_descriptors(request, plan));
+  if (cgroups != nullptr) {
+    TRY_ASSIGN(task->cgroup_, cgroups->take());
+  }
   plan.cgroup_fd = task->cgroup_.fd();
   TRY_ASSIGN(Spawned spawned, spawn(plan));
   task->plan_ = std::move(plan);
@@ -317,7 +321,7 @@ void Task::send_signal(int number, wire::SignalTarget target) {
     return;
   }
   // The number of a process that was waited for may be somebody else's: its cgroup is surely its own.
-  if (!gone || cgroup_.fd() < 0) ::kill(-pid_, number);
+  if (!gone || !cgroup_.exists()) ::kill(-pid_, number);
   if (number == SIGKILL) cgroup_.kill();
 }
 
@@ -388,9 +392,9 @@ void Task::finish_if_done() {
   timeout_.reset();
   drain_.reset();
   exit_.oom_killed = cgroup_.had_oom_kill();
-  cgroup_ = TaskCgroup();
   link_.queue().push_exit(stream_, exit_);
   link_.flush();
+  if (cgroups_ != nullptr) cgroups_->give_back(std::move(cgroup_));
 }
 
 wire::TaskInfo Task::info() const {

@@ -20,9 +20,10 @@ namespace cofferdam::guest {
 class Task {
  public:
   // Starts the process; the answer to ProcessStart is sent when it is known whether it became the program. `plan`'s
-  // descriptors are made here. `failed` is called, once, if it did not: the task is then to be deleted, not at once.
+  // descriptors are made here; its cgroup comes from `cgroups`, if any, which outlives the task. `failed` is called,
+  // once, if it did not: the task is then to be deleted, not at once.
   static Result<std::unique_ptr<Task>> start(Loop& loop, SerialLink& link, std::uint32_t stream,
-                                             const wire::ProcessStart& request, SpawnPlan plan, TaskCgroup cgroup,
+                                             const wire::ProcessStart& request, SpawnPlan plan, CgroupPool* cgroups,
                                              std::function<void()> failed);
   ~Task();
   Task(const Task&) = delete;
@@ -70,7 +71,7 @@ class Task {
     bool nobody_reads = false;
   };
 
-  Task(Loop& loop, SerialLink& link, std::uint32_t stream, const wire::ProcessStart& request, TaskCgroup cgroup,
+  Task(Loop& loop, SerialLink& link, std::uint32_t stream, const wire::ProcessStart& request, CgroupPool* cgroups,
        std::function<void()> failed);
   Status open_descriptors(const wire::ProcessStart& request, SpawnPlan& plan);
   void on_report();
@@ -96,6 +97,7 @@ class Task {
   const std::uint32_t timeout_ms_;
   const std::uint32_t drain_ms_;
   SpawnPlan plan_;
+  CgroupPool* cgroups_;
   TaskCgroup cgroup_;
   std::function<void()> failed_;
 
