@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/post.hpp>
 
 #include "workspace/test_support.h"
 
@@ -224,7 +225,7 @@ TEST_F(ManagerTest, a_create_whose_caller_went_away_is_undone) {
                        loop::asio::bind_cancellation_slot(
                            signal.slot(), [&](const std::exception_ptr&, const Result<Info>&) { ended = true; }));
   ASSERT_TRUE(until([&] { return driver_.creating_now == 1; }));
-  signal.emit(loop::asio::cancellation_type::terminal);
+  loop::asio::post(io_, [&] { signal.emit(loop::asio::cancellation_type::terminal); });
   EXPECT_TRUE(until([&] { return ended; }));
   EXPECT_TRUE(until([&] { return manager_->list().empty(); }));
   EXPECT_EQ(driver_.created, 1);
