@@ -6,8 +6,10 @@
 #include <sys/wait.h>
 #include <x86intrin.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cmath>
 #include <cstdio>
 #include <thread>
 
@@ -154,7 +156,7 @@ std::uint64_t host_tsc_khz() {
   std::this_thread::sleep_for(kInterval);
   const auto end = read_clocks();
   const auto taken = std::chrono::duration<double, std::milli>(end.time - start.time).count();
-  return static_cast<std::uint64_t>(static_cast<double>(end.ticks - start.ticks) / taken + 0.5);
+  return static_cast<std::uint64_t>(std::llround(static_cast<double>(end.ticks - start.ticks) / taken));
 }
 
 }  // namespace cofferdam::vm

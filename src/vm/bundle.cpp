@@ -288,10 +288,10 @@ Result<std::vector<std::string>> remove_unused_bundles(const std::string& state_
   TRY_ASSIGN(const auto names, list_directory(folder));
   for (const auto& name : names) {
     std::error_code ec;
-    const bool is_bundle = name.size() == 64 && fs::is_directory(folder + "/" + name, ec);
+    const bool is_bundle = name.size() == 64 && fs::is_directory(cat(folder, "/", name), ec);
     const bool is_current_one = record && record->bundle.digest == name;
     if (!starts_with(name, kTemporaryPrefix) && (!is_bundle || is_current_one || in_use.contains(name))) continue;
-    TRY(remove_tree(folder + "/" + name));
+    TRY(remove_tree(cat(folder, "/", name)));
     if (is_bundle) removed.push_back(name);
   }
   return removed;
