@@ -15,7 +15,7 @@ import time
 import traces
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BIN = ROOT / "build" / "bin"
+BIN = pathlib.Path(os.environ.get("COFFER_TEST_BIN") or ROOT / "build" / "bin")
 # No test waits longer than this for one command, so that a hang is a failure with a name.
 DEADLINE_S = 90
 # What state folders share, since it never changes in place and takes long to make.
