@@ -121,8 +121,9 @@ std::string octal_mode(std::uint32_t mode) {
 
 Result<std::uint32_t> parse_mode(std::string_view octal) {
   std::uint32_t mode = 0;
-  const auto* end = octal.data() + octal.size();
-  const auto [stop, ec] = std::from_chars(octal.data(), end, mode, 8);
+  const std::string text(octal);
+  const auto* end = text.c_str() + text.size();
+  const auto [stop, ec] = std::from_chars(text.c_str(), end, mode, 8);
   if (ec != std::errc{} || stop != end || mode > kAllModeBits) {
     return fail(Code::InvalidArgument, cat("mode: '", octal, "' is not a file mode"), "give it in octal, such as 0644");
   }
