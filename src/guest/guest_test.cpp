@@ -122,6 +122,26 @@ TEST_F(GuestTest, an_exit_that_no_host_heard_is_kept_until_forgotten) {
   EXPECT_EQ(host_.call<wire::AttachResult>(Op::Attach, wire::Attach{stream}).error().code, Code::NotFound);
 }
 
+TEST_F(GuestTest, an_exit_while_no_host_is_attached_waits_for_one) {
+  const std::uint32_t stream = host_.new_stream();
+  auto request = shell("exec >&- 2>&-; read line; exit 6");
+  request.stdin_mode = wire::StdinMode::Open;
+  const auto started = host_.start(stream, request);
+  ASSERT_TRUE(started);
+  ASSERT_TRUE(host_.run_until([&] { return host_.log(stream).order == "OE"; }));
+  ASSERT_TRUE(host_.connect());
+  ASSERT_EQ(::kill(started->pid, SIGKILL), 0);
+  ASSERT_TRUE(host_.run_until([&] {
+    const auto tasks = host_.call<wire::TaskListResult>(Op::TaskList, wire::Empty{});
+    return tasks && tasks->tasks.size() == 1 && !tasks->tasks[0].running;
+  }));
+  EXPECT_EQ(host_.log(stream).order, "");
+  ASSERT_TRUE(host_.call<wire::AttachResult>(Op::Attach, wire::Attach{stream}));
+  ASSERT_TRUE(host_.wait_exit(stream));
+  EXPECT_EQ(host_.log(stream).order, "OEX");
+  EXPECT_EQ(host_.log(stream).exit->value, SIGKILL);
+}
+
 TEST_F(GuestTest, output_waits_whole_while_there_is_no_host) {
   host_.grant_automatically(false);
   const std::uint32_t stream = host_.new_stream();

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/reboot.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -84,9 +85,17 @@ Status protect_from_memory_shortage() {
   return {};
 }
 
+// Three descriptors a process, and some for files: more than an init gets by default.
+void raise_descriptor_limit() {
+  constexpr rlim_t kDescriptors = 16384;
+  const rlimit limit{kDescriptors, kDescriptors};
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 Status run_as_init() {
   TRY(mount_early());
   open_standard_files();
+  raise_descriptor_limit();
   TRY(load_modules(kModuleList));
   log_to_console();
   TRY_ASSIGN(UniqueFd link, open_link());

@@ -268,7 +268,7 @@ void Task::write_input() {
     if (n < 0) {
       stdin_.nobody_reads = true;
       grant(static_cast<std::uint32_t>(rest.size()));
-      if (!terminal_) link_.queue().push_eof(stream_, Channel::Stdin);
+      if (!terminal_ && attached_) link_.queue().push_eof(stream_, Channel::Stdin);
       break;
     }
     stdin_.written += static_cast<std::size_t>(n);
@@ -392,9 +392,15 @@ void Task::finish_if_done() {
   timeout_.reset();
   drain_.reset();
   exit_.oom_killed = cgroup_.had_oom_kill();
-  link_.queue().push_exit(stream_, exit_);
+  // A host that has not attached does not know the stream: attach() tells it.
+  if (attached_) push_exit();
   link_.flush();
   if (cgroups_ != nullptr) cgroups_->give_back(std::move(cgroup_));
+}
+
+void Task::push_exit() {
+  link_.queue().push_exit(stream_, exit_);
+  exit_queued_ = true;
 }
 
 wire::TaskInfo Task::info() const {
@@ -419,12 +425,11 @@ wire::AttachResult Task::attach(const wire::Attach& request) {
   stdin_.owed_credit = 0;
   stdin_.unused_credit =
       stdin_.fd ? kStdinCredit - static_cast<std::uint32_t>(stdin_.waiting.size() - stdin_.written) : 0;
-  if (queue.queued_bytes(stream_) == 0) {
-    // What went to the last host may never have been read: the ends are said again.
-    if (stdout_.ended) queue.push_eof(stream_, Channel::Stdout);
-    if (stderr_.ended && !terminal_) queue.push_eof(stream_, Channel::Stderr);
-    if (state_ == State::finished) queue.push_exit(stream_, exit_);
-  }
+  // What went to the last host may never have been read: the ends are said again, unless they still wait.
+  const bool waits = queue.queued_bytes(stream_) != 0;
+  if (!waits && stdout_.ended) queue.push_eof(stream_, Channel::Stdout);
+  if (!waits && stderr_.ended && !terminal_) queue.push_eof(stream_, Channel::Stderr);
+  if (state_ == State::finished && (!waits || !exit_queued_)) push_exit();
   queue.release(stream_);
   return {pid_,
           state_ == State::starting || state_ == State::running,

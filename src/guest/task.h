@@ -87,6 +87,7 @@ class Task {
   void on_timeout();
   void on_drain_over();
   void finish_if_done();
+  void push_exit();
   [[nodiscard]] bool has_stragglers() const;
   Output* find_output(wire::Channel channel);
 
@@ -107,6 +108,7 @@ class Task {
   bool terminal_ = false;
   bool attached_ = true;
   bool answer_due_ = true;  // the host that asked for the start still listens
+  bool exit_queued_ = false;
   // Whoever still holds the output has escaped every kill: what the pipe has now is all there will be.
   bool last_read_ = false;
   Output stdout_{wire::Channel::Stdout};

@@ -83,7 +83,7 @@ class Decoder {
   template <class C, std::size_t N>
   void block(std::array<C, N>& value) {
     const std::string_view bytes = reader_.raw(N);
-    if (bytes.size() == N) std::memcpy(value.data(), bytes.data(), N);
+    bytes.copy(reinterpret_cast<char*>(value.data()), N);
   }
   void rest(std::string_view& value) { value = reader_.raw(reader_.left()); }
   void rest(std::string& value) { value = reader_.raw(reader_.left()); }
