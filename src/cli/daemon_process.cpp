@@ -69,7 +69,8 @@ std::string log_tail(const std::string& path, std::uint64_t from, std::size_t li
 Result<Process> start_daemon(const Settings& settings, const std::string& program, int log) {
   TRY_ASSIGN(const UniqueFd nothing, open_file("/dev/null", O_RDONLY));
   SpawnOptions options;
-  options.argv = {program, "--state", settings.state_dir, "--run", settings.run_dir, "--listen", settings.listen};
+  options.argv = {program, "--state", settings.state_dir, "--run", settings.run_dir};
+  if (!settings.listen.empty()) options.argv.insert(options.argv.end(), {"--listen", settings.listen});
   for (auto& item : current_environment()) {
     if (!starts_with(item, "COFFER_TOKEN=")) options.env.push_back(std::move(item));
   }

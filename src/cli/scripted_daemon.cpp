@@ -4,7 +4,6 @@
 #include <sys/socket.h>
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/json/serialize.hpp>
 #include <cstdlib>
 
@@ -179,7 +178,8 @@ ScriptedDaemon::ScriptedDaemon() {
 }
 
 ScriptedDaemon::~ScriptedDaemon() {
-  loop::asio::co_spawn(loop_, server_->stop(std::chrono::milliseconds(50)), loop::asio::detached);
+  const auto stopped = [](const std::exception_ptr& /*thrown*/, const Status& /*status*/) {};
+  loop::asio::co_spawn(loop_, server_->stop(std::chrono::milliseconds(50)), stopped);
   thread_.join();
   (void)remove_tree(folder_);
 }

@@ -43,7 +43,7 @@ Result<Settings> make_settings(std::string state, std::string run, std::string l
   if (!run.empty()) settings.how_to_start += cat(" --run ", run);
   settings.state_dir = first_of(std::move(state), "COFFER_STATE", "/var/lib/cofferdam");
   settings.run_dir = first_of(std::move(run), "COFFER_RUN", "/run/cofferdam");
-  settings.listen = first_of(std::move(listen), "COFFER_LISTEN", "127.0.0.1:7070");
+  settings.listen = first_of(std::move(listen), "COFFER_LISTEN", "");
   settings.url = first_of({}, "COFFER_URL", "");
   TRY(check_folder("the state folder", settings.state_dir));
   TRY(check_folder("the run-time folder", settings.run_dir));

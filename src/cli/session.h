@@ -19,7 +19,8 @@ inline constexpr int kBroke = 125;  // of run and exec: cofferdam itself failed
 
 struct Settings {
   bool json = false;
-  std::string state_dir, run_dir, listen, url;
+  std::string state_dir, run_dir, url;
+  std::string listen;       // empty: the daemon decides
   std::string program_dir;  // the folder of this program
   std::string how_to_start = "coffer up";
   std::chrono::steady_clock::time_point started_at = std::chrono::steady_clock::now();
