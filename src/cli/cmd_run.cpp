@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <optional>
@@ -12,6 +13,7 @@
 #include "cli/exec_stream.h"
 #include "cli/file_transfer.h"
 #include "cli/interrupt.h"
+#include "cli/terminal.h"
 #include "cli/workspace_options.h"
 #include "model/json.h"
 
@@ -135,11 +137,25 @@ Task<void> Run::send_files(Session& session, Api& api, SignalWatch& signals, std
   co_return Status{};
 }
 
+// The first machine of an image and shape takes long; a person wants to know why nothing happens.
+Task<void> tell_when_slow(const Session& session) {
+  constexpr auto kPatience = std::chrono::seconds(2);
+  CO_TRY(co_await loop::sleep_for(kPatience));
+  if (is_terminal(STDERR_FILENO)) {
+    session.note("preparing a machine; the first one of an image and size takes longer");
+  }
+  co_return Status{};
+}
+
 Task<int> Run::work(Session& session) {
   SignalWatch signals(session.executor());
   Api api(session);
   Interrupt interrupt(session, signals, "interrupted: taking the workspace away; once more ends this at once");
+  loop::TaskGroup patience(session.executor());
+  patience.spawn("patience", tell_when_slow(session));
   auto created = co_await api.call("POST", "/workspace", model::workspace_spec_to_json(workspace_));
+  patience.cancel();
+  (void)co_await patience.join();
   std::string id;
   Status ready;
   if (created) {
@@ -169,7 +185,7 @@ Task<int> Run::work(Session& session) {
     // The server destroys what its client has left; asking once more does no harm.
     if (!keep_) (void)co_await api.call("DELETE", target);
     const auto lived = std::chrono::steady_clock::now() - session.settings().started_at;
-    if (ended.error().code == Code::Unavailable && workspace_.ttl && lived >= *workspace_.ttl) {
+    if (workspace_.ttl && lived >= *workspace_.ttl) {
       const double seconds = static_cast<double>(workspace_.ttl->count()) / 1000;
       co_return session.failed(Error{Code::DeadlineExceeded, cat("the workspace reached its TTL of ", seconds, " s"),
                                      "give it longer with --ttl"},

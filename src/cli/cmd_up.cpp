@@ -73,9 +73,8 @@ class Up : public Command {
     line("socket       ", text_field(host, "socket"));
     line("address      ", text_field(host, "listen"));
     line("state        ", text_field(host, "state_dir"));
-    line("accelerator  ", text_field(accelerator, "name").empty()
-                              ? ""
-                              : cat(text_field(accelerator, "name"), ": ", text_field(accelerator, "reason")));
+    const auto reason = text_field(accelerator, "reason");
+    line("accelerator  ", reason.empty() ? text_field(accelerator, "name") : reason);
     return kDone;
   }
 };

@@ -237,7 +237,8 @@ Finding judge_accelerator(std::string_view probe_json) {
   }
   const auto& probe = value->get_object();
   const auto name = text_field(probe, "name");
-  auto text = cat(name, ": ", text_field(probe, "reason"));
+  auto text = text_field(probe, "reason");
+  if (text.empty()) text = name;
   char ratio[32];
   std::snprintf(ratio, sizeof ratio, "%.2f", number_field(probe, "speed_ratio"));
   if (number_field(probe, "speed_ratio") > 0) text += cat(" (speed of the guest to the host's: ", ratio, ")");
