@@ -4,6 +4,8 @@
 
 #include <vector>
 
+#include "base/text.h"
+
 namespace cofferdam::wire {
 namespace {
 
@@ -39,13 +41,13 @@ const Frame kEmpty{FrameType::Eof, 0, 0xffffffff, ""};
 
 TEST(FrameParser, frames_come_out_as_they_went_in) {
   FrameParser parser;
-  const auto frames = feed(parser, std::string(kSync) + frame_bytes(kData) + frame_bytes(kPart) + frame_bytes(kEmpty));
+  const auto frames = feed(parser, cat(kSync, frame_bytes(kData), frame_bytes(kPart), frame_bytes(kEmpty)));
   EXPECT_EQ(frames, (std::vector{kData, kPart, kEmpty}));
   EXPECT_EQ(parser.skipped_bytes(), 0U);
 }
 
 TEST(FrameParser, a_stream_split_at_every_byte_gives_the_same_frames) {
-  const std::string stream = std::string("noise") + std::string(kSync) + frame_bytes(kData) + frame_bytes(kEmpty);
+  const std::string stream = cat("noise", kSync, frame_bytes(kData), frame_bytes(kEmpty));
   for (std::size_t cut = 0; cut <= stream.size(); ++cut) {
     FrameParser parser;
     auto frames = feed(parser, std::string_view(stream).substr(0, cut));
@@ -71,8 +73,8 @@ TEST(FrameParser, a_restart_after_any_part_of_a_frame_drops_that_frame_and_no_ot
   const std::string frame = frame_bytes(kData);
   for (std::size_t sent = 0; sent <= frame.size(); ++sent) {
     FrameParser parser;
-    auto frames = feed(parser, std::string(kSync) + frame.substr(0, sent) + std::string(kRestartFiller, '\0') +
-                                   std::string(kSync) + frame_bytes(kEmpty));
+    auto frames =
+        feed(parser, cat(kSync, frame.substr(0, sent), std::string(kRestartFiller, '\0'), kSync, frame_bytes(kEmpty)));
     const auto expected = sent == frame.size() ? std::vector{kData, kEmpty} : std::vector{kEmpty};
     ASSERT_EQ(frames, expected) << "after " << sent << " bytes";
     ASSERT_EQ(parser.syncs(), 2U);
@@ -83,16 +85,15 @@ TEST(FrameParser, a_restart_in_the_longest_frame_needs_no_more_filler_than_promi
   const std::string frame = frame_bytes(kPart);
   for (const std::size_t sent : {kHeaderBytes - 1, kHeaderBytes, kHeaderBytes + 1, frame.size() - 1}) {
     FrameParser parser;
-    EXPECT_EQ(feed(parser, std::string(kSync) + frame.substr(0, sent) + std::string(kRestartFiller, '\0') +
-                               std::string(kSync) + frame_bytes(kEmpty)),
-              std::vector{kEmpty});
+    EXPECT_EQ(
+        feed(parser, cat(kSync, frame.substr(0, sent), std::string(kRestartFiller, '\0'), kSync, frame_bytes(kEmpty))),
+        std::vector{kEmpty});
   }
 }
 
 TEST(FrameParser, a_sync_at_a_frame_border_needs_no_filler) {
   FrameParser parser;
-  EXPECT_EQ(feed(parser, std::string(kSync) + frame_bytes(kData) + std::string(kSync) + frame_bytes(kEmpty)),
-            (std::vector{kData, kEmpty}));
+  EXPECT_EQ(feed(parser, cat(kSync, frame_bytes(kData), kSync, frame_bytes(kEmpty))), (std::vector{kData, kEmpty}));
 }
 
 TEST(FrameParser, bad_headers_lose_step_until_the_next_sync) {
@@ -106,25 +107,21 @@ TEST(FrameParser, bad_headers_lose_step_until_the_next_sync) {
     std::string bad = good;
     bad[c.at] = c.value;
     FrameParser parser;
-    EXPECT_EQ(feed(parser, std::string(kSync) + bad + good + std::string(kSync) + frame_bytes(kEmpty)),
-              std::vector{kEmpty})
-        << c.at;
+    EXPECT_EQ(feed(parser, cat(kSync, bad, good, kSync, frame_bytes(kEmpty))), std::vector{kEmpty}) << c.at;
   }
 }
 
 TEST(FrameParser, a_sync_inside_a_payload_is_payload) {
   const Frame frame{FrameType::Data, 0, 1, std::string(kSync)};
   FrameParser parser;
-  EXPECT_EQ(feed(parser, std::string(kSync) + frame_bytes(frame)), std::vector{frame});
+  EXPECT_EQ(feed(parser, cat(kSync, frame_bytes(frame))), std::vector{frame});
   EXPECT_EQ(parser.syncs(), 1U);
 }
 
 TEST(FrameParser, a_half_sync_before_a_sync_does_not_hide_it) {
   for (std::size_t half = 1; half < kSync.size(); ++half) {
     FrameParser parser;
-    EXPECT_EQ(feed(parser, std::string(kSync.substr(0, half)) + std::string(kSync) + frame_bytes(kEmpty)),
-              std::vector{kEmpty})
-        << half;
+    EXPECT_EQ(feed(parser, cat(kSync.substr(0, half), kSync, frame_bytes(kEmpty))), std::vector{kEmpty}) << half;
   }
 }
 
@@ -132,7 +129,7 @@ TEST(FrameParser, lose_step_ignores_frames_until_a_sync) {
   FrameParser parser;
   feed(parser, std::string(kSync));
   parser.lose_step();
-  EXPECT_EQ(feed(parser, frame_bytes(kData) + std::string(kSync) + frame_bytes(kEmpty)), std::vector{kEmpty});
+  EXPECT_EQ(feed(parser, cat(frame_bytes(kData), kSync, frame_bytes(kEmpty))), std::vector{kEmpty});
 }
 
 }  // namespace
