@@ -11,6 +11,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <exception>
 #include <optional>
 
@@ -204,13 +205,18 @@ Task<void> BuiltDaemon::live() {
 
 Task<void> BuiltDaemon::end() {
   auto shut = co_await manager_->shut_down(asked_.value_or(Manager::Permanent::keep_running));
-  if (!shut) log_error("the workspaces could not all be ended", {{"error", shut.error().message}});
+  if (!shut) log_error("not everything could be ended", {{"error", shut.error().message}});
   ended_ = true;
   CO_TRY(co_await server_->stop(kRequestGrace));
   (void)::unlink(config_.socket_path().c_str());
   CO_TRY(co_await api_->stop());
   auto released = co_await loop::with_deadline(driver_->release(), kReleaseLimit, "release of the virtual machines");
   if (!released) log_error("the virtual machines were not let go", {{"error", released.error().message}});
+  if (!shut) {
+    // What still runs must not see its objects go. Machines leased to this process end with it.
+    log_error("ended with work left undone; the next start clears it away");
+    std::_Exit(1);
+  }
   signals_.cancel();
   co_return Status{};
 }

@@ -1,7 +1,6 @@
 // Start, stop, removal, TTL, and what follows when a machine ends by itself.
 #include "base/log.h"
 #include "base/text.h"
-#include "loop/deadline.h"
 #include "workspace/manager_impl.h"
 
 namespace cofferdam::workspace {
@@ -12,8 +11,6 @@ using std::chrono::steady_clock;
 using std::chrono::system_clock;
 
 constexpr std::chrono::milliseconds kStopGrace = 5s;
-constexpr auto kShutDownLimit = kStopGrace + 30s;
-constexpr auto kSetTtlLimit = 10s;
 constexpr std::chrono::milliseconds kMinTtl = 1s;
 constexpr std::chrono::milliseconds kMaxTtl = std::chrono::hours(365 * 24);
 
@@ -37,7 +34,7 @@ std::string_view reason_text(vm::ExitReason reason) {
 
 // Nothing is left of the machine afterwards, or an error says so and the entry still names it.
 Task<void> ManagerImpl::let_go(EntryPtr entry) {
-  if (entry->machine) CO_TRY(co_await maker_.end(entry->machine));
+  if (entry->machine) CO_TRY(co_await machines_.end(entry->machine));
   entry->machine.reset();
   entry->memory.release();
   entry->record.vm_id.clear();
@@ -93,15 +90,14 @@ Task<Info> ManagerImpl::do_stop(EntryPtr entry) {
   step(*entry, model::State::stopping);
   CO_TRY(co_await save(entry));
   if (entry->machine) {
-    auto down = co_await loop::with_deadline(entry->machine->shut_down(kStopGrace), kShutDownLimit,
-                                             "shutdown of a virtual machine");
+    auto down = co_await machines_.shut_down(entry->machine, kStopGrace);
     if (!down) {
       log_warn("a workspace did not shut down and is killed",
                {{"workspace", entry->record.id}, {"error", down.error().message}});
     }
     // Also after a clean end: nothing of the machine may be left.
     if (!down || entry->machine->alive()) {
-      auto ended = co_await maker_.end(entry->machine);
+      auto ended = co_await machines_.end(entry->machine);
       if (!ended) {
         step(*entry, model::State::failed, cat("it could not be stopped: ", ended.error().message));
         (void)co_await save(entry);
@@ -155,7 +151,7 @@ Task<Info> ManagerImpl::do_set_ttl(EntryPtr entry, std::optional<std::chrono::mi
   }
   Record& record = entry->record;
   if (entry->machine) {
-    CO_TRY(co_await loop::with_deadline(entry->machine->set_ttl(from_now), kSetTtlLimit, "change of the time to live"));
+    CO_TRY(co_await machines_.set_ttl(entry->machine, from_now));
     record.expires_at.reset();
     if (from_now) record.expires_at = system_clock::now() + *from_now;
   }

@@ -34,7 +34,7 @@ struct Watch {
 // Waits for the guest to say that a killed process has ended. A reader that is not there cannot hear it: as long as
 // nobody reads, the guest is not to blame.
 Task<void> end_by_force(std::shared_ptr<Watch> watch, std::shared_ptr<vm::Machine> machine,
-                        std::chrono::milliseconds grace) {
+                        std::chrono::milliseconds grace, EndMachine end_machine) {
   while (!watch->over) {
     const std::uint64_t before = watch->progress;
     const bool was_reading = watch->reading;
@@ -42,12 +42,13 @@ Task<void> end_by_force(std::shared_ptr<Watch> watch, std::shared_ptr<vm::Machin
     if (watch->over) break;
     if (!was_reading || !watch->reading || watch->progress != before) continue;
     log_warn("a guest does not end a killed process: its machine is destroyed", {{"vm", machine->id()}});
-    co_return co_await machine->destroy();
+    co_return co_await end_machine(std::move(machine));
   }
   co_return Status{};
 }
 
-Task<void> watch_process(std::shared_ptr<Watch> watch, std::shared_ptr<vm::Machine> machine, ProcessLimits limits) {
+Task<void> watch_process(std::shared_ptr<Watch> watch, std::shared_ptr<vm::Machine> machine, ProcessLimits limits,
+                         EndMachine end_machine) {
   if (limits.timeout.count() > 0) {
     (void)co_await loop::with_deadline(watch->changed.wait(), limits.timeout + limits.grace, "a command");
   } else {
@@ -56,7 +57,7 @@ Task<void> watch_process(std::shared_ptr<Watch> watch, std::shared_ptr<vm::Machi
   if (watch->over) co_return Status{};
   watch->overdue = !watch->killed;
   watch->kill();
-  co_return co_await end_by_force(watch, std::move(machine), limits.grace);
+  co_return co_await end_by_force(watch, std::move(machine), limits.grace, std::move(end_machine));
 }
 
 class LimitedProcess : public vm::GuestProcess {
@@ -136,11 +137,12 @@ class LimitedProcess : public vm::GuestProcess {
 
 std::unique_ptr<vm::GuestProcess> limit_process(std::unique_ptr<vm::GuestProcess> process,
                                                 std::shared_ptr<vm::Machine> machine, ProcessLimits limits,
-                                                loop::TaskGroup& watchers) {
+                                                loop::TaskGroup& watchers, EndMachine end_machine) {
   auto watch = std::make_shared<Watch>(watchers.executor());
   auto limited = std::make_unique<LimitedProcess>(std::move(process), watch, limits.max_output_bytes);
   if (limits.timeout.count() > 0 || limits.max_output_bytes > 0) {
-    watchers.spawn("watchdog of a command", watch_process(std::move(watch), std::move(machine), limits));
+    watchers.spawn("watchdog of a command",
+                   watch_process(std::move(watch), std::move(machine), limits, std::move(end_machine)));
   }
   return limited;
 }

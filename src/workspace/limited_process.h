@@ -1,5 +1,6 @@
 // The limits of one command, held outside the guest: output size, and a deadline that does not trust the guest's.
 #pragma once
+#include <functional>
 #include <memory>
 
 #include "loop/task_group.h"
@@ -14,11 +15,14 @@ struct ProcessLimits {
   std::chrono::milliseconds grace = std::chrono::seconds(5);
 };
 
+// Destroys a machine; Machines::end().
+using EndMachine = std::function<loop::Task<void>(std::shared_ptr<vm::Machine> machine)>;
+
 // `process` runs in `machine`. More output than allowed ends the process (exit status: output_limited); so does the
 // deadline (timed_out). A guest that then still does not say that the process has ended loses its machine. `watchers`
 // outlives the process.
 std::unique_ptr<vm::GuestProcess> limit_process(std::unique_ptr<vm::GuestProcess> process,
                                                 std::shared_ptr<vm::Machine> machine, ProcessLimits limits,
-                                                loop::TaskGroup& watchers);
+                                                loop::TaskGroup& watchers, EndMachine end_machine);
 
 }  // namespace cofferdam::workspace

@@ -5,7 +5,6 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "loop/deadline.h"
 #include "workspace/environment.h"
 #include "workspace/limited_process.h"
 #include "workspace/manager_impl.h"
@@ -16,8 +15,6 @@ namespace {
 using namespace std::chrono_literals;
 using std::chrono::system_clock;
 
-constexpr auto kClaimLimit = 20s;
-constexpr auto kStartProcessLimit = 30s;
 constexpr auto kColdStartTurn = 2min;
 
 bool fits_pool(const model::WorkspaceSpec& spec) {
@@ -70,8 +67,8 @@ ManagerImpl::ManagerImpl(loop::asio::any_io_executor executor, loop::WorkerPool&
       volumes_(std::move(volumes)),
       table_(std::move(table)),
       budget_(options_.memory),
-      maker_(workers_, driver_, volumes_),
-      pool_(executor_, workers_, find_image_, maker_, budget_, pool_options(options_)),
+      machines_(executor_, workers_, driver_, volumes_),
+      pool_(executor_, workers_, find_image_, machines_, budget_, pool_options(options_)),
       cold_starts_(executor_, "too many virtual machines are being started", options_.cold_starts_at_once,
                    options_.max_workspaces),
       operations_(executor_),
@@ -194,8 +191,8 @@ Task<Prepared> ManagerImpl::cold_start(EntryPtr entry, MachineWish wish, std::op
   CO_TRY_ASSIGN(const auto place, co_await cold_starts_.enter(kColdStartTurn));
   CO_TRY_ASSIGN(auto memory, co_await reserve_memory(wish.shape.memory_mib));
   entry->record.from_pool = false;
-  if (volume) co_return co_await maker_.make_on(std::move(*volume), std::move(wish), std::move(memory));
-  co_return co_await maker_.make(std::move(wish), std::move(memory));
+  if (volume) co_return co_await machines_.make_on(std::move(*volume), std::move(wish), std::move(memory));
+  co_return co_await machines_.make(std::move(wish), std::move(memory));
 }
 
 Task<void> ManagerImpl::hand_over(EntryPtr entry) {
@@ -203,8 +200,7 @@ Task<void> ManagerImpl::hand_over(EntryPtr entry) {
   claim.hostname = entry->record.hostname;
   claim.ttl = entry->record.spec.ttl;
   claim.lease = vm::Lease::own;
-  co_return co_await loop::with_deadline(entry->machine->claim(std::move(claim)), kClaimLimit,
-                                         "hand-over of a virtual machine");
+  co_return co_await machines_.claim(entry->machine, std::move(claim));
 }
 
 // From creating to running. The caller undoes after a failure.
@@ -283,10 +279,10 @@ Task<std::unique_ptr<vm::GuestProcess>> ManagerImpl::exec(std::string id, model:
   limits.max_output_bytes = spec.max_output_bytes;
   limits.timeout = spec.timeout;
   spec = complete_exec(std::move(spec), entry->record.image_config, entry->record.spec.env);
-  auto started =
-      co_await loop::with_deadline(machine->start(std::move(spec)), kStartProcessLimit, "start of a command");
+  auto started = co_await machines_.start_process(machine, std::move(spec));
   if (!started) co_return fail(std::move(started.error()));
-  co_return limit_process(std::move(*started), machine, limits, watchers_);
+  auto end = [this](std::shared_ptr<vm::Machine> doomed) { return machines_.end(std::move(doomed)); };
+  co_return limit_process(std::move(*started), machine, limits, watchers_, std::move(end));
 }
 
 }  // namespace cofferdam::workspace

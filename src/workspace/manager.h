@@ -70,7 +70,8 @@ class Manager {
   virtual Task<void> reconcile() = 0;
   // Starts keeping the pools filled.
   virtual void start_pools() = 0;
-  // Ends every temporary workspace and the pools; permanent ones as asked. Nothing may be called afterwards.
+  // Ends every temporary workspace and the pools; permanent ones as asked. Nothing may be called afterwards. An error:
+  // something did not end in time, still runs, and the manager must not be destroyed.
   enum class Permanent { keep_running, stop };
   virtual Task<void> shut_down(Permanent permanent) = 0;
 

@@ -10,7 +10,7 @@
 #include "disk/volume_store.h"
 #include "loop/task_group.h"
 #include "workspace/entry.h"
-#include "workspace/machine_maker.h"
+#include "workspace/machines.h"
 #include "workspace/manager.h"
 #include "workspace/owned.h"
 #include "workspace/pool.h"
@@ -83,7 +83,7 @@ class ManagerImpl : public Manager {
   disk::VolumeStore volumes_;
   WorkspaceTable table_;
   MemoryBudget budget_;
-  MachineMaker maker_;
+  Machines machines_;
   Pool pool_;
   Lane cold_starts_;
   std::map<std::string, EntryPtr> entries_;

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 #include "loop/event.h"
@@ -16,12 +17,29 @@ namespace cofferdam::workspace {
 namespace detail {
 
 template <class T>
+struct UnclaimedOf {
+  using Type = std::function<void(T)>;
+};
+template <>
+struct UnclaimedOf<void> {
+  using Type = std::function<void()>;
+};
+
+}  // namespace detail
+
+// Gets a value that nobody waits for any more.
+template <class T>
+using Unclaimed = typename detail::UnclaimedOf<T>::Type;
+
+namespace detail {
+
+template <class T>
 struct Outcome {
   explicit Outcome(const loop::asio::any_io_executor& executor) : ready(executor) {}
   std::optional<Result<T>> answer;
   loop::Event ready;
   bool waited_for = true;
-  std::function<void(T)> unclaimed;
+  Unclaimed<T> unclaimed;
 
   void settle(Result<T> result) {
     if (answer) return;
@@ -34,7 +52,9 @@ struct Outcome {
   }
   void give_up() {
     waited_for = false;
-    if (answer && *answer && unclaimed) unclaimed(std::move(**answer));
+    if constexpr (!std::is_void_v<T>) {
+      if (answer && *answer && unclaimed) unclaimed(std::move(**answer));
+    }
   }
 };
 
@@ -74,7 +94,7 @@ struct Waiting {
 // on, and a value it ends with goes to `unclaimed`.
 template <class T>
 loop::Task<T> run_owned(loop::TaskGroup& group, std::string name, loop::Task<T> operation,
-                        std::function<void(T)> unclaimed = {}) {
+                        Unclaimed<T> unclaimed = {}) {
   auto outcome = std::make_shared<detail::Outcome<T>>(group.executor());
   outcome->unclaimed = std::move(unclaimed);
   detail::Waiting<T> waiting(outcome);

@@ -123,7 +123,8 @@ class CommandTest : public WorkspaceTest {
     model::ExecSpec spec;
     spec.argv = {program};
     limits.grace = 20ms;
-    return limit_process(run(machine_->start(spec)).value(), machine_, limits, watchers_);
+    return limit_process(run(machine_->start(spec)).value(), machine_, limits, watchers_,
+                         [](std::shared_ptr<vm::Machine> machine) { return machine->destroy(); });
   }
   std::shared_ptr<vm::Machine> machine_;
   loop::TaskGroup watchers_{io_.get_executor()};

@@ -14,7 +14,7 @@ namespace {
 using std::chrono::steady_clock;
 
 constexpr auto kMemoryRetry = std::chrono::seconds(5);
-constexpr auto kShutDownLimit = std::chrono::seconds(20);
+constexpr auto kShutDownLimit = std::chrono::seconds(10);
 
 // Everything of an image that a machine is made from.
 std::string build_of(const image::Image& image) {
@@ -45,11 +45,11 @@ struct Pool::Kind {
   }
 };
 
-Pool::Pool(loop::asio::any_io_executor executor, loop::WorkerPool& workers, FindImage find_image, MachineMaker& maker,
+Pool::Pool(loop::asio::any_io_executor executor, loop::WorkerPool& workers, FindImage find_image, Machines& machines,
            MemoryBudget& budget, PoolOptions options)
     : workers_(workers),
       find_image_(std::move(find_image)),
-      maker_(maker),
+      machines_(machines),
       budget_(budget),
       options_(options),
       wake_(executor),
@@ -131,7 +131,7 @@ void Pool::drop(const std::shared_ptr<Kind>& kind, const std::string& why) {
 
 Task<void> Pool::discard(Prepared member, std::string why) {
   log_debug("a pool member is destroyed", {{"vm", member.machine->id()}, {"why", std::move(why)}});
-  co_return co_await maker_.end(member.machine);
+  co_return co_await machines_.end(member.machine);
 }
 
 Task<void> Pool::give_up_one() {
@@ -258,7 +258,7 @@ Task<void> Pool::fill(std::shared_ptr<Kind> kind) {
   wish.shape = kind->shape;
   wish.cpu_millis = kind->shape.vcpus * 1000;
   wish.disk_mib = kind->disk_mib;
-  auto made = co_await maker_.make(std::move(wish), std::move(*memory));
+  auto made = co_await machines_.make(std::move(wish), std::move(*memory));
   if (!made) {
     if (kind->backoff.count() == 0) {
       log_warn("the pool cannot be filled; it will be tried again",

@@ -11,11 +11,9 @@
 #include "image/image_store.h"
 #include "loop/event.h"
 #include "loop/task_group.h"
-#include "workspace/machine_maker.h"
+#include "workspace/machines.h"
 
 namespace cofferdam::workspace {
-
-using loop::Task;
 
 struct PoolOptions {
   std::uint32_t size = 2;                         // ready machines of each kind; 0: no pool
@@ -40,7 +38,7 @@ struct PoolStatus {
 class Pool {
  public:
   // All outlive the pool.
-  Pool(loop::asio::any_io_executor executor, loop::WorkerPool& workers, FindImage find_image, MachineMaker& maker,
+  Pool(loop::asio::any_io_executor executor, loop::WorkerPool& workers, FindImage find_image, Machines& machines,
        MemoryBudget& budget, PoolOptions options);
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
@@ -87,7 +85,7 @@ class Pool {
 
   loop::WorkerPool& workers_;
   FindImage find_image_;
-  MachineMaker& maker_;
+  Machines& machines_;
   MemoryBudget& budget_;
   PoolOptions options_;
   std::string default_image_;

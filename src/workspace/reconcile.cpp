@@ -16,10 +16,8 @@ using namespace std::chrono_literals;
 using std::chrono::system_clock;
 
 constexpr std::size_t kAtOnce = 8;
-constexpr auto kListLimit = 30s;
-constexpr auto kAdoptLimit = 20s;
-constexpr auto kRemoveLimit = 30s;
-constexpr auto kSettleLimit = 90s;
+constexpr auto kSettleLimit = 15s;
+constexpr auto kLastCallsLimit = 5s;
 
 bool expired(const Record& record) { return record.expires_at && *record.expires_at <= system_clock::now(); }
 
@@ -36,7 +34,7 @@ Task<void> ManagerImpl::reconcile() {
   auto load = [this] { return table_.load(); };
   CO_TRY_ASSIGN(auto stored, co_await workers_.run(std::move(load)));
   auto orphans = std::make_shared<Orphans>();
-  CO_TRY_ASSIGN(const auto ids, co_await loop::with_deadline(driver_.orphans(), kListLimit, "search for old machines"));
+  CO_TRY_ASSIGN(const auto ids, co_await machines_.orphans());
   orphans->ids.insert(ids.begin(), ids.end());
 
   std::function<Task<void>(StoredRecord)> take_over = [this, orphans](StoredRecord record) {
@@ -68,7 +66,7 @@ Task<void> ManagerImpl::reconcile_one(std::shared_ptr<Orphans> orphans, StoredRe
   const bool client_is_gone = !entry->permanent() && record.after_exec == AfterExec::remove;
 
   if (lives && was_up && !client_is_gone && !expired(record)) {
-    auto machine = co_await loop::with_deadline(driver_.adopt(record.vm_id), kAdoptLimit, "adoption of a machine");
+    auto machine = co_await machines_.adopt(record.vm_id);
     if (machine) {
       entry->machine = std::move(*machine);
       entry->memory = budget_.adopt(record.spec.memory_mib);
@@ -131,7 +129,7 @@ Task<void> ManagerImpl::clear_leftover(std::string id, std::string why) {
 
 Task<void> ManagerImpl::remove_orphan(std::string vm_id) {
   log_info("a machine of a former daemon is removed", {{"vm", vm_id}});
-  auto removed = co_await loop::with_deadline(driver_.remove_orphan(vm_id), kRemoveLimit, "removal of an old machine");
+  auto removed = co_await machines_.remove_orphan(vm_id);
   if (!removed) log_error("an old machine could not be removed", {{"vm", vm_id}, {"error", removed.error().message}});
   co_return removed;
 }
@@ -155,6 +153,7 @@ Task<void> ManagerImpl::shut_down(Permanent permanent) {
   CO_TRY(co_await pool_.shut_down());
   operations_.cancel();
   CO_TRY(co_await operations_.join());
+  CO_TRY(co_await machines_.finish(kLastCallsLimit));
   entries_.clear();
   co_return Status{};
 }

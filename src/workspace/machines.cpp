@@ -1,0 +1,112 @@
+#include "workspace/machines.h"
+
+#include "base/id.h"
+#include "base/log.h"
+#include "loop/deadline.h"
+
+namespace cofferdam::workspace {
+namespace {
+
+using namespace std::chrono_literals;
+using MachinePtr = std::shared_ptr<vm::Machine>;
+
+// The driver has shorter limits of its own for each step; these are for a driver that hangs.
+constexpr auto kCreateLimit = 300s;  // a template may have to be built first, on a loaded host without KVM
+constexpr auto kClaimLimit = 30s;
+constexpr auto kSetTtlLimit = 10s;
+constexpr auto kStartProcessLimit = 30s;
+constexpr auto kShutDownSlack = 30s;
+constexpr auto kDestroyLimit = 30s;
+constexpr auto kListLimit = 30s;
+constexpr auto kAdoptLimit = 30s;
+
+// Each holds its machine, which may outlive whoever asked.
+Task<void> do_claim(MachinePtr machine, vm::Claim claim) { co_return co_await machine->claim(std::move(claim)); }
+Task<void> do_set_ttl(MachinePtr machine, std::optional<std::chrono::milliseconds> from_now) {
+  co_return co_await machine->set_ttl(from_now);
+}
+Task<std::unique_ptr<vm::GuestProcess>> do_start(MachinePtr machine, model::ExecSpec spec) {
+  co_return co_await machine->start(std::move(spec));
+}
+Task<void> do_shut_down(MachinePtr machine, std::chrono::milliseconds grace) {
+  co_return co_await machine->shut_down(grace);
+}
+Task<void> do_destroy(MachinePtr machine) { co_return co_await machine->destroy(); }
+
+}  // namespace
+
+template <class T>
+Task<T> Machines::bounded(std::string what, std::chrono::milliseconds limit, Task<T> call, Unclaimed<T> unclaimed) {
+  auto owned = run_owned<T>(calls_, what, std::move(call), std::move(unclaimed));
+  co_return co_await loop::with_deadline(std::move(owned), limit, std::move(what));
+}
+
+Task<Prepared> Machines::make(MachineWish wish, MemoryBudget::Reservation memory) {
+  auto copy = [this, mib = wish.disk_mib] { return volumes_.make_ephemeral(mib); };
+  CO_TRY_ASSIGN(auto volume, co_await workers_.run(std::move(copy)));
+  co_return co_await make_on(std::move(volume), std::move(wish), std::move(memory));
+}
+
+Task<Prepared> Machines::make_on(disk::Volume volume, MachineWish wish, MemoryBudget::Reservation memory) {
+  vm::MachineSpec spec;
+  spec.id = new_id("vm");
+  spec.image = std::move(wish.image);
+  spec.shape = wish.shape;
+  spec.cpu_millis = wish.cpu_millis;
+  spec.io = wish.io;
+  spec.disk_bytes = volume.bytes();
+  CO_TRY_ASSIGN(spec.disk, volume.descriptor());
+  Unclaimed<MachinePtr> too_late = [this](MachinePtr machine) {
+    calls_.spawn("end of a machine nobody waits for", do_destroy(std::move(machine)));
+  };
+  auto machine = co_await bounded<MachinePtr>("start of a virtual machine", kCreateLimit,
+                                              driver_.create(std::move(spec)), std::move(too_late));
+  if (!machine) co_return fail(std::move(machine.error()));
+  Prepared prepared{std::move(*machine), std::move(volume), std::move(memory)};
+  co_return prepared;
+}
+
+Task<void> Machines::claim(MachinePtr machine, vm::Claim claim) {
+  return bounded<void>("hand-over of a virtual machine", kClaimLimit, do_claim(std::move(machine), std::move(claim)));
+}
+
+Task<void> Machines::set_ttl(MachinePtr machine, std::optional<std::chrono::milliseconds> from_now) {
+  return bounded<void>("change of the time to live", kSetTtlLimit, do_set_ttl(std::move(machine), from_now));
+}
+
+Task<std::unique_ptr<vm::GuestProcess>> Machines::start_process(MachinePtr machine, model::ExecSpec spec) {
+  // One that nobody waits for is killed when its object goes.
+  return bounded<std::unique_ptr<vm::GuestProcess>>("start of a command", kStartProcessLimit,
+                                                    do_start(std::move(machine), std::move(spec)));
+}
+
+Task<void> Machines::shut_down(MachinePtr machine, std::chrono::milliseconds grace) {
+  return bounded<void>("shutdown of a virtual machine", grace + kShutDownSlack,
+                       do_shut_down(std::move(machine), grace));
+}
+
+Task<void> Machines::end(MachinePtr machine) {
+  auto ended = co_await bounded<void>("destruction of a virtual machine", kDestroyLimit, do_destroy(machine));
+  if (ended) co_return ended;
+  log_error("a virtual machine could not be destroyed; what is left of it is removed",
+            {{"vm", machine->id()}, {"error", ended.error().message}});
+  co_return co_await remove_orphan(machine->id());
+}
+
+Task<std::vector<std::string>> Machines::orphans() {
+  return bounded<std::vector<std::string>>("search for old virtual machines", kListLimit, driver_.orphans());
+}
+
+Task<MachinePtr> Machines::adopt(std::string id) {
+  return bounded<MachinePtr>("adoption of a virtual machine", kAdoptLimit, driver_.adopt(std::move(id)));
+}
+
+Task<void> Machines::remove_orphan(std::string id) {
+  return bounded<void>("removal of a virtual machine", kDestroyLimit, driver_.remove_orphan(std::move(id)));
+}
+
+Task<void> Machines::finish(std::chrono::milliseconds limit) {
+  return loop::with_deadline(calls_.join(), limit, "end of the last calls of the machine driver");
+}
+
+}  // namespace cofferdam::workspace
