@@ -105,6 +105,7 @@ Task<ExecOutcome> ExecStream::run(ExecRequest request) {
   if (spec.stdin_mode == model::Stdin::open) live.group.spawn("input", send_input(live));
   live.group.spawn("signals", send_signals(live));
   const Status received = co_await receive(live);
+  live.ended = true;
   live.group.cancel();
   (void)co_await live.group.join();
   raw.reset();
@@ -115,6 +116,7 @@ Task<ExecOutcome> ExecStream::run(ExecRequest request) {
 Task<void> ExecStream::send_input(Live& live) {
   for (;;) {
     auto bytes = co_await live.input.read(kMaxPiece);
+    if (live.ended) co_return Status{};
     // What cannot be read ends like what has ended; the command decides.
     const bool end = !bytes || bytes->empty();
     if (!bytes) session_.note(bytes.error().message);
