@@ -41,3 +41,10 @@ def declared(room):
                 break
             found.add(word)
     return found
+
+
+def test_sources(room):
+    """The files that src/<room>/CMakeLists.txt builds into tests only."""
+    cmake = SRC / room / "CMakeLists.txt"
+    text = re.sub(r"#.*", "", cmake.read_text()) if cmake.exists() else ""
+    return {word for call in re.findall(r"\broom_(?:test|fuzz)\(([^)]*)\)", text) for word in call.split()[1:]}
