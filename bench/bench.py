@@ -72,7 +72,7 @@ def wait_for_pool(one, members=1, seconds=30):
 
 def start(golden, *options):
     one = Cofferdam(golden=golden)
-    one.up(*options)
+    one.start(*options) if options else one.up()
     one.api = Api(one.run_dir / "cofferd.sock")
     return one
 
@@ -142,7 +142,7 @@ def private_memory(table, one, accelerator):
     """F5: what an idle clone has for itself."""
     workspace = one.api.create(image="minimal", memory_mb=256)
     time.sleep(2)
-    machine = next(w for w in one.api.list() if w["id"] == workspace["id"])["vm_id"]
+    machine = traces.machine_of(one.state, workspace["id"])
     process = next(x for x in one.vmms() if machine in x.cgroup)
     fields = {}
     for line in pathlib.Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()[1:]:
@@ -186,7 +186,7 @@ def destroy(table, one, accelerator):
     values = []
     for _ in range(RUNS):
         workspace = one.api.create(image="minimal")
-        machine = next(w for w in one.api.list() if w["id"] == workspace["id"])["vm_id"]
+        machine = traces.machine_of(one.state, workspace["id"])
         process = next(x for x in one.vmms() if machine in x.cgroup)
         cgroups = traces.cgroups_of(process)
         start_at = time.perf_counter()

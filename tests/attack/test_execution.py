@@ -50,7 +50,7 @@ def test_what_the_vmm_of_a_workspace_has_on_the_host(daemon):
     """From outside: the process that would be the attacker's after an escape holds no identity, capability, network,
     file or process of the host."""
     with daemon.workspace() as name:
-        machine = next(w["vm_id"] for w in daemon.json("ls")["workspaces"] if w["id"] == name)
+        machine = traces.machine_of(daemon.state, name)
         vmms = daemon.vmms()
         assert vmms
         uids = []
@@ -88,7 +88,8 @@ def test_does_the_environment_still_exist_after_completion_is_there_a_trace(fres
     assert process.stdout.readline() == b"ready\n"
     listed = fresh.json("ls")["workspaces"]
     assert len(listed) == 1
-    workspace, machine = listed[0]["id"], listed[0]["vm_id"]
+    workspace = listed[0]["id"]
+    machine = traces.machine_of(fresh.state, workspace)
     assert traces.cgroups_naming(machine), "the machine has no cgroup of its own"
     process.stdin.close()
     assert process.wait(30) == 0

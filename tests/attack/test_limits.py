@@ -10,7 +10,7 @@ import traces
 
 
 def vmm_of(daemon, name):
-    machine = next(w["vm_id"] for w in daemon.json("ls")["workspaces"] if w["id"] == name)
+    machine = traces.machine_of(daemon.state, name)
     found = [p for p in daemon.vmms() if machine in p.cgroup]
     assert len(found) == 1, (machine, [p.cgroup for p in daemon.vmms()])
     return found[0]

@@ -17,7 +17,7 @@ def listed(daemon):
 
 def vmm_and_jail(daemon, name):
     """The two processes of a running workspace."""
-    machine = listed(daemon)[name]["vm_id"]
+    machine = traces.machine_of(daemon.state, name)
     vmm = [p for p in daemon.vmms() if machine in p.cgroup]
     assert len(vmm) == 1, (machine, daemon.vmms())
     jail = [p for p in daemon.jails() if p.pid == vmm[0].parent]

@@ -135,6 +135,14 @@ class Cofferdam:
         assert done.status == 0, f"the daemon did not start: {done}\n{self.log()}"
         return self
 
+    def start(self, *options):
+        """The daemon itself in the background, with options that `coffer up` does not have."""
+        with open(self.base / "cofferd.log", "ab") as log:
+            subprocess.Popen([str(BIN / "cofferd"), *options], env=self._environment(), stdin=subprocess.DEVNULL,
+                             stdout=log, stderr=log, start_new_session=True)
+        wait_for(lambda: self("ls").status == 0, 30, "an answer of cofferd")
+        return self
+
     def down(self, *options):
         return self("down", *options, timeout=60)
 
@@ -154,8 +162,8 @@ class Cofferdam:
     def log(self):
         """The end of whatever the daemon wrote."""
         texts = []
-        for folder in (self.state, self.run_dir):
-            for path in sorted(folder.rglob("*.log")) if folder.exists() else []:
+        for folder in (self.base, self.state):
+            for path in sorted(folder.glob("*.log")) if folder.exists() else []:
                 texts.append(f"--- {path}\n{path.read_text(errors='replace')[-4000:]}")
         return "\n".join(texts)
 

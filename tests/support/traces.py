@@ -1,5 +1,6 @@
 """What an installation has on this host right now: processes, cgroups, files, mounts. Reads the kernel, asks no daemon."""
 
+import json
 import os
 import pathlib
 import re
@@ -83,6 +84,11 @@ def vmms(*folders):
 
 def jails(*folders):
     return [p for p in of_folders(*folders) if p.name == "coffer-jail" and p.state != "Z"]
+
+
+def machine_of(state, workspace):
+    """The id of the machine a running workspace has, from the workspace's record on disk: it names cgroups and folders."""
+    return json.loads((pathlib.Path(state) / "workspaces" / workspace / "workspace.json").read_text())["vm_id"]
 
 
 def cgroups_of(process):

@@ -58,12 +58,13 @@ def look_from_outside(hostname):
     """The workspace, and the processes and cgroups that are it on this host."""
     listed = json.loads(coffer("--json", "ls", capture_output=True).stdout)["workspaces"]
     workspace = next(w for w in listed if w["hostname"] == hostname)
-    vmm = next(p for p in traces.vmms(STATE, RUN) if workspace["vm_id"] in p.cgroup)
+    machine = traces.machine_of(STATE, workspace["id"])
+    vmm = next(p for p in traces.vmms(STATE, RUN) if machine in p.cgroup)
     status = pathlib.Path(f"/proc/{vmm.pid}/status").read_text()
     fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
     links = [line.split(":")[0].strip() for line in
              pathlib.Path(f"/proc/{vmm.pid}/net/dev").read_text().splitlines()[2:]]
-    return {"workspace": workspace["id"], "vm": workspace["vm_id"], "pids": [vmm.pid, vmm.parent],
+    return {"workspace": workspace["id"], "vm": machine, "pids": [vmm.pid, vmm.parent],
             "uid": int(fields["Uid"].split()[0]), "capabilities": int(fields["CapEff"], 16), "links": sorted(links),
             "own_network": os.readlink(f"/proc/{vmm.pid}/ns/net") != os.readlink("/proc/self/ns/net"),
             "cgroups": [str(folder) for folder in traces.cgroups_of(vmm)]}
