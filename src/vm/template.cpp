@@ -167,12 +167,13 @@ Task<std::shared_ptr<const Template>> TemplateStore::build(std::string key, std:
   const auto id = spec.id;
   auto launched = co_await launch(host_, std::move(spec));
   if (!launched) co_return fail(std::move(launched.error()).in("template"));
-  auto run = [this, id, &made](Launched& machine) -> Task<void> {
-    auto link = co_await GuestLink::connect(agent_socket(host_, id), Reconnect::no, kBoot);
-    if (!link) co_return fail(std::move(link.error()));
-    auto warmed = co_await warm_up(**link);
-    (void)warmed;
-    (void)co_await (*link)->stop();
+  // Open until QEMU is gone: at a hang-up it would write to the guest's memory, of which the saved state knows nothing.
+  std::unique_ptr<GuestLink> link;
+  auto run = [this, id, &made, &link](Launched& machine) -> Task<void> {
+    auto connected = co_await GuestLink::connect(agent_socket(host_, id), Reconnect::no, kBoot);
+    if (!connected) co_return fail(std::move(connected.error()));
+    link = std::move(*connected);
+    (void)co_await warm_up(*link);
     co_return co_await save_device_state(*machine.qmp, made->state.get());
   };
   auto saved = co_await run(*launched);
@@ -183,6 +184,7 @@ Task<std::shared_ptr<const Template>> TemplateStore::build(std::string key, std:
     if (text && text->is_string()) console = text->get_string();
   }
   auto landed = co_await land(host_, id, std::move(*launched));
+  if (link) (void)co_await link->stop();
   if (!saved) {
     if (!console.empty()) log_warn("template: the guest's console", {{"text", console}});
     co_return fail(std::move(saved.error()).in(cat("template of image '", image.name, "'")));
