@@ -73,9 +73,10 @@ int report_failure(int control, const char* stage, const Error& error) {
 
 int jail_main() {
   if (::geteuid() != 0) return report_failure(kControlFd, "process", {Code::PermissionDenied, "not root", {}});
+  // First this: it closes every descriptor it does not know.
+  if (auto prepared = prepare_process(); !prepared) return report_failure(kControlFd, "process", prepared.error());
   auto signals = prepare_signals();
   if (!signals) return report_failure(kControlFd, "process", signals.error());
-  if (auto prepared = prepare_process(); !prepared) return report_failure(kControlFd, "process", prepared.error());
   UniqueFd control(kControlFd);
   auto received = receive_plan(control.get());
   const auto started = std::chrono::steady_clock::now();
