@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "base/file.h"
 #include "base/log.h"
@@ -19,7 +18,7 @@ namespace {
 constexpr std::chrono::seconds kQuick{20};
 constexpr std::chrono::seconds kMount{60};
 constexpr std::chrono::milliseconds kClockSlack{50};
-constexpr int kIdentityTries = 4;
+constexpr int kClockTries = 100;
 constexpr std::size_t kMaxProcesses = 4096;
 
 std::int64_t now_ns() {
@@ -74,22 +73,33 @@ QemuMachine::QemuMachine(loop::asio::any_io_executor executor, Host& host, std::
 QemuMachine::~QemuMachine() = default;
 
 Task<void> QemuMachine::give_identity(std::string hostname) {
-  for (int attempt = 0; attempt < kIdentityTries; ++attempt) {
-    wire::Identity identity;
-    const auto entropy = random_bytes(identity.entropy.size());
-    std::copy(entropy.begin(), entropy.end(), identity.entropy.begin());
-    identity.hostname = hostname;
-    identity.machine_id = machine_id_;
-    if (attempt == 0) identity.mac = random_mac();
-    identity.realtime_ns = now_ns();
-    auto answer = co_await link_->call<wire::IdentityResult>(wire::Op::Identity, std::move(identity), kQuick);
-    if (!answer) co_return fail(std::move(answer.error()).in("identity of a clone"));
-    if (!answer->reseeded) co_return fail(Code::FailedPrecondition, "identity of a clone: the guest did not reseed");
-    const auto off = std::chrono::nanoseconds(std::abs(now_ns() - answer->realtime_ns));
-    if (off <= kClockSlack) co_return Status{};
-    // The machine was held up between our clock and its; once more.
+  wire::Identity identity;
+  const auto entropy = random_bytes(identity.entropy.size());
+  std::copy(entropy.begin(), entropy.end(), identity.entropy.begin());
+  identity.hostname = std::move(hostname);
+  identity.machine_id = machine_id_;
+  identity.mac = random_mac();
+  identity.realtime_ns = now_ns();
+  const auto begin = std::chrono::steady_clock::now();
+  auto answer = co_await link_->call<wire::IdentityResult>(wire::Op::Identity, std::move(identity), kQuick);
+  if (!answer) co_return fail(std::move(answer.error()).in("identity of a clone"));
+  if (!answer->reseeded) co_return fail(Code::FailedPrecondition, "identity of a clone: the guest did not reseed");
+  // The guest's clock is behind ours by what passed between our reading and its setting, which is less than the round trip.
+  if (std::chrono::steady_clock::now() - begin <= kClockSlack) co_return Status{};
+  co_return co_await set_clock();
+}
+
+Task<void> QemuMachine::set_clock() {
+  for (int attempt = 0; attempt < kClockTries; ++attempt) {
+    const auto begin = std::chrono::steady_clock::now();
+    wire::Clock clock;
+    clock.realtime_ns = now_ns();
+    auto done = co_await link_->call<wire::Empty>(wire::Op::Clock, clock, kQuick);
+    if (!done) co_return fail(std::move(done.error()).in("clock of a clone"));
+    if (std::chrono::steady_clock::now() - begin <= kClockSlack) co_return Status{};
   }
-  co_return fail(Code::FailedPrecondition, "identity of a clone: its clock stays more than 50 ms off");
+  co_return fail(Code::FailedPrecondition, "clock of a clone: stays more than 50 ms off",
+                 "the host is too busy: fewer workspaces at once");
 }
 
 Task<void> QemuMachine::prepare(const image::ImageConfig& config) {

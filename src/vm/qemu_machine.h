@@ -48,6 +48,7 @@ class QemuMachine : public Machine {
   [[nodiscard]] bool alive() const override { return !exit_; }
 
  private:
+  Task<void> set_clock();
   Task<void> wait_until_ended();
 
   Host& host_;
