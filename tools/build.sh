@@ -3,6 +3,8 @@
 set -eu
 cd "$(dirname "$0")/.."
 . tools/lib.sh
+# The same source compiles once, whichever folder the tree lies in.
+export CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1
 preset=$1
 shift
 case $preset in

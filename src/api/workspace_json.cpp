@@ -56,6 +56,7 @@ json::object to_json(const workspace::Info& info) {
           {"started_at", time_or_null(info.started_at)},
           {"hostname", info.hostname},
           {"from_pool", info.from_pool},
+          {"vm_id", info.vm_id},
           {"resources",
            {{"cpus", spec.cpu_millis / kMsPerSecond}, {"memory_mb", spec.memory_mib}, {"disk_size_mb", spec.disk_mib}}},
           {"lifecycle", std::move(lifecycle)},

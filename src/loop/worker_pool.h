@@ -1,5 +1,6 @@
 // Blocking work off the loop: the answer comes back on the caller's executor.
 #pragma once
+#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <type_traits>
@@ -21,7 +22,9 @@ class WorkerPool {
   template <class Work>
   asio::awaitable<std::invoke_result_t<Work>> run(Work work) {
     auto body = [](Work job) -> asio::awaitable<std::invoke_result_t<Work>> { co_return job(); };
-    co_return co_await asio::co_spawn(pool_, body(std::move(work)), asio::use_awaitable);
+    // Without a slot of its own, a cancelled caller's signal would be emitted across threads into the job's frame.
+    co_return co_await asio::co_spawn(pool_, body(std::move(work)),
+                                      asio::bind_cancellation_slot(asio::cancellation_slot(), asio::use_awaitable));
   }
 
  private:

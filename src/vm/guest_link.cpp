@@ -56,8 +56,8 @@ Task<void> GuestLink::shake_hands(Reconnect reconnect) {
     CO_TRY(co_await greeted_.wait());
   }
   if (ack_->version != wire::kProtocolVersion) {
-    co_return fail(Code::FailedPrecondition, cat("the guest agent speaks version ", ack_->version, ", this daemon ",
-                                                 wire::kProtocolVersion));
+    co_return fail(Code::FailedPrecondition,
+                   cat("the guest agent speaks version ", ack_->version, ", this daemon ", wire::kProtocolVersion));
   }
   boot_state_ = ack_->state;
   co_return Status{};
@@ -283,8 +283,8 @@ Status GuestLink::handle_output(const wire::FrameView& frame) {
         give_credit(*stream);
         return {};
       }
-      stream->output.push_back({data.channel == wire::Channel::Stderr ? Channel::stderr_ : Channel::stdout_,
-                                std::string(data.bytes)});
+      stream->output.push_back(
+          {data.channel == wire::Channel::Stderr ? Channel::stderr_ : Channel::stdout_, std::string(data.bytes)});
       stream->readable.notify();
       return {};
     }

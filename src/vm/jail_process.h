@@ -35,7 +35,8 @@ class JailProcess {
 
   Status send(const jail::Request& request);
   Task<jail::StatusReply> status(std::chrono::milliseconds deadline);
-  // The jail's last word, after which nothing of the VMM is left; nullopt when the jail itself died first. Many may wait.
+  // The jail's last word, after which nothing of the VMM is left; nullopt when the jail itself died first. Many may
+  // wait.
   Task<std::optional<jail::Exited>> wait_for_exit();
   [[nodiscard]] bool ended() const { return ended_; }
   [[nodiscard]] int vmm_pid() const { return vmm_pid_; }

@@ -1,5 +1,5 @@
-// What the rooms above may ask of a virtual machine and its driver. QEMU is one implementation (qemu_machine.h); another
-// VMM is another class.
+// What the rooms above may ask of a virtual machine and its driver. QEMU is one implementation (qemu_machine.h);
+// another VMM is another class.
 #pragma once
 #include <chrono>
 #include <cstdint>
@@ -139,12 +139,12 @@ class Machine {
 };
 
 struct MachineSpec {
-  std::string id;                // "vm_…", new for each machine
+  std::string id;  // "vm_…", new for each machine
   image::Image image;
   model::Shape shape;
   std::uint32_t cpu_millis = 1000;
   model::IoLimits io;
-  UniqueFd disk;                 // a raw disk holding an ext4 file system, read and write
+  UniqueFd disk;  // a raw disk holding an ext4 file system, read and write
   std::uint64_t disk_bytes = 0;
 };
 

@@ -15,8 +15,8 @@ std::string kernel_command_line(const QemuSpec& spec) {
   // Nothing of a workspace is ever in here: all its clones share this line.
   std::string line = "console=hvc0 quiet loglevel=4 panic=-1 reboot=t audit=0 cryptomgr.notests random.trust_cpu=on";
   if (spec.accelerator == AcceleratorKind::tcg) {
-    // The calibration of the TSC against the PIT fails on a loaded host, and the guest then hangs. There is no speculation
-    // to mitigate in an interpreter.
+    // The calibration of the TSC against the PIT fails on a loaded host, and the guest then hangs. There is no
+    // speculation to mitigate in an interpreter.
     line += cat(" tsc_early_khz=", spec.host_tsc_khz, " mitigations=off");
   }
   return line;
@@ -85,8 +85,8 @@ std::vector<std::string> qemu_argv(const QemuSpec& spec) {
     add("-blockdev", cat("driver=throttle,node-name=", kDiskNode, ",throttle-group=limits,file=disk-raw"));
   }
 
-  // The guest finds the buses from the highest down: the root is /dev/vda, the disk /dev/vdb. Bus 0 stays empty: QEMU 7.2
-  // maps pin 0 of every I/O APIC to the timer's pin, so its interrupt would arrive as bus 2's.
+  // The guest finds the buses from the highest down: the root is /dev/vda, the disk /dev/vdb. Bus 0 stays empty:
+  // QEMU 7.2 maps pin 0 of every I/O APIC to the timer's pin, so its interrupt would arrive as bus 2's.
   add("-device", "virtio-blk-device,bus=virtio-mmio-bus.5,drive=root,id=blk-root");
   add("-device", cat("virtio-blk-device,bus=virtio-mmio-bus.4,drive=", kDiskNode, ",id=blk-disk"));
   add("-device", "virtio-serial-device,bus=virtio-mmio-bus.2,id=serial");

@@ -1,5 +1,5 @@
-// The command line of one VMM: a pure function of what is asked. No path of the host is in it: every file is a descriptor
-// with a fixed number.
+// The command line of one VMM: a pure function of what is asked. No path of the host is in it: every file is a
+// descriptor with a fixed number.
 #pragma once
 #include <string>
 #include <vector>

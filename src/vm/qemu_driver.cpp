@@ -22,7 +22,7 @@ namespace {
 
 constexpr std::chrono::seconds kQuick{20};
 constexpr std::chrono::seconds kHandshake{20};
-constexpr std::chrono::seconds kAdoption{5};
+constexpr std::chrono::seconds kAdoption{20};
 
 class Driver : public MachineDriver {
  public:
@@ -112,6 +112,7 @@ Task<std::shared_ptr<QemuMachine>> Driver::bring_up(const MachineSpec& spec, con
   auto machine = std::make_shared<QemuMachine>(executor_, host_, spec.id, std::move(launched), link, machine_id);
   auto ready = co_await machine->give_identity("workspace");
   if (ready) ready = co_await machine->prepare(spec.image.config);
+  if (ready) ready = co_await machine->rehearse();
   if (ready) ready = co_await machine->pause();
   if (!ready) {
     launched = machine->take_back();
@@ -162,8 +163,7 @@ Task<std::shared_ptr<Machine>> Driver::adopt(std::string id) {
   auto connected = co_await GuestLink::connect(agent_socket(host_, id), Reconnect::yes, kAdoption);
   if (!connected) co_return co_await give_up(connected.error());
   std::shared_ptr<GuestLink> link = std::move(*connected);
-  auto machine =
-      std::make_shared<QemuMachine>(executor_, host_, id, std::move(launched), link, record->machine_id);
+  auto machine = std::make_shared<QemuMachine>(executor_, host_, id, std::move(launched), link, record->machine_id);
   watch(machine);
   // Whoever ran commands through the former daemon has lost them: they end as when a client goes away.
   (void)co_await machine->end_tasks();
@@ -196,8 +196,8 @@ Task<void> Driver::release() {
 
 }  // namespace
 
-Result<std::unique_ptr<MachineDriver>> QemuDriver::make(loop::asio::any_io_executor executor,
-                                                        loop::WorkerPool& workers, QemuDriverOptions options) {
+Result<std::unique_ptr<MachineDriver>> QemuDriver::make(loop::asio::any_io_executor executor, loop::WorkerPool& workers,
+                                                        QemuDriverOptions options) {
   TRY_ASSIGN(auto bundle, ensure_bundle(options.state_dir, options.qemu_binary));
   Wanted wanted = Wanted::automatic;
   if (options.accelerator == WantedAccelerator::kvm) wanted = Wanted::kvm;

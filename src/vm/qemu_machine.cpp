@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::chrono::seconds kQuick{20};
 constexpr std::chrono::seconds kMount{60};
+constexpr std::chrono::seconds kRehearsal{10};
 constexpr std::chrono::milliseconds kClockSlack{50};
 constexpr int kClockTries = 100;
 constexpr std::size_t kMaxProcesses = 4096;
@@ -84,7 +85,8 @@ Task<void> QemuMachine::give_identity(std::string hostname) {
   auto answer = co_await link_->call<wire::IdentityResult>(wire::Op::Identity, std::move(identity), kQuick);
   if (!answer) co_return fail(std::move(answer.error()).in("identity of a clone"));
   if (!answer->reseeded) co_return fail(Code::FailedPrecondition, "identity of a clone: the guest did not reseed");
-  // The guest's clock is behind ours by what passed between our reading and its setting, which is less than the round trip.
+  // The guest's clock is behind ours by what passed between our reading and its setting, which is less than the round
+  // trip.
   if (std::chrono::steady_clock::now() - begin <= kClockSlack) co_return Status{};
   co_return co_await set_clock();
 }
@@ -110,6 +112,21 @@ Task<void> QemuMachine::prepare(const image::ImageConfig& config) {
   auto done = co_await link_->call<wire::PrepareResult>(wire::Op::Prepare, std::move(prepare), kMount);
   if (!done) co_return fail(std::move(done.error()).in("mounts of a clone"));
   co_return Status{};
+}
+
+Task<void> QemuMachine::rehearse() {
+  model::ExecSpec nothing;
+  nothing.argv = {"/bin/sh", "-c", ":"};
+  nothing.user = "0";
+  nothing.cwd = "/";
+  nothing.timeout = kRehearsal;
+  auto process = co_await start_guest_process(link_, std::move(nothing), kQuick);
+  if (!process) co_return fail(std::move(process.error()));
+  for (;;) {
+    auto output = co_await (*process)->read();
+    if (!output) co_return fail(std::move(output.error()));
+    if (!*output) co_return Status{};
+  }
 }
 
 Task<void> QemuMachine::pause() {
@@ -246,8 +263,8 @@ Task<HostMetrics> QemuMachine::host_metrics() {
   constexpr std::size_t kUser = 11;
   constexpr std::size_t kSystem = 12;
   if (fields.size() > kSystem) {
-    const auto ticks = std::strtoull(fields[kUser].c_str(), nullptr, 10) +
-                       std::strtoull(fields[kSystem].c_str(), nullptr, 10);
+    const auto ticks =
+        std::strtoull(fields[kUser].c_str(), nullptr, 10) + std::strtoull(fields[kSystem].c_str(), nullptr, 10);
     metrics.cpu_ms = ticks * 1000 / static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
   }
   boost::json::object none;

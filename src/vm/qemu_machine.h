@@ -22,6 +22,9 @@ class QemuMachine : public Machine {
   Task<void> give_identity(std::string hostname);
   // Mounts the disk and the root over it. Once, after the first identity.
   Task<void> prepare(const image::ImageConfig& config);
+  // Runs a shell that does nothing: what starting a command takes is then translated and in memory before a user's
+  // command comes. An image without a shell just stays cold.
+  Task<void> rehearse();
   Task<void> pause();
   // Kills every command that runs in the guest: after an adoption, when nobody listens to them any more.
   Task<void> end_tasks();

@@ -1,5 +1,5 @@
-// QEMU's machine protocol (QMP, docs/interop/qmp-spec.txt): one client of one monitor socket. The VMM may have been taken over
-// by its guest, so what it says is bounded and checked like any hostile input.
+// QEMU's machine protocol (QMP, docs/interop/qmp-spec.txt): one client of one monitor socket. The VMM may have been
+// taken over by its guest, so what it says is bounded and checked like any hostile input.
 #pragma once
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/json/object.hpp>
@@ -22,9 +22,9 @@ using loop::Task;
 // One line of QMP, understood.
 struct QmpLine {
   enum class Kind { greeting, answer, error, event } kind = Kind::event;
-  std::uint64_t id = 0;            // of an answer or error
-  boost::json::value value;        // an answer's value
-  std::string text;                // an error's description, or an event's name
+  std::uint64_t id = 0;      // of an answer or error
+  boost::json::value value;  // an answer's value
+  std::string text;          // an error's description, or an event's name
 };
 // InvalidArgument for anything that is none of the four.
 Result<QmpLine> parse_qmp_line(std::string_view line);
@@ -54,7 +54,8 @@ class QmpClient {
   };
   QmpClient(loop::asio::any_io_executor executor, loop::asio::local::stream_protocol::socket socket);
   Task<void> greet();
-  Task<boost::json::value> await_answer(PendingAnswer& pending, std::string command, std::chrono::milliseconds deadline);
+  Task<boost::json::value> await_answer(PendingAnswer& pending, std::string command,
+                                        std::chrono::milliseconds deadline);
   Task<void> read_loop();
   Task<void> write_loop();
   void take(QmpLine line);

@@ -17,9 +17,9 @@
 namespace cofferdam::vm {
 namespace {
 
-constexpr std::size_t kLoadedTemplates = 4;    // held in memory by this daemon; running clones hold their own
+constexpr std::size_t kLoadedTemplates = 4;  // held in memory by this daemon; running clones hold their own
 constexpr std::size_t kTemplatesOnDisk = 24;
-constexpr std::chrono::seconds kBoot{180};     // seconds under TCG, minutes on a host that is full
+constexpr std::chrono::seconds kBoot{180};  // seconds under TCG, minutes on a host that is full
 constexpr std::chrono::seconds kQuick{30};
 
 // What python, a shell and a loader need first: read once here, and in the page cache of every clone.

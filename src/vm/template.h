@@ -1,5 +1,5 @@
-// Templates: a booted, paused guest for each image and shape, as a sealed memory file and a device state. On disk beside
-// a manifest that names everything they depend on; in memory as the file that clones map copy-on-write.
+// Templates: a booted, paused guest for each image and shape, as a sealed memory file and a device state. On disk
+// beside a manifest that names everything they depend on; in memory as the file that clones map copy-on-write.
 #pragma once
 #include <map>
 #include <memory>
@@ -24,7 +24,8 @@ class TemplateStore {
   // `host` outlives the store. Templates lie in STATE/templates.
   explicit TemplateStore(Host& host);
 
-  // The template for this image and shape: loaded and verified, or built. Callers that ask at the same time share the work.
+  // The template for this image and shape: loaded and verified, or built. Callers that ask at the same time share the
+  // work.
   Task<std::shared_ptr<const Template>> get(image::Image image, model::Shape shape);
 
  private:

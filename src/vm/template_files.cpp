@@ -24,9 +24,7 @@ constexpr std::size_t kBlock = 1U << 20;
 constexpr std::size_t kPage = 4096;
 constexpr std::size_t kMaxManifest = 64U << 10;
 
-bool is_zero(const char* bytes, std::size_t n) {
-  return bytes[0] == 0 && std::memcmp(bytes, bytes + 1, n - 1) == 0;
-}
+bool is_zero(const char* bytes, std::size_t n) { return bytes[0] == 0 && std::memcmp(bytes, bytes + 1, n - 1) == 0; }
 
 // Copies every page that is not zero to the same offset of `to`, and answers the digest of offsets and pages.
 Result<std::string> copy_and_digest(int from, int to, std::uint64_t size) {
@@ -67,7 +65,7 @@ Result<std::string> copy_and_digest(int from, int to, std::uint64_t size) {
 }
 
 Result<std::uint64_t> size_of(int fd) {
-  struct stat st {};
+  struct stat st{};
   if (::fstat(fd, &st) != 0) return fail_errno("stat a template file");
   return static_cast<std::uint64_t>(st.st_size);
 }
@@ -155,7 +153,7 @@ Status prune_templates(const std::string& parent, std::size_t keep) {
   std::vector<std::pair<std::int64_t, std::string>> by_use;
   for (const auto& name : names) {
     const auto path = cat(parent, "/", name);
-    struct stat st {};
+    struct stat st{};
     if (name.find(".tmp-") != std::string::npos) {
       TRY(remove_tree(path));
     } else if (::stat(path.c_str(), &st) == 0) {

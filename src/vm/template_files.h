@@ -16,8 +16,8 @@ struct TemplateFiles {
 // Writes both memfds and the manifest (which gets their digests) to `folder`, by way of a temporary folder beside it.
 Status store_template(const std::string& folder, const std::string& manifest, int memory, int state);
 
-// Into fresh memfds, sealed. NotFound: there is none. DataLoss: the manifest is not `manifest`, or a digest differs; the
-// caller rebuilds.
+// Into fresh memfds, sealed. NotFound: there is none. DataLoss: the manifest is not `manifest`, or a digest differs;
+// the caller rebuilds.
 Result<TemplateFiles> load_template(const std::string& folder, const std::string& manifest);
 
 // An empty memfd of `bytes`, close-on-exec, sealable.

@@ -40,7 +40,7 @@ TEST_F(TemplateFilesTest, what_was_stored_is_loaded_sealed) {
   char text[4];
   ASSERT_EQ(::pread(loaded->memory.get(), text, 4, 3 << 20), 4);
   EXPECT_EQ(std::string_view(text, 4), "page");
-  struct stat st {};
+  struct stat st{};
   ASSERT_EQ(::fstat(loaded->memory.get(), &st), 0);
   EXPECT_EQ(static_cast<std::uint64_t>(st.st_size), kBytes);
   // A clone's VMM may open it for writing, and still cannot change it: only map it for itself.
