@@ -50,6 +50,8 @@ SerialLink::ReadState SerialLink::read_some() {
   const ssize_t n = ::read(fd_.get(), buffer_.data(), buffer_.size());
   if (n < 0) return errno == EINTR ? ReadState::more : ReadState::drained;
   if (n == 0) {
+    // A new host's first bytes may be here before the kernel has heard that it is there: its greeting still stands.
+    if (ack_pending_) return ReadState::drained;
     // What is written to a port without a host is lost.
     forget_host();
     if (kind_ == Kind::socket) {
@@ -88,6 +90,7 @@ void SerialLink::on_hello(const wire::FrameView& frame) {
   const wire::HelloAck ack{wire::kProtocolVersion, hello->nonce, features_, handlers_.boot_state()};
   queue_.push_handshake(wire::FrameType::HelloAck, wire::encode(ack));
   has_host_ = hello->version == wire::kProtocolVersion;
+  ack_pending_ = true;
   if (!has_host_) log_error("the host speaks another protocol version", {{"theirs", std::to_string(hello->version)}});
   flush();
 }
@@ -108,6 +111,7 @@ void SerialLink::flush() {
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) break;
     queue_.consume(static_cast<std::size_t>(n));
+    ack_pending_ = false;
     wrote = true;
   }
   if (wrote) handlers_.writable();

@@ -57,6 +57,7 @@ class SerialLink {
   wire::SendQueue queue_;
   std::string buffer_;
   bool has_host_ = false;
+  bool ack_pending_ = false;  // a greeting was answered, and nothing of the answer is written yet
   bool read_paused_ = false;
 };
 
