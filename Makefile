@@ -3,7 +3,7 @@ PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 30
 PROGRAMS = bin/coffer bin/cofferd bin/coffer-jail bin/coffer-guest
 
-.PHONY: run test build programs lint bench fuzz install clean test-unit test-e2e test-attack test-crash test-setup
+.PHONY: run test build programs lint bench fuzz install clean test-unit test-e2e test-attack test-crash test-sanitized test-slow test-setup
 
 run: programs
 	@tools/demo/demo.py
@@ -28,6 +28,13 @@ test-attack:
 
 test-crash:
 	@tests/support/run.py crash
+
+test-sanitized:
+	@tests/support/run.py sanitized
+
+# Limits and bad input: minutes under TCG.
+test-slow:
+	@tests/support/run.py slow
 
 # The set-up itself, in a bare Debian root.
 test-setup:
