@@ -582,7 +582,9 @@ TEST_F(GuestTest, figures_are_there) {
 
 TEST_F(GuestTest, processes_are_listed_in_pages) {
   const std::uint32_t stream = host_.new_stream();
-  auto request = shell("exec sleep 60.125");
+  wire::ProcessStart request;
+  request.argv = {"sleep", "60.125"};
+  request.cwd = "/";
   const auto started = host_.start(stream, request);
   ASSERT_TRUE(started);
   bool found = false;
