@@ -82,6 +82,8 @@ Result<UniqueFd> open_checked(const std::string& path, std::uint32_t mib) {
 
 }  // namespace
 
+std::string_view format_version() { return kVersion; }
+
 Result<UniqueFd> open_format(const std::string& formats_dir, std::uint32_t mib) {
   const std::string path = cat(formats_dir, "/", format_name(mib));
   if (auto ready = open_checked(path, mib)) return ready;

@@ -2,11 +2,15 @@
 #pragma once
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 #include "base/unique_fd.h"
 
 namespace cofferdam::disk {
+
+// The name of the form that disks have now: it changes with any of the options they are formatted with.
+std::string_view format_version();
 
 // An open, read-only descriptor of the empty disk of `mib` MiB under `formats_dir`, made first where there is none
 // (tens of milliseconds; several processes may ask at once). Blocking.

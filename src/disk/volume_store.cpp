@@ -65,10 +65,18 @@ Result<HostRoom> VolumeStore::host_room() const {
 
 Result<Volume> VolumeStore::make_ephemeral(std::uint32_t mib) const {
   TRY_ASSIGN(const HostRoom room, host_room());
-  TRY(check_room(room, mib));
+  TRY(check_room(room, mib));  // before anything of that size is formatted
   TRY_ASSIGN(const UniqueFd format, open_format(formats_dir(), mib));
+  return make_copy(format.get(), mib);
+}
+
+Result<UniqueFd> VolumeStore::empty_disk(std::uint32_t mib) const { return open_format(formats_dir(), mib); }
+
+Result<Volume> VolumeStore::make_copy(int source, std::uint32_t mib) const {
+  TRY_ASSIGN(const HostRoom room, host_room());
+  TRY(check_room(room, mib));
   TRY_ASSIGN(UniqueFd file, make_nameless(dir_));
-  auto copied = copy_sparse(format.get(), file.get());
+  auto copied = copy_sparse(source, file.get());
   if (!copied) return fail(std::move(copied.error()).in(cat("make a disk of ", mib, " MiB")));
   return Volume::lock(std::move(file), "a new disk");
 }

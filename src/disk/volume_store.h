@@ -24,6 +24,10 @@ class VolumeStore {
   // A formatted, empty volume that has no name: it is gone when its last descriptor is closed. ResourceExhausted when
   // the host is short of room, or smaller than the disk.
   [[nodiscard]] Result<Volume> make_ephemeral(std::uint32_t mib) const;
+  // The same with the content of `source`, a disk image of that size.
+  [[nodiscard]] Result<Volume> make_copy(int source, std::uint32_t mib) const;
+  // What make_ephemeral() copies, read-only.
+  [[nodiscard]] Result<UniqueFd> empty_disk(std::uint32_t mib) const;
   [[nodiscard]] Result<HostRoom> host_room() const;
   // What died processes and older versions left.
   [[nodiscard]] Status remove_leftovers() const;

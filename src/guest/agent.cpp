@@ -208,7 +208,7 @@ Result<wire::PrepareResult> Agent::prepare(const wire::Prepare& request) {
   if (prepared_) return fail(Code::FailedPrecondition, "the guest is prepared already");
   wire::PrepareResult result;
   TRY_ASSIGN(result.disk_bytes, enter_root(request.disk));
-  TRY(identity_.write_files());
+  TRY(identity_.place_files());
 
   TRY_ASSIGN(result.user_memory_bytes, user_memory(request.reserved_memory_bytes));
   result.user_max_pids = request.max_pids;

@@ -23,7 +23,9 @@ namespace cofferdam::guest {
 namespace {
 
 constexpr std::int64_t kNsPerSecond = 1'000'000'000;
-constexpr auto kBootIdFile = "/run/.boot_id";
+constexpr auto kFolder = "/run/.identity";
+constexpr auto kResolvConf = "/etc/resolv.conf";
+constexpr auto kBootIdPath = "/proc/sys/kernel/random/boot_id";
 
 Status reseed(const std::array<char, wire::kEntropyBytes>& entropy) {
   // A rand_pool_info: how many bits of entropy, how many bytes follow, the bytes.
@@ -59,15 +61,33 @@ bool is_machine_id(std::string_view id) {
          std::all_of(id.begin(), id.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 
-// A plain file is written over, which the overlay does faster than taking it away; anything else, such as a link out of
-// /etc, is replaced.
-Status replace_file(const std::string& path, std::string_view text, mode_t mode = 0644) {
+// A plain file to mount over; anything else that has the name, such as a link out of /etc, is replaced.
+Status make_mount_point(const std::string& path) {
   struct stat there{};
-  if (::lstat(path.c_str(), &there) == 0 && !S_ISREG(there.st_mode) && ::unlink(path.c_str()) != 0) {
-    return fail_errno(cat("replace '", path, "'"));
+  if (::lstat(path.c_str(), &there) == 0) {
+    if (S_ISREG(there.st_mode)) return {};
+    if (::unlink(path.c_str()) != 0) return fail_errno(cat("replace '", path, "'"));
   }
-  TRY_ASSIGN(const UniqueFd file, open_file(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode));
-  return write_all(file.get(), text);
+  TRY(open_file(path, O_WRONLY | O_CREAT | O_NOFOLLOW, 0644));
+  return {};
+}
+
+// An empty file of the given mode in memory, seen at `path`.
+Result<UniqueFd> lay_over(const std::string& path, const char* name, mode_t mode) {
+  const std::string source = cat(kFolder, "/", name);
+  TRY_ASSIGN(UniqueFd file, open_file(source, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode));
+  if (::mount(source.c_str(), path.c_str(), nullptr, MS_BIND, nullptr) != 0) {
+    return fail_errno(cat("lay the guest's own file over '", path, "'"));
+  }
+  return file;
+}
+
+Status rewrite(const UniqueFd& file, std::string_view text) {
+  if (::ftruncate(file.get(), 0) != 0 ||
+      ::pwrite(file.get(), text.data(), text.size(), 0) != static_cast<ssize_t>(text.size())) {
+    return fail_errno("write a file of the guest's identity");
+  }
+  return {};
 }
 
 }  // namespace
@@ -90,42 +110,47 @@ Result<wire::IdentityResult> IdentityService::apply(const wire::Identity& identi
   hostname_ = identity.hostname;
   machine_id_ = identity.machine_id;
   boot_id_ = random_uuid();
-  if (in_root_) TRY(write_files());
+  if (boot_id_file_) TRY(write_files());
 
   timespec now{};
   if (::clock_gettime(CLOCK_REALTIME, &now) != 0) return fail_errno("read the clock");
   return wire::IdentityResult{boot_id_, now.tv_sec * kNsPerSecond + now.tv_nsec, true};
 }
 
-Status IdentityService::write_files() {
-  in_root_ = true;
+Status IdentityService::place_files() {
   if (boot_id_.empty()) {
     return fail(Code::FailedPrecondition, "the guest has no identity of its own yet", "call Identity before Prepare");
   }
-  TRY(replace_file("/etc/hostname", hostname_ + "\n"));
-  TRY(replace_file("/etc/hosts", cat("127.0.0.1\tlocalhost\n127.0.1.1\t", hostname_,
-                                     "\n::1\tlocalhost ip6-localhost ip6-loopback\n")));
-  TRY(replace_file("/etc/machine-id", machine_id_ + "\n", 0444));
-  TRY(replace_file(kBootIdFile, boot_id_ + "\n", 0444));
-  if (boot_id_mounted_ && ::umount2("/proc/sys/kernel/random/boot_id", MNT_DETACH) != 0) {
-    return fail_errno("take the old boot id away");
-  }
-  if (::mount(kBootIdFile, "/proc/sys/kernel/random/boot_id", nullptr, MS_BIND, nullptr) != 0) {
-    return fail_errno("put the new boot id in place");
-  }
-  boot_id_mounted_ = true;
+  TRY(make_directories(kFolder, 0755));
+  for (const char* path : {"/etc/hostname", "/etc/hosts", "/etc/machine-id"}) TRY(make_mount_point(path));
+  TRY_ASSIGN(hostname_file_, lay_over("/etc/hostname", "hostname", 0644));
+  TRY_ASSIGN(hosts_file_, lay_over("/etc/hosts", "hosts", 0644));
+  TRY_ASSIGN(machine_id_file_, lay_over("/etc/machine-id", "machine-id", 0444));
+  TRY_ASSIGN(boot_id_file_, lay_over(kBootIdPath, "boot_id", 0444));
+  TRY(write_files());
   return dns_ ? write_resolv_conf() : Status();
+}
+
+Status IdentityService::write_files() const {
+  TRY(rewrite(hostname_file_, hostname_ + "\n"));
+  TRY(rewrite(hosts_file_, cat("127.0.0.1\tlocalhost\n127.0.1.1\t", hostname_,
+                               "\n::1\tlocalhost ip6-localhost ip6-loopback\n")));
+  TRY(rewrite(machine_id_file_, machine_id_ + "\n"));
+  return rewrite(boot_id_file_, boot_id_ + "\n");
 }
 
 Status IdentityService::set_dns(std::vector<std::string> servers) {
   dns_ = std::move(servers);
-  return in_root_ ? write_resolv_conf() : Status();
+  return boot_id_file_ ? write_resolv_conf() : Status();
 }
 
 Status IdentityService::write_resolv_conf() const {
   std::string text;
   for (const auto& server : *dns_) text += cat("nameserver ", server, "\n");
-  return replace_file("/etc/resolv.conf", text);
+  // Not a link out of /etc, such as to a resolver's own file.
+  TRY(make_mount_point(kResolvConf));
+  TRY_ASSIGN(const UniqueFd file, open_file(kResolvConf, O_WRONLY | O_TRUNC | O_NOFOLLOW));
+  return write_all(file.get(), text);
 }
 
 }  // namespace cofferdam::guest

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/unique_fd.h"
 #include "wire/message.h"
 
 namespace cofferdam::guest {
@@ -14,19 +15,20 @@ class IdentityService {
   // Every step or an error: a clone that is only half somebody else must not be used. Before the root is prepared, what
   // belongs into its files is kept for write_files().
   Result<wire::IdentityResult> apply(const wire::Identity& identity);
-  // From the user's root: hostname, hosts, machine-id, the boot id over /proc's, resolv.conf.
-  Status write_files();
+  // In the user's root, once: hostname, hosts, machine-id and the boot id become files in memory of their own, laid over
+  // the image's and /proc's. A new identity then changes their bytes and touches neither disk nor mounts.
+  Status place_files();
   // Name servers for resolv.conf; written at once when the root is there.
   Status set_dns(std::vector<std::string> servers);
 
  private:
+  Status write_files() const;
   Status write_resolv_conf() const;
 
-  bool in_root_ = false;
-  bool boot_id_mounted_ = false;
   std::string hostname_;
   std::string machine_id_;
   std::string boot_id_;
+  UniqueFd hostname_file_, hosts_file_, machine_id_file_, boot_id_file_;  // open once they are placed
   std::optional<std::vector<std::string>> dns_;
 };
 

@@ -105,7 +105,7 @@ Status run_as_init() {
   TRY(mount_image(image));
   TRY(set_up_cgroups(kCgroupRoot));
   TRY(protect_from_memory_shortage());
-  TRY(bring_links_up());
+  TRY(bring_loopback_up());
   TRY_ASSIGN(const auto loop, Loop::create());
   Agent agent(*loop, std::move(link), Role::init);
   TRY(agent.use_cgroups());

@@ -1,4 +1,4 @@
-// The guest's network by rtnetlink: loopback up, the card's MAC, address and default route.
+// The guest's network: loopback up, the card's MAC, address and default route.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -9,8 +9,8 @@
 
 namespace cofferdam::guest {
 
-// Loopback and, if there is one, the card, without addresses: a template does this for its clones.
-Status bring_links_up();
+// A template does this for its clones. The card stays down until somebody gives it an address.
+Status bring_loopback_up();
 // The interface as asked; addresses it had before are gone. Without an address nothing is done.
 Status configure_network(const wire::Network& network);
 Status set_mac(const std::string& interface, const std::array<std::uint8_t, 6>& mac);

@@ -26,8 +26,7 @@ std::size_t index_of(wire::Channel channel) { return channel == wire::Channel::S
 GuestLink::GuestLink(loop::asio::any_io_executor executor, loop::asio::local::stream_protocol::socket socket)
     : executor_(executor), socket_(std::move(socket)), tasks_(executor), to_send_(executor), greeted_(executor) {}
 
-Task<std::unique_ptr<GuestLink>> GuestLink::connect(std::string path, Reconnect reconnect,
-                                                    std::chrono::milliseconds deadline) {
+Task<std::unique_ptr<GuestLink>> GuestLink::connect(std::string path) {
   auto fd = connect_unix(path, SOCK_STREAM);
   if (!fd) co_return fail(std::move(fd.error()).in("guest link"));
   const auto executor = co_await loop::asio::this_coro::executor;
@@ -35,12 +34,11 @@ Task<std::unique_ptr<GuestLink>> GuestLink::connect(std::string path, Reconnect 
   std::unique_ptr<GuestLink> link(new GuestLink(executor, std::move(socket)));
   link->tasks_.spawn("guest link reader", link->read_loop());
   link->tasks_.spawn("guest link writer", link->write_loop());
-  auto greeted = co_await loop::with_deadline(link->shake_hands(reconnect), deadline, "handshake with the guest agent");
-  if (!greeted) {
-    (void)co_await link->stop();
-    co_return fail(std::move(greeted.error()));
-  }
   co_return link;
+}
+
+Task<void> GuestLink::greet(Reconnect reconnect, std::chrono::milliseconds deadline) {
+  co_return co_await loop::with_deadline(shake_hands(reconnect), deadline, "handshake with the guest agent");
 }
 
 Task<void> GuestLink::shake_hands(Reconnect reconnect) {

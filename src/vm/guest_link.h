@@ -41,12 +41,12 @@ enum class Reconnect { no, yes };
 
 class GuestLink {
  public:
-  // Connects to the VMM's socket at `path` and shakes hands, within `deadline`. FailedPrecondition when the agent
-  // speaks another version.
-  static Task<std::unique_ptr<GuestLink>> connect(std::string path, Reconnect reconnect,
-                                                  std::chrono::milliseconds deadline);
+  // Connects to the VMM's socket at `path`; the guest need not run yet.
+  static Task<std::unique_ptr<GuestLink>> connect(std::string path);
   // Must be stopped first.
   ~GuestLink() = default;
+  // Shakes hands with the agent, once, before anything else. FailedPrecondition when it speaks another version.
+  Task<void> greet(Reconnect reconnect, std::chrono::milliseconds deadline);
   // Ends all waits with Unavailable and closes the port. Idempotent.
   Task<void> stop();
 

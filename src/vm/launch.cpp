@@ -50,6 +50,7 @@ jail::JailPlan make_plan(const Host& host, const LaunchSpec& spec, const Files& 
   qemu.accelerator = host.accelerator;
   qemu.shape = spec.shape;
   qemu.io = spec.io;
+  qemu.disk = spec.disk >= 0 ? DiskSlot::filled : DiskSlot::empty;
   qemu.program = host.bundle.program;
   qemu.firmware_folder = host.bundle.firmware_folder;
   qemu.host_tsc_khz = host.host_tsc_khz;
@@ -118,11 +119,13 @@ Task<Launched> launch(Host& host, LaunchSpec spec) {
   auto jail = co_await JailProcess::start(host.jail_binary, std::move(plan), std::move(fds), kJailStart);
   if (!jail) co_return co_await give_up(jail.error());
   launched.jail = std::move(*jail);
+  launched.laps.lap("jail");
   // From here the VMM alone holds the sockets: when it dies, connections to them end.
   files = fail(Code::Cancelled, "");
   auto qmp = co_await QmpClient::connect(monitor_socket(host, spec.id), kMonitorStart);
   if (!qmp) co_return co_await give_up(qmp.error());
   launched.qmp = std::move(*qmp);
+  launched.laps.lap("monitor");
   co_return launched;
 }
 

@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 
+#include "base/laps.h"
 #include "base/unique_fd.h"
 #include "image/image_store.h"
 #include "loop/worker_pool.h"
@@ -37,11 +38,12 @@ struct LaunchSpec {
   model::IoLimits io;
   int memory = -1;  // borrowed: guest memory
   int state = -1;   // borrowed: device state; clone only
-  int disk = -1;    // borrowed; clone only
+  int disk = -1;    // borrowed; -1: none, in a template
   std::uint64_t disk_bytes = 0;
 };
 
 struct Launched {
+  Laps laps;  // from the start of the launch
   std::unique_ptr<JailProcess> jail;
   std::unique_ptr<QmpClient> qmp;
   std::uint32_t uid = 0;

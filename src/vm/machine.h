@@ -3,6 +3,7 @@
 #pragma once
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -138,6 +139,23 @@ class Machine {
   [[nodiscard]] virtual bool alive() const = 0;
 };
 
+// An empty, formatted disk, as the room that knows disks makes it.
+struct EmptyDisk {
+  std::uint32_t mib = 0;
+  std::string form;                        // its format and version: part of what a template depends on
+  std::function<Result<UniqueFd>()> open;  // read-only; blocking, on any thread
+};
+
+// What clones with a fresh disk grow from: a template in which such a disk is mounted already. A clone's own disk must
+// hold what `disk` holds when it starts.
+struct Seed {
+  Seed() = default;
+  Seed(const Seed&) = delete;
+  Seed& operator=(const Seed&) = delete;
+  virtual ~Seed() = default;
+  UniqueFd disk;  // sealed
+};
+
 struct MachineSpec {
   std::string id;  // "vm_…", new for each machine
   image::Image image;
@@ -146,6 +164,9 @@ struct MachineSpec {
   model::IoLimits io;
   UniqueFd disk;  // a raw disk holding an ext4 file system, read and write
   std::uint64_t disk_bytes = 0;
+  // Set: somebody waits for it. The machine is not rehearsed and paused, but runs on under this host name.
+  std::optional<std::string> hostname;
+  std::shared_ptr<const Seed> seed;  // whose disk `disk` is a copy of; null: any disk, which the clone mounts itself
 };
 
 struct AcceleratorInfo {
@@ -157,10 +178,10 @@ class MachineDriver {
  public:
   virtual ~MachineDriver() = default;
   // A clone of the template for the spec's image and shape (built first where there is none, which takes seconds):
-  // own identity confirmed, disk mounted, paused, leased to the daemon. A failure leaves nothing.
+  // own identity confirmed, disk mounted, paused unless somebody waits, leased to the daemon. A failure leaves nothing.
   virtual Task<std::shared_ptr<Machine>> create(MachineSpec spec) = 0;
-  // Makes sure that a valid template exists.
-  virtual Task<void> ensure_template(image::Image image, model::Shape shape) = 0;
+  // The seed for machines with such an empty disk; made first where there is none, which takes seconds.
+  virtual Task<std::shared_ptr<const Seed>> seed(image::Image image, model::Shape shape, EmptyDisk empty) = 0;
   // Ids of machines that a former daemon left running.
   virtual Task<std::vector<std::string>> orphans() = 0;
   // Takes such a machine over. NotFound when it does not answer: then remove_orphan().

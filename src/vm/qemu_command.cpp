@@ -17,7 +17,7 @@ std::string kernel_command_line(const QemuSpec& spec) {
   if (spec.accelerator == AcceleratorKind::tcg) {
     // The calibration of the TSC against the PIT fails on a loaded host, and the guest then hangs. There is no
     // speculation to mitigate in an interpreter.
-    line += cat(" tsc_early_khz=", spec.host_tsc_khz, " mitigations=off");
+    line += cat(" tsc_early_khz=", spec.host_tsc_khz, " tsc=nowatchdog mitigations=off");
   }
   return line;
 }
@@ -69,7 +69,7 @@ std::vector<std::string> qemu_argv(const QemuSpec& spec) {
   add("-blockdev", "driver=file,node-name=root-file,filename=/dev/fdset/1,read-only=on,locking=off");
   add("-blockdev", "driver=raw,node-name=root,file=root-file,read-only=on");
   const bool throttled = clone && (spec.io.bytes_per_second != 0 || spec.io.operations_per_second != 0);
-  if (clone) {
+  if (spec.disk == DiskSlot::filled) {
     add("-add-fd", cat("fd=", fd_number::kDisk, ",set=2"));
     add("-blockdev", "driver=file,node-name=disk-file,filename=/dev/fdset/2,locking=off,discard=unmap");
     add("-blockdev", cat("driver=raw,node-name=", throttled ? "disk-raw" : kDiskNode, ",file=disk-file,discard=unmap"));

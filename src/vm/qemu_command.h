@@ -16,7 +16,7 @@ inline constexpr int kKernel = 21;   // template only
 inline constexpr int kInitrd = 22;   // template only
 inline constexpr int kState = 23;    // clone only: its template's device state
 inline constexpr int kRoot = 24;     // the image's root file system, read-only
-inline constexpr int kDisk = 25;     // clone only: the workspace's disk
+inline constexpr int kDisk = 25;     // the workspace's disk
 inline constexpr int kMonitor = 26;  // listening socket of QMP
 inline constexpr int kAgent = 27;    // listening socket of the guest link
 inline constexpr int kTap = 28;
@@ -31,11 +31,16 @@ enum class Role {
   clone,      // starts from a template's memory, copy-on-write
 };
 enum class AcceleratorKind { kvm, tcg };
+enum class DiskSlot {
+  empty,   // a template that knows no disk: its clones find one there that has grown
+  filled,  // a disk is there
+};
 
 struct QemuSpec {
   Role role = Role::clone;
   AcceleratorKind accelerator = AcceleratorKind::tcg;
   model::Shape shape;
+  DiskSlot disk = DiskSlot::filled;
   model::IoLimits io;              // clone only
   std::string program;             // inside the bundle
   std::string firmware_folder;     // inside the bundle

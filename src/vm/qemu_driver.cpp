@@ -13,6 +13,7 @@
 #include "loop/deadline.h"
 #include "loop/task_group.h"
 #include "vm/accelerator.h"
+#include "vm/first_steps.h"
 #include "vm/migration.h"
 #include "vm/qemu_machine.h"
 #include "vm/template.h"
@@ -34,10 +35,11 @@ class Driver : public MachineDriver {
         watchers_(executor) {}
 
   Task<std::shared_ptr<Machine>> create(MachineSpec spec) override;
-  Task<void> ensure_template(image::Image image, model::Shape shape) override {
-    auto made = co_await templates_.get(std::move(image), shape);
+  Task<std::shared_ptr<const Seed>> seed(image::Image image, model::Shape shape, EmptyDisk empty) override {
+    auto made = co_await templates_.get(std::move(image), shape, std::move(empty));
     if (!made) co_return fail(std::move(made.error()));
-    co_return Status{};
+    std::shared_ptr<const Seed> answer = std::move(*made);
+    co_return answer;
   }
   Task<std::vector<std::string>> orphans() override;
   Task<std::shared_ptr<Machine>> adopt(std::string id) override;
@@ -65,16 +67,21 @@ void Driver::watch(const std::shared_ptr<QemuMachine>& machine) {
 }
 
 Task<std::shared_ptr<Machine>> Driver::create(MachineSpec spec) {
-  auto base = co_await templates_.get(spec.image, spec.shape);
-  if (!base) co_return fail(std::move(base.error()));
-  CO_TRY_ASSIGN(UniqueFd state, (*base)->open_state());
+  // Every seed this driver gives is a template.
+  auto base = std::static_pointer_cast<const Template>(spec.seed);
+  if (!base) {
+    auto booted = co_await templates_.get(spec.image, spec.shape, std::nullopt);
+    if (!booted) co_return fail(std::move(booted.error()));
+    base = std::move(*booted);
+  }
+  CO_TRY_ASSIGN(UniqueFd state, base->open_state());
   LaunchSpec launch_spec;
   launch_spec.id = spec.id;
   launch_spec.image = spec.image;
   launch_spec.shape = spec.shape;
   launch_spec.cpu_millis = spec.cpu_millis;
   launch_spec.io = spec.io;
-  launch_spec.memory = (*base)->memory.get();
+  launch_spec.memory = base->memory.get();
   launch_spec.state = state.get();
   launch_spec.disk = spec.disk.get();
   launch_spec.disk_bytes = spec.disk_bytes;
@@ -95,25 +102,45 @@ Task<std::shared_ptr<Machine>> Driver::create(MachineSpec spec) {
 
 Task<std::shared_ptr<QemuMachine>> Driver::bring_up(const MachineSpec& spec, const std::string& machine_id,
                                                     Launched& launched, std::shared_ptr<GuestLink>& link) {
+  // Before the state is loaded, in which a host is connected: the guest's kernel then has no change of that to see to.
+  auto connected = co_await GuestLink::connect(agent_socket(host_, spec.id));
+  if (!connected) co_return fail(std::move(connected.error()));
+  link = std::move(*connected);
   CO_TRY(co_await load_device_state(*launched.qmp, fd_number::kState));
-  boost::json::object resize{{"node-name", kDiskNode}, {"size", spec.disk_bytes}};
-  auto resized = co_await launched.qmp->execute("block_resize", std::move(resize), kQuick);
-  if (!resized) co_return fail(std::move(resized.error()));
+  launched.laps.lap("load");
+  if (!spec.seed) {
+    boost::json::object resize{{"node-name", kDiskNode}, {"size", spec.disk_bytes}};
+    auto resized = co_await launched.qmp->execute("block_resize", std::move(resize), kQuick);
+    if (!resized) co_return fail(std::move(resized.error()));
+  }
   boost::json::object none;
   auto resumed = co_await launched.qmp->execute("cont", none, kQuick);
   if (!resumed) co_return fail(std::move(resumed.error()));
-  auto connected = co_await GuestLink::connect(agent_socket(host_, spec.id), Reconnect::no, kHandshake);
-  if (!connected) co_return fail(std::move(connected.error()));
-  link = std::move(*connected);
+  CO_TRY(co_await link->greet(Reconnect::no, kHandshake));
+  const auto expected = spec.seed ? wire::BootState::Prepared : wire::BootState::Booted;
+  if (link->boot_state() != expected) {
+    co_return fail(Code::DataLoss, "the guest is not in the state that its template was saved in");
+  }
+  launched.laps.lap("greet");
   MachineRecord record;
   record.uid = launched.uid;
   record.machine_id = machine_id;
   CO_TRY(write_record(host_, spec.id, record));
+  Laps laps = launched.laps;
   auto machine = std::make_shared<QemuMachine>(executor_, host_, spec.id, std::move(launched), link, machine_id);
-  auto ready = co_await machine->give_identity("workspace");
-  if (ready) ready = co_await machine->prepare(spec.image.config);
-  if (ready) ready = co_await machine->rehearse();
-  if (ready) ready = co_await machine->pause();
+  auto ready = co_await give_identity(*link, {spec.hostname.value_or("workspace"), machine_id});
+  laps.lap("identity");
+  if (ready && !spec.seed) ready = co_await prepare_root(*link, spec.image.config);
+  laps.lap("root");
+  if (spec.hostname) {
+    machine->runs_as(*spec.hostname);
+  } else {
+    if (ready) ready = co_await rehearse(link);
+    laps.lap("rehearsal");
+    if (ready) ready = co_await machine->pause();
+    laps.lap("pause");
+  }
+  log_debug("clone", {{"machine", spec.id}, {"laps_ms", laps.text()}});
   if (!ready) {
     launched = machine->take_back();
     co_return fail(std::move(ready.error()));
@@ -160,9 +187,13 @@ Task<std::shared_ptr<Machine>> Driver::adopt(std::string id) {
   auto qmp = co_await QmpClient::connect(monitor_socket(host_, id), kAdoption);
   if (!qmp) co_return co_await give_up(qmp.error());
   launched.qmp = std::move(*qmp);
-  auto connected = co_await GuestLink::connect(agent_socket(host_, id), Reconnect::yes, kAdoption);
+  auto connected = co_await GuestLink::connect(agent_socket(host_, id));
   if (!connected) co_return co_await give_up(connected.error());
   std::shared_ptr<GuestLink> link = std::move(*connected);
+  if (auto greeted = co_await link->greet(Reconnect::yes, kAdoption); !greeted) {
+    (void)co_await link->stop();
+    co_return co_await give_up(greeted.error());
+  }
   auto machine = std::make_shared<QemuMachine>(executor_, host_, id, std::move(launched), link, record->machine_id);
   watch(machine);
   // Whoever ran commands through the former daemon has lost them: they end as when a client goes away.

@@ -7,34 +7,16 @@
 
 #include "base/file.h"
 #include "base/log.h"
-#include "base/random.h"
 #include "base/text.h"
 #include "loop/deadline.h"
+#include "vm/first_steps.h"
 #include "vm/guest_process.h"
 
 namespace cofferdam::vm {
 namespace {
 
 constexpr std::chrono::seconds kQuick{20};
-constexpr std::chrono::seconds kMount{60};
-constexpr std::chrono::seconds kRehearsal{10};
-constexpr std::chrono::milliseconds kClockSlack{50};
-constexpr int kClockTries = 100;
 constexpr std::size_t kMaxProcesses = 4096;
-
-std::int64_t now_ns() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
-std::array<std::uint8_t, 6> random_mac() {
-  const auto random = random_bytes(6);
-  std::array<std::uint8_t, 6> mac{};
-  std::copy(random.begin(), random.end(), mac.begin());
-  // Locally administered, unicast.
-  mac[0] = static_cast<std::uint8_t>((mac[0] & 0xfc) | 0x02);
-  return mac;
-}
 
 ExitReason to_reason(jail::ExitReason reason) {
   switch (reason) {
@@ -72,62 +54,6 @@ QemuMachine::QemuMachine(loop::asio::any_io_executor executor, Host& host, std::
       ended_(executor, loop::asio::steady_timer::time_point::max()) {}
 
 QemuMachine::~QemuMachine() = default;
-
-Task<void> QemuMachine::give_identity(std::string hostname) {
-  wire::Identity identity;
-  const auto entropy = random_bytes(identity.entropy.size());
-  std::copy(entropy.begin(), entropy.end(), identity.entropy.begin());
-  identity.hostname = std::move(hostname);
-  identity.machine_id = machine_id_;
-  identity.mac = random_mac();
-  identity.realtime_ns = now_ns();
-  const auto begin = std::chrono::steady_clock::now();
-  auto answer = co_await link_->call<wire::IdentityResult>(wire::Op::Identity, std::move(identity), kQuick);
-  if (!answer) co_return fail(std::move(answer.error()).in("identity of a clone"));
-  if (!answer->reseeded) co_return fail(Code::FailedPrecondition, "identity of a clone: the guest did not reseed");
-  // The guest's clock is behind ours by what passed between our reading and its setting, which is less than the round
-  // trip.
-  if (std::chrono::steady_clock::now() - begin <= kClockSlack) co_return Status{};
-  co_return co_await set_clock();
-}
-
-Task<void> QemuMachine::set_clock() {
-  for (int attempt = 0; attempt < kClockTries; ++attempt) {
-    const auto begin = std::chrono::steady_clock::now();
-    wire::Clock clock;
-    clock.realtime_ns = now_ns();
-    auto done = co_await link_->call<wire::Empty>(wire::Op::Clock, clock, kQuick);
-    if (!done) co_return fail(std::move(done.error()).in("clock of a clone"));
-    if (std::chrono::steady_clock::now() - begin <= kClockSlack) co_return Status{};
-  }
-  co_return fail(Code::FailedPrecondition, "clock of a clone: stays more than 50 ms off",
-                 "the host is too busy: fewer workspaces at once");
-}
-
-Task<void> QemuMachine::prepare(const image::ImageConfig& config) {
-  wire::Prepare prepare;
-  prepare.default_user = config.user;
-  prepare.default_cwd = config.workdir;
-  prepare.default_env = config.env;
-  auto done = co_await link_->call<wire::PrepareResult>(wire::Op::Prepare, std::move(prepare), kMount);
-  if (!done) co_return fail(std::move(done.error()).in("mounts of a clone"));
-  co_return Status{};
-}
-
-Task<void> QemuMachine::rehearse() {
-  model::ExecSpec nothing;
-  nothing.argv = {"/bin/sh", "-c", ":"};
-  nothing.user = "0";
-  nothing.cwd = "/";
-  nothing.timeout = kRehearsal;
-  auto process = co_await start_guest_process(link_, std::move(nothing), kQuick);
-  if (!process) co_return fail(std::move(process.error()));
-  for (;;) {
-    auto output = co_await (*process)->read();
-    if (!output) co_return fail(std::move(output.error()));
-    if (!*output) co_return Status{};
-  }
-}
 
 Task<void> QemuMachine::pause() {
   boost::json::object none;
@@ -194,10 +120,16 @@ Task<MachineExit> QemuMachine::wait_for_exit() {
 Task<void> QemuMachine::claim(Claim claim) {
   if (exit_) co_return fail(Code::Unavailable, "the machine has ended");
   CO_TRY(launched_.jail->send(jail::SetTtl{claim.ttl ? static_cast<std::uint64_t>(claim.ttl->count()) : 0}));
-  boost::json::object none;
-  auto resumed = co_await launched_.qmp->execute("cont", none, kQuick);
-  if (!resumed) co_return fail(std::move(resumed.error()));
-  CO_TRY(co_await give_identity(std::move(claim.hostname)));
+  if (runs_as_ != claim.hostname) {
+    Laps laps;
+    boost::json::object none;
+    auto resumed = co_await launched_.qmp->execute("cont", none, kQuick);
+    if (!resumed) co_return fail(std::move(resumed.error()));
+    laps.lap("resume");
+    CO_TRY(co_await give_identity(*link_, {std::move(claim.hostname), machine_id_}));
+    laps.lap("identity");
+    log_debug("claim", {{"machine", id_}, {"laps_ms", laps.text()}});
+  }
   if (claim.lease == Lease::own) CO_TRY(launched_.jail->send(jail::SetLease{jail::Lease::keep_on_loss}));
   co_return Status{};
 }

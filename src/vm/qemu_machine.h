@@ -18,14 +18,9 @@ class QemuMachine : public Machine {
               std::shared_ptr<GuestLink> link, std::string machine_id);
   ~QemuMachine() override;
 
-  // Gives the clone its identity: the guest must confirm all of it. `hostname` may change again at the claim.
-  Task<void> give_identity(std::string hostname);
-  // Mounts the disk and the root over it. Once, after the first identity.
-  Task<void> prepare(const image::ImageConfig& config);
-  // Runs a shell that does nothing: what starting a command takes is then translated and in memory before a user's
-  // command comes. An image without a shell just stays cold.
-  Task<void> rehearse();
   Task<void> pause();
+  // It has its identity already, under this name, and has not been paused since.
+  void runs_as(std::string hostname) { runs_as_ = std::move(hostname); }
   // Kills every command that runs in the guest: after an adoption, when nobody listens to them any more.
   Task<void> end_tasks();
   // The VMM of a machine that never came to be watched, for the caller to end.
@@ -51,7 +46,6 @@ class QemuMachine : public Machine {
   [[nodiscard]] bool alive() const override { return !exit_; }
 
  private:
-  Task<void> set_clock();
   Task<void> wait_until_ended();
 
   Host& host_;
@@ -60,6 +54,7 @@ class QemuMachine : public Machine {
   std::shared_ptr<GuestLink> link_;
   LinkFiles files_;
   std::string machine_id_;
+  std::optional<std::string> runs_as_;
   loop::asio::steady_timer ended_;  // never expires; cancelled at the end
   std::optional<MachineExit> exit_;
   bool destroy_asked_ = false;

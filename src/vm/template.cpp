@@ -7,8 +7,10 @@
 #include "base/file.h"
 #include "base/id.h"
 #include "base/log.h"
+#include "base/random.h"
 #include "base/text.h"
 #include "crypto/digest.h"
+#include "vm/first_steps.h"
 #include "vm/guest_link.h"
 #include "vm/migration.h"
 #include "vm/template_files.h"
@@ -44,8 +46,17 @@ std::string host_processor() {
   return crypto::sha256_hex(lines);
 }
 
-std::string make_manifest(const Host& host, const image::Image& image, model::Shape shape) {
+// What a prepared guest knows of its image beside the files.
+std::string config_digest(const image::ImageConfig& config) {
+  std::string text = cat(config.user, '\0', config.workdir);
+  for (const auto& item : config.env) text += cat('\0', item);
+  return crypto::sha256_hex(text);
+}
+
+std::string make_manifest(const Host& host, const image::Image& image, model::Shape shape,
+                          const std::optional<EmptyDisk>& empty) {
   QemuSpec spec;
+  spec.disk = empty ? DiskSlot::filled : DiskSlot::empty;
   spec.role = Role::template_;
   spec.accelerator = host.accelerator;
   spec.shape = shape;
@@ -57,6 +68,7 @@ std::string make_manifest(const Host& host, const image::Image& image, model::Sh
              machine, "\ncpu ", cpu_model(host.accelerator), "\nprocessor ",
              host.accelerator == AcceleratorKind::kvm ? host_processor() : "emulated", "\nkernel ", image.kernel_digest,
              "\ninitramfs ", image.initramfs_digest, "\nroot ", image.digest, "\nprotocol ", wire::kProtocolVersion,
+             empty ? cat("\ndisk ", empty->mib, " ", empty->form, "\nconfig ", config_digest(image.config)) : "",
              "\n");
 }
 
@@ -86,10 +98,12 @@ TemplateStore::TemplateStore(Host& host) : host_(host), folder_(host.state_dir +
   (void)prune_templates(folder_, kTemplatesOnDisk);
 }
 
-Task<std::shared_ptr<const Template>> TemplateStore::get(image::Image image, model::Shape shape) {
-  const auto manifest = make_manifest(host_, image, shape);
+Task<std::shared_ptr<const Template>> TemplateStore::get(image::Image image, model::Shape shape,
+                                                         std::optional<EmptyDisk> empty) {
+  Wish wish{std::move(image), shape, std::move(empty), {}, {}};
+  wish.manifest = make_manifest(host_, wish.image, shape, wish.empty);
   constexpr std::size_t kKeyDigits = 32;
-  const auto key = crypto::sha256_hex(manifest).substr(0, kKeyDigits);
+  const auto key = wish.key = crypto::sha256_hex(wish.manifest).substr(0, kKeyDigits);
   for (const auto& made : loaded_) {
     if (made->key != key) continue;
     auto found = made;
@@ -120,7 +134,7 @@ Task<std::shared_ptr<const Template>> TemplateStore::get(image::Image image, mod
       work->done.cancel();
     }
   } announce{*this, key, work};
-  work->result = co_await load_or_build(key, manifest, std::move(image), shape);
+  work->result = co_await load_or_build(std::move(wish));
   if (*work->result) keep(**work->result);
   co_return *work->result;
 }
@@ -132,49 +146,86 @@ void TemplateStore::keep(const std::shared_ptr<const Template>& made) {
   if (loaded_.size() > kLoadedTemplates) loaded_.erase(loaded_.begin());
 }
 
-Task<std::shared_ptr<const Template>> TemplateStore::load_or_build(std::string key, std::string manifest,
-                                                                   image::Image image, model::Shape shape) {
-  const auto folder = cat(folder_, "/", key);
-  auto load = [folder, manifest]() { return load_template(folder, manifest); };
+Task<std::shared_ptr<const Template>> TemplateStore::load_or_build(Wish wish) {
+  const auto folder = cat(folder_, "/", wish.key);
+  auto load = [folder, manifest = wish.manifest]() { return load_template(folder, manifest); };
   auto files = co_await host_.workers.run(load);
   if (files) {
     auto made = std::make_shared<Template>();
-    made->key = key;
+    made->key = wish.key;
     made->memory = std::move(files->memory);
     made->state = std::move(files->state);
+    made->disk = std::move(files->disk);
     co_return made;
   }
   if (files.error().code != Code::NotFound) {
-    log_warn("template not used, and built again", {{"key", key}, {"reason", files.error().message}});
+    log_warn("template not used, and built again", {{"key", wish.key}, {"reason", files.error().message}});
   }
-  co_return co_await build(std::move(key), std::move(manifest), std::move(image), shape);
+  co_return co_await build(std::move(wish));
 }
 
-Task<std::shared_ptr<const Template>> TemplateStore::build(std::string key, std::string manifest, image::Image image,
-                                                           model::Shape shape) {
+Task<std::shared_ptr<const Template>> TemplateStore::build(Wish wish) {
   const auto begin = std::chrono::steady_clock::now();
-  const std::uint64_t bytes = shape.memory_mib * model::kMiB;
   auto made = std::make_shared<Template>();
-  made->key = key;
-  CO_TRY_ASSIGN(made->memory, make_memory_file("coffer-template-memory", bytes));
-  CO_TRY_ASSIGN(made->state, make_memory_file("coffer-template-state", 0));
+  made->key = wish.key;
   LaunchSpec spec;
   spec.id = new_id("tp");
   spec.role = Role::template_;
-  spec.image = image;
-  spec.shape = shape;
+  spec.image = wish.image;
+  spec.shape = wish.shape;
+  CO_TRY_ASSIGN(made->memory, make_memory_file("coffer-template-memory", wish.shape.memory_mib * model::kMiB));
+  CO_TRY_ASSIGN(made->state, make_memory_file("coffer-template-state", 0));
   spec.memory = made->memory.get();
+  if (wish.empty) {
+    spec.disk_bytes = wish.empty->mib * model::kMiB;
+    CO_TRY_ASSIGN(made->disk, make_memory_file("coffer-template-disk", spec.disk_bytes));
+    spec.disk = made->disk.get();
+    auto fill = [&empty = *wish.empty, to = spec.disk]() -> Status {
+      TRY_ASSIGN(const UniqueFd from, empty.open());
+      TRY(copy_sparse(from.get(), to));
+      return {};
+    };
+    CO_TRY(co_await host_.workers.run(fill));
+  }
+  CO_TRY(co_await grow(std::move(spec), wish, made->state.get()));
+  for (const UniqueFd* file : {&made->memory, &made->state, &made->disk}) {
+    if (*file) CO_TRY(seal(file->get()));
+  }
+  auto store = [folder = cat(folder_, "/", wish.key), manifest = wish.manifest, memory = made->memory.get(),
+                state = made->state.get(),
+                disk = made->disk.get()]() { return store_template(folder, manifest, memory, state, disk); };
+  // A full disk costs the next start a build, not this one its template.
+  if (auto stored = co_await host_.workers.run(store); !stored) {
+    log_warn("template not kept on disk", {{"error", stored.error().message}});
+  }
+  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begin);
+  log_info("template built", {{"image", wish.image.name},
+                              {"vcpus", cat(wish.shape.vcpus)},
+                              {"memory_mib", cat(wish.shape.memory_mib)},
+                              {"disk_mib", cat(wish.empty ? wish.empty->mib : 0)},
+                              {"ms", cat(took.count())}});
+  co_return made;
+}
+
+// Boots a guest, gets it as far as its clones are to start from, and saves its state; its memory and disk are files.
+Task<void> TemplateStore::grow(LaunchSpec spec, const Wish& wish, int state) {
   const auto id = spec.id;
   auto launched = co_await launch(host_, std::move(spec));
   if (!launched) co_return fail(std::move(launched.error()).in("template"));
   // Open until QEMU is gone: at a hang-up it would write to the guest's memory, of which the saved state knows nothing.
-  std::unique_ptr<GuestLink> link;
-  auto run = [this, id, &made, &link](Launched& machine) -> Task<void> {
-    auto connected = co_await GuestLink::connect(agent_socket(host_, id), Reconnect::no, kBoot);
+  std::shared_ptr<GuestLink> link;
+  auto run = [this, id, &wish, &link, state](Launched& machine) -> Task<void> {
+    auto connected = co_await GuestLink::connect(agent_socket(host_, id));
     if (!connected) co_return fail(std::move(connected.error()));
     link = std::move(*connected);
+    CO_TRY(co_await link->greet(Reconnect::no, kBoot));
     (void)co_await warm_up(*link);
-    co_return co_await save_device_state(*machine.qmp, made->state.get());
+    if (wish.empty) {
+      CO_TRY(co_await give_identity(*link, {"template", to_hex(random_bytes(16))}));
+      CO_TRY(co_await prepare_root(*link, wish.image.config));
+      (void)co_await rehearse(link);
+    }
+    co_return co_await save_device_state(*machine.qmp, state);
   };
   auto saved = co_await run(*launched);
   std::string console;
@@ -187,25 +238,10 @@ Task<std::shared_ptr<const Template>> TemplateStore::build(std::string key, std:
   if (link) (void)co_await link->stop();
   if (!saved) {
     if (!console.empty()) log_warn("template: the guest's console", {{"text", console}});
-    co_return fail(std::move(saved.error()).in(cat("template of image '", image.name, "'")));
+    co_return fail(std::move(saved.error()).in(cat("template of image '", wish.image.name, "'")));
   }
   if (!landed) co_return fail(std::move(landed.error()).in("template"));
-  CO_TRY(seal(made->memory.get()));
-  CO_TRY(seal(made->state.get()));
-  const auto folder = cat(folder_, "/", key);
-  const int memory = made->memory.get();
-  const int state = made->state.get();
-  auto store = [folder, manifest, memory, state]() { return store_template(folder, manifest, memory, state); };
-  // A full disk costs the next start a build, not this one its template.
-  if (auto stored = co_await host_.workers.run(store); !stored) {
-    log_warn("template not kept on disk", {{"error", stored.error().message}});
-  }
-  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begin);
-  log_info("template built", {{"image", image.name},
-                              {"vcpus", cat(shape.vcpus)},
-                              {"memory_mib", cat(shape.memory_mib)},
-                              {"ms", cat(took.count())}});
-  co_return made;
+  co_return Status{};
 }
 
 }  // namespace cofferdam::vm

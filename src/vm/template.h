@@ -1,8 +1,10 @@
-// Templates: a booted, paused guest for each image and shape, as a sealed memory file and a device state. On disk
-// beside a manifest that names everything they depend on; in memory as the file that clones map copy-on-write.
+// Templates: a booted, paused guest for each image and shape, as a sealed memory file and a device state; with an empty
+// disk mounted, and that disk, or without one. On disk beside a manifest that names everything they depend on; in memory
+// as the file that clones map copy-on-write.
 #pragma once
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/unique_fd.h"
@@ -12,7 +14,7 @@
 
 namespace cofferdam::vm {
 
-struct Template {
+struct Template : Seed {
   std::string key;
   UniqueFd memory;  // sealed memfd: nobody can change it, or map it shared for writing
   UniqueFd state;   // sealed memfd
@@ -25,15 +27,22 @@ class TemplateStore {
   explicit TemplateStore(Host& host);
 
   // The template for this image and shape: loaded and verified, or built. Callers that ask at the same time share the
-  // work.
-  Task<std::shared_ptr<const Template>> get(image::Image image, model::Shape shape);
+  // work. With `empty` the guest is prepared on such a disk; without, it has only booted.
+  Task<std::shared_ptr<const Template>> get(image::Image image, model::Shape shape, std::optional<EmptyDisk> empty);
 
  private:
   struct Work;
-  Task<std::shared_ptr<const Template>> load_or_build(std::string key, std::string manifest, image::Image image,
-                                                      model::Shape shape);
-  Task<std::shared_ptr<const Template>> build(std::string key, std::string manifest, image::Image image,
-                                              model::Shape shape);
+  // What one template is made from.
+  struct Wish {
+    image::Image image;
+    model::Shape shape;
+    std::optional<EmptyDisk> empty;
+    std::string manifest;
+    std::string key;
+  };
+  Task<std::shared_ptr<const Template>> load_or_build(Wish wish);
+  Task<std::shared_ptr<const Template>> build(Wish wish);
+  Task<void> grow(LaunchSpec spec, const Wish& wish, int state);
   void keep(const std::shared_ptr<const Template>& made);
 
   Host& host_;

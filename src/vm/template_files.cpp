@@ -94,8 +94,9 @@ Result<Loaded> load_file(const std::string& path, const char* name) {
   return loaded;
 }
 
-std::string with_digests(const std::string& manifest, const std::string& memory, const std::string& state) {
-  return cat(manifest, "memory ", memory, "\nstate ", state, "\n");
+std::string with_digests(const std::string& manifest, const std::string& memory, const std::string& state,
+                         const std::string& disk) {
+  return cat(manifest, "memory ", memory, "\nstate ", state, disk.empty() ? "" : "\ndisk image ", disk, "\n");
 }
 
 }  // namespace
@@ -114,13 +115,18 @@ Status seal(int memfd) {
   return {};
 }
 
-Status store_template(const std::string& folder, const std::string& manifest, int memory, int state) {
+Status store_template(const std::string& folder, const std::string& manifest, int memory, int state, int disk) {
   const auto temporary = cat(folder, ".tmp-", to_hex(random_bytes(6)));
   TRY(make_directories(temporary, 0700));
   auto store = [&]() -> Status {
     TRY_ASSIGN(const auto memory_digest, store_file(temporary + "/memory", memory));
     TRY_ASSIGN(const auto state_digest, store_file(temporary + "/state", state));
-    TRY(write_file_atomically(temporary + "/manifest", with_digests(manifest, memory_digest, state_digest)));
+    std::string disk_digest;
+    if (disk >= 0) {
+      TRY_ASSIGN(disk_digest, store_file(temporary + "/disk", disk));
+    }
+    TRY(write_file_atomically(temporary + "/manifest",
+                              with_digests(manifest, memory_digest, state_digest, disk_digest)));
     TRY(remove_tree(folder));
     if (::rename(temporary.c_str(), folder.c_str()) != 0) return fail_errno(cat("rename to '", folder, "'"));
     return {};
@@ -138,13 +144,17 @@ Result<TemplateFiles> load_template(const std::string& folder, const std::string
   auto state = load_file(folder + "/state", "coffer-template-state");
   if (!memory) return fail(Code::DataLoss, memory.error().message);
   if (!state) return fail(Code::DataLoss, state.error().message);
-  if (written != with_digests(manifest, memory->digest, state->digest)) {
+  Result<Loaded> disk = Loaded{};
+  if (path_exists(folder + "/disk")) disk = load_file(folder + "/disk", "coffer-template-disk");
+  if (!disk) return fail(Code::DataLoss, disk.error().message);
+  if (written != with_digests(manifest, memory->digest, state->digest, disk->digest)) {
     return fail(Code::DataLoss, cat("the files of '", folder, "' are not the ones its manifest names"));
   }
   (void)::utimensat(AT_FDCWD, folder.c_str(), nullptr, 0);  // used now: prune_templates goes by this
   TemplateFiles files;
   files.memory = std::move(memory->fd);
   files.state = std::move(state->fd);
+  files.disk = std::move(disk->fd);
   return files;
 }
 

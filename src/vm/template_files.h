@@ -11,10 +11,12 @@ namespace cofferdam::vm {
 
 struct TemplateFiles {
   UniqueFd memory, state;  // sealed memfds
+  UniqueFd disk;           // the same, where the template has one
 };
 
-// Writes both memfds and the manifest (which gets their digests) to `folder`, by way of a temporary folder beside it.
-Status store_template(const std::string& folder, const std::string& manifest, int memory, int state);
+// Writes the memfds and the manifest (which gets their digests) to `folder`, by way of a temporary folder beside it.
+// `disk` is -1 where there is none.
+Status store_template(const std::string& folder, const std::string& manifest, int memory, int state, int disk);
 
 // Into fresh memfds, sealed. NotFound: there is none. DataLoss: the manifest is not `manifest`, or a digest differs;
 // the caller rebuilds.

@@ -34,7 +34,7 @@ class TemplateFilesTest : public ::testing::Test {
 };
 
 TEST_F(TemplateFilesTest, what_was_stored_is_loaded_sealed) {
-  ASSERT_TRUE(store_template(folder_, "manifest 1\n", memory_.get(), state_.get()));
+  ASSERT_TRUE(store_template(folder_, "manifest 1\n", memory_.get(), state_.get(), -1));
   auto loaded = load_template(folder_, "manifest 1\n");
   ASSERT_TRUE(loaded) << loaded.error().message;
   char text[4];
@@ -57,7 +57,7 @@ TEST_F(TemplateFilesTest, what_was_stored_is_loaded_sealed) {
 
 TEST_F(TemplateFilesTest, another_manifest_a_flipped_bit_and_a_missing_file_are_named) {
   EXPECT_EQ(load_template(folder_, "manifest 1\n").error().code, Code::NotFound);
-  ASSERT_TRUE(store_template(folder_, "manifest 1\n", memory_.get(), state_.get()));
+  ASSERT_TRUE(store_template(folder_, "manifest 1\n", memory_.get(), state_.get(), -1));
   EXPECT_EQ(load_template(folder_, "manifest 2\n").error().code, Code::DataLoss);
   auto file = open_file(folder_ + "/memory", O_RDWR).value();
   ASSERT_EQ(::pwrite(file.get(), "P", 1, 3 << 20), 1);
@@ -71,7 +71,7 @@ TEST_F(TemplateFilesTest, another_manifest_a_flipped_bit_and_a_missing_file_are_
 TEST_F(TemplateFilesTest, pruning_keeps_the_latest_and_removes_half_written_ones) {
   for (const char* name : {"a", "b", "c"}) {
     const auto folder = parent_ + "/" + name;
-    ASSERT_TRUE(store_template(folder, "m\n", memory_.get(), state_.get()));
+    ASSERT_TRUE(store_template(folder, "m\n", memory_.get(), state_.get(), -1));
     const timespec times[2] = {{1000 + name[0], 0}, {1000 + name[0], 0}};
     ASSERT_EQ(::utimensat(AT_FDCWD, folder.c_str(), times, 0), 0);
   }

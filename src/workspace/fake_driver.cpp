@@ -141,7 +141,13 @@ Task<std::shared_ptr<vm::Machine>> FakeDriver::create(vm::MachineSpec spec) {
   co_return machine;
 }
 
-Task<void> FakeDriver::ensure_template(image::Image /*image*/, model::Shape /*shape*/) { co_return Status{}; }
+Task<std::shared_ptr<const vm::Seed>> FakeDriver::seed(image::Image /*image*/, model::Shape /*shape*/,
+                                                       vm::EmptyDisk empty) {
+  auto seed = std::make_shared<vm::Seed>();
+  CO_TRY_ASSIGN(seed->disk, empty.open());
+  std::shared_ptr<const vm::Seed> answer = std::move(seed);
+  co_return answer;
+}
 
 Task<std::vector<std::string>> FakeDriver::orphans() {
   std::vector<std::string> ids;

@@ -55,7 +55,7 @@ class FakeDriver : public vm::MachineDriver {
  public:
   explicit FakeDriver(loop::asio::any_io_executor executor) : executor_(std::move(executor)) {}
   loop::Task<std::shared_ptr<vm::Machine>> create(vm::MachineSpec spec) override;
-  loop::Task<void> ensure_template(image::Image image, model::Shape shape) override;
+  loop::Task<std::shared_ptr<const vm::Seed>> seed(image::Image image, model::Shape shape, vm::EmptyDisk empty) override;
   loop::Task<std::vector<std::string>> orphans() override;
   loop::Task<std::shared_ptr<vm::Machine>> adopt(std::string id) override;
   loop::Task<void> remove_orphan(std::string id) override;

@@ -2,6 +2,7 @@
 
 #include "base/id.h"
 #include "base/log.h"
+#include "disk/format.h"
 #include "loop/deadline.h"
 
 namespace cofferdam::workspace {
@@ -42,12 +43,28 @@ Task<T> Machines::bounded(std::string what, std::chrono::milliseconds limit, Tas
 }
 
 Task<Prepared> Machines::make(MachineWish wish, MemoryBudget::Reservation memory) {
-  auto copy = [this, mib = wish.disk_mib] { return volumes_.make_ephemeral(mib); };
+  // A seed costs a template of its own: worth it for the disk that most ask for.
+  std::shared_ptr<const vm::Seed> seed;
+  if (wish.disk_mib == model::WorkspaceSpec{}.disk_mib) {
+    vm::EmptyDisk empty{wish.disk_mib, std::string(disk::format_version()),
+                        [this, mib = wish.disk_mib] { return volumes_.empty_disk(mib); }};
+    CO_TRY_ASSIGN(seed, co_await bounded<std::shared_ptr<const vm::Seed>>(
+                            "making of a template", kCreateLimit,
+                            driver_.seed(wish.image, wish.shape, std::move(empty))));
+  }
+  auto copy = [this, mib = wish.disk_mib, seed] {
+    return seed ? volumes_.make_copy(seed->disk.get(), mib) : volumes_.make_ephemeral(mib);
+  };
   CO_TRY_ASSIGN(auto volume, co_await workers_.run(std::move(copy)));
-  co_return co_await make_on(std::move(volume), std::move(wish), std::move(memory));
+  co_return co_await start(std::move(volume), std::move(wish), std::move(memory), std::move(seed));
 }
 
 Task<Prepared> Machines::make_on(disk::Volume volume, MachineWish wish, MemoryBudget::Reservation memory) {
+  co_return co_await start(std::move(volume), std::move(wish), std::move(memory), nullptr);
+}
+
+Task<Prepared> Machines::start(disk::Volume volume, MachineWish wish, MemoryBudget::Reservation memory,
+                               std::shared_ptr<const vm::Seed> seed) {
   vm::MachineSpec spec;
   spec.id = new_id("vm");
   spec.image = std::move(wish.image);
@@ -55,6 +72,8 @@ Task<Prepared> Machines::make_on(disk::Volume volume, MachineWish wish, MemoryBu
   spec.cpu_millis = wish.cpu_millis;
   spec.io = wish.io;
   spec.disk_bytes = volume.bytes();
+  spec.seed = std::move(seed);
+  spec.hostname = std::move(wish.hostname);
   CO_TRY_ASSIGN(spec.disk, volume.descriptor());
   Unclaimed<MachinePtr> too_late = [this](MachinePtr machine) {
     calls_.spawn("end of a machine nobody waits for", do_destroy(std::move(machine)));

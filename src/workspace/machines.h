@@ -5,6 +5,7 @@
 #pragma once
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,7 @@ struct MachineWish {
   std::uint32_t cpu_millis = 1000;
   model::IoLimits io;
   std::uint32_t disk_mib = 0;
+  std::optional<std::string> hostname;  // as in MachineSpec
 };
 
 class Machines {
@@ -64,6 +66,8 @@ class Machines {
   Task<void> finish(std::chrono::milliseconds limit);
 
  private:
+  Task<Prepared> start(disk::Volume volume, MachineWish wish, MemoryBudget::Reservation memory,
+                       std::shared_ptr<const vm::Seed> seed);
   template <class T>
   Task<T> bounded(std::string what, std::chrono::milliseconds limit, Task<T> call, Unclaimed<T> unclaimed = {});
 

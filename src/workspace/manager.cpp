@@ -232,6 +232,7 @@ Task<void> ManagerImpl::bring_up(EntryPtr entry) {
         CO_TRY_ASSIGN(volume, co_await workers_.run(std::move(open)));
       }
       wish.image = image;
+      wish.hostname = record.hostname;
       CO_TRY_ASSIGN(prepared, co_await cold_start(entry, wish, std::move(volume)));
     }
     entry->machine = prepared->machine;
