@@ -60,8 +60,11 @@ class Table:
         print(f"{promise}  {what + label:68} {value:>9} {unit:4} must {must:>14}  aim {aim:>8}{mark}  {note}", flush=True)
 
 
-def wait_for_pool(one, members=1, seconds=30):
-    """Until that many machines stand ready that no workspace uses, and nothing of the pool is still being made."""
+POOL = 2  # the daemon's own default
+
+
+def wait_for_pool(one, members=POOL, seconds=30):
+    """Until the pool is full: that many machines stand ready that no workspace uses, and none is being made."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if one.api.pool_ready() >= members:
@@ -245,7 +248,7 @@ def leaks(table, one):
 
     def settled():
         """The pool full, and the counts the same twice."""
-        wait_for_pool(one, 1)
+        wait_for_pool(one)
         last, now = None, count()
         for _ in range(50):
             if now == last:

@@ -46,7 +46,8 @@ class Cgroup {
   // v1: moves the calling process in, which has one thread. v2: nothing, clone_target() did it.
   [[nodiscard]] virtual Status enter() const = 0;
   // Zero leaves that limit as it is.
-  virtual Status set_limits(std::uint64_t memory_max_bytes, std::uint32_t cpu_max_millicores) = 0;
+  virtual Status set_limits(std::uint64_t memory_max_bytes, std::uint32_t cpu_max_millicores,
+                            std::uint32_t cpu_weight) = 0;
   [[nodiscard]] virtual std::uint64_t oom_kills() const = 0;
   // Kills whatever is inside and removes the folders; gives up after `patience`. Gone already is fine.
   Status remove(std::chrono::milliseconds patience) const;

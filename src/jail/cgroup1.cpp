@@ -22,12 +22,17 @@ class Cgroup1 final : public Cgroup {
         cpu_(cat(layout.cpu, "/", relative)),
         pids_(cat(layout.pids, "/", relative)) {}
 
-  Status set_limits(std::uint64_t memory_max_bytes, std::uint32_t cpu_max_millicores) override {
+  Status set_limits(std::uint64_t memory_max_bytes, std::uint32_t cpu_max_millicores,
+                    std::uint32_t cpu_weight) override {
     if (memory_max_bytes > 0) TRY(set_memory(std::to_string(memory_max_bytes)));
     if (cpu_max_millicores > 0) {
       const auto quota = std::max(kMinQuotaUs, cpu_max_millicores * kPeriodUs / 1000);
       TRY(write_control_file(cpu_ + "/cpu.cfs_period_us", std::to_string(kPeriodUs)));
       TRY(write_control_file(cpu_ + "/cpu.cfs_quota_us", std::to_string(quota)));
+    }
+    // Shares of 1024 are what a weight of 100 is in v2; the kernel takes no less than 2.
+    if (cpu_weight > 0) {
+      TRY(write_control_file(cpu_ + "/cpu.shares", std::to_string(std::max(2U, cpu_weight * 1024 / 100))));
     }
     return {};
   }
@@ -60,7 +65,7 @@ class Cgroup1 final : public Cgroup {
       TRY_ASSIGN(UniqueFd tasks, open_file(folder + "/tasks", O_WRONLY));
       tasks_.push_back(std::move(tasks));
     }
-    TRY(set_limits(plan.memory_max_bytes, plan.cpu_max_millicores));
+    TRY(set_limits(plan.memory_max_bytes, plan.cpu_max_millicores, plan.cpu_weight));
     return write_control_file(pids_ + "/pids.max", std::to_string(plan.pids_max));
   }
 

@@ -18,12 +18,14 @@ class Cgroup2 final : public Cgroup {
  public:
   explicit Cgroup2(const std::string& folder) : Cgroup({folder}), folder_(folder) {}
 
-  Status set_limits(std::uint64_t memory_max_bytes, std::uint32_t cpu_max_millicores) override {
+  Status set_limits(std::uint64_t memory_max_bytes, std::uint32_t cpu_max_millicores,
+                    std::uint32_t cpu_weight) override {
     if (memory_max_bytes > 0) TRY(write_control_file(folder_ + "/memory.max", std::to_string(memory_max_bytes)));
     if (cpu_max_millicores > 0) {
       const auto quota = cpu_max_millicores * kPeriodUs / 1000;
       TRY(write_control_file(folder_ + "/cpu.max", cat(quota, " ", kPeriodUs)));
     }
+    if (cpu_weight > 0) TRY(write_control_file(folder_ + "/cpu.weight", std::to_string(cpu_weight)));
     return {};
   }
 
@@ -44,7 +46,7 @@ class Cgroup2 final : public Cgroup {
  protected:
   Status set_up(const CgroupPlan& plan) override {
     TRY_ASSIGN(descriptor_, open_file(folder_, O_RDONLY | O_DIRECTORY));
-    TRY(set_limits(plan.memory_max_bytes, plan.cpu_max_millicores));
+    TRY(set_limits(plan.memory_max_bytes, plan.cpu_max_millicores, plan.cpu_weight));
     // Absent when the kernel was built or booted without swap accounting.
     const auto swap = folder_ + "/memory.swap.max";
     if (path_exists(swap)) TRY(write_control_file(swap, "0"));

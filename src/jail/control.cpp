@@ -48,6 +48,7 @@ struct RequestEncoder {
     out.u8(kSetLimits);
     out.u64(m.memory_max_bytes);
     out.u32(m.cpu_max_millicores);
+    out.u32(m.cpu_weight);
   }
 };
 
@@ -123,6 +124,7 @@ Result<Request> decode_request(std::string_view bytes) {
       SetLimits limits;
       limits.memory_max_bytes = reader.u64();
       limits.cpu_max_millicores = reader.u32();
+      limits.cpu_weight = reader.u32();
       request = limits;
       break;
     }

@@ -37,6 +37,7 @@ struct QueryStatus {
 struct SetLimits {
   std::uint64_t memory_max_bytes = 0;
   std::uint32_t cpu_max_millicores = 0;
+  std::uint32_t cpu_weight = 0;
   bool operator==(const SetLimits&) const = default;
 };
 using Request = std::variant<SetTtl, SetLease, Kill, QueryStatus, SetLimits>;

@@ -432,7 +432,7 @@ TEST_F(JailTest, limits_can_be_changed) {
   jail.expect<Started>();
   jail.send(SetLimits{256ULL << 20, 250});
   EXPECT_EQ(jail.expect<LimitsSet>().failure, "");
-  jail.send(SetLimits{32ULL << 20, 0});
+  jail.send(SetLimits{32ULL << 20, 0, 5});
   EXPECT_EQ(jail.expect<LimitsSet>().failure, "");
   jail.send(Kill{});
   jail.expect<Exited>();

@@ -132,6 +132,7 @@ Status validate(const JailPlan& plan, std::size_t fd_count) {
   if (!is_name(plan.cgroup.parent)) return bad("cgroup.parent", "is not a plain folder name");
   TRY(in_range<std::uint64_t>("cgroup.memory_max_bytes", plan.cgroup.memory_max_bytes, 16ULL << 20, 1ULL << 50));
   TRY(in_range<std::uint32_t>("cgroup.cpu_max_millicores", plan.cgroup.cpu_max_millicores, 10, 1024000));
+  TRY(in_range<std::uint32_t>("cgroup.cpu_weight", plan.cgroup.cpu_weight, 1, 10000));
   TRY(in_range<std::uint32_t>("cgroup.pids_max", plan.cgroup.pids_max, 1, 65536));
   TRY(in_range<std::uint64_t>("rlimits.nofile", plan.rlimits.nofile, 16, 1U << 20));
   TRY(in_range<std::uint64_t>("rlimits.nproc", plan.rlimits.nproc, 1, 65536));
@@ -169,6 +170,7 @@ Result<std::string> encode_plan(const JailPlan& plan, std::size_t fd_count) {
   writer.text(plan.cgroup.parent);
   writer.u64(plan.cgroup.memory_max_bytes);
   writer.u32(plan.cgroup.cpu_max_millicores);
+  writer.u32(plan.cgroup.cpu_weight);
   writer.u32(plan.cgroup.pids_max);
   writer.u64(plan.rlimits.nofile);
   writer.u64(plan.rlimits.fsize_bytes);
@@ -216,6 +218,7 @@ Result<JailPlan> decode_plan(std::string_view bytes, std::size_t fd_count) {
   plan.cgroup.parent = reader.text(kMaxPath);
   plan.cgroup.memory_max_bytes = reader.u64();
   plan.cgroup.cpu_max_millicores = reader.u32();
+  plan.cgroup.cpu_weight = reader.u32();
   plan.cgroup.pids_max = reader.u32();
   plan.rlimits.nofile = reader.u64();
   plan.rlimits.fsize_bytes = reader.u64();

@@ -29,6 +29,7 @@ struct CgroupPlan {
   std::uint64_t memory_max_bytes = 0;    // swap included where the kernel can; at least 16 MiB
   std::uint32_t cpu_max_millicores = 0;  // 500 is half a CPU; 10 to 1,024,000
   std::uint32_t pids_max = 0;            // processes and threads; 1 to 65,536
+  std::uint32_t cpu_weight = 100;        // its share beside its siblings when the CPUs are short; 1 to 10,000
   bool operator==(const CgroupPlan&) const = default;
 };
 

@@ -220,7 +220,7 @@ void Supervisor::handle(const Request& request) {
   } else if (std::holds_alternative<QueryStatus>(request)) {
     send(StatusReply{pid_, ttl_left_ms(), plan_.lease});
   } else if (const auto* limits = std::get_if<SetLimits>(&request)) {
-    const auto set = cgroup_->set_limits(limits->memory_max_bytes, limits->cpu_max_millicores);
+    const auto set = cgroup_->set_limits(limits->memory_max_bytes, limits->cpu_max_millicores, limits->cpu_weight);
     send(LimitsSet{set ? std::string() : set.error().message});
   }
 }

@@ -73,7 +73,7 @@ Task<void> prepare_root(GuestLink& link, const image::ImageConfig& config) {
 
 Task<void> rehearse(std::shared_ptr<GuestLink> link) {
   model::ExecSpec nothing;
-  nothing.argv = {"/bin/sh", "-c", "echo; /bin/true"};
+  nothing.argv = {"sh", "-c", "echo; cat </dev/null"};
   nothing.user = "0";
   nothing.cwd = "/";
   nothing.timeout = kRehearsal;

@@ -79,6 +79,7 @@ jail::JailPlan make_plan(const Host& host, const LaunchSpec& spec, const Files& 
   // A template is everybody's wait: it may have whole CPUs.
   plan.cgroup.cpu_max_millicores =
       spec.role == Role::clone ? spec.cpu_millis : std::max(spec.shape.vcpus, 1U) * 1000 + 1000;
+  plan.cgroup.cpu_weight = spec.urgency == Urgency::background ? kBackgroundWeight : kNormalWeight;
   plan.cgroup.pids_max = spec.shape.vcpus + kVmmThreads;
   plan.rlimits.fsize_bytes = std::max<std::uint64_t>(spec.disk_bytes, memory) + model::kMiB;
   plan.rlimits.nproc = plan.cgroup.pids_max + 32;

@@ -29,6 +29,11 @@ struct Host {
   UidPool uids;
 };
 
+// A machine that nobody waits for yet takes what CPU time the others leave.
+enum class Urgency { background, awaited };
+inline constexpr std::uint32_t kBackgroundWeight = 5;
+inline constexpr std::uint32_t kNormalWeight = 100;
+
 struct LaunchSpec {
   std::string id;
   Role role = Role::clone;
@@ -36,6 +41,7 @@ struct LaunchSpec {
   model::Shape shape;
   std::uint32_t cpu_millis = 1000;
   model::IoLimits io;
+  Urgency urgency = Urgency::awaited;
   int memory = -1;  // borrowed: guest memory
   int state = -1;   // borrowed: device state; clone only
   int disk = -1;    // borrowed; -1: none, in a template

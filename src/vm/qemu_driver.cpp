@@ -81,6 +81,7 @@ Task<std::shared_ptr<Machine>> Driver::create(MachineSpec spec) {
   launch_spec.shape = spec.shape;
   launch_spec.cpu_millis = spec.cpu_millis;
   launch_spec.io = spec.io;
+  launch_spec.urgency = spec.hostname ? Urgency::awaited : Urgency::background;
   launch_spec.memory = base->memory.get();
   launch_spec.state = state.get();
   launch_spec.disk = spec.disk.get();

@@ -122,6 +122,7 @@ Task<void> QemuMachine::claim(Claim claim) {
   CO_TRY(launched_.jail->send(jail::SetTtl{claim.ttl ? static_cast<std::uint64_t>(claim.ttl->count()) : 0}));
   if (runs_as_ != claim.hostname) {
     Laps laps;
+    CO_TRY(launched_.jail->send(jail::SetLimits{0, 0, kNormalWeight}));
     boost::json::object none;
     auto resumed = co_await launched_.qmp->execute("cont", none, kQuick);
     if (!resumed) co_return fail(std::move(resumed.error()));
