@@ -27,13 +27,12 @@ constexpr auto kFolder = "/run/.identity";
 constexpr auto kResolvConf = "/etc/resolv.conf";
 constexpr auto kBootIdPath = "/proc/sys/kernel/random/boot_id";
 
-Status reseed(const std::array<char, wire::kEntropyBytes>& entropy) {
+Status reseed(const UniqueFd& device, const std::array<char, wire::kEntropyBytes>& entropy) {
   // A rand_pool_info: how many bits of entropy, how many bytes follow, the bytes.
   std::array<std::uint32_t, 2 + wire::kEntropyBytes / sizeof(std::uint32_t)> pool{};
   pool[0] = static_cast<std::uint32_t>(entropy.size() * 8);
   pool[1] = static_cast<std::uint32_t>(entropy.size());
   std::memcpy(&pool[2], entropy.data(), entropy.size());
-  TRY_ASSIGN(const UniqueFd device, open_file("/dev/urandom", O_RDONLY));
   const bool added = ::ioctl(device.get(), RNDADDENTROPY, pool.data()) == 0;
   ::explicit_bzero(pool.data(), sizeof pool);
   if (!added) return fail_errno("add entropy to the kernel's pool");
@@ -82,9 +81,12 @@ Result<UniqueFd> lay_over(const std::string& path, const char* name, mode_t mode
   return file;
 }
 
+// Cut only where the text before was longer, which it seldom is.
 Status rewrite(const UniqueFd& file, std::string_view text) {
-  if (::ftruncate(file.get(), 0) != 0 ||
-      ::pwrite(file.get(), text.data(), text.size(), 0) != static_cast<ssize_t>(text.size())) {
+  const auto size = static_cast<off_t>(text.size());
+  struct stat now{};
+  if (::pwrite(file.get(), text.data(), text.size(), 0) != size || ::fstat(file.get(), &now) != 0 ||
+      (now.st_size > size && ::ftruncate(file.get(), size) != 0)) {
     return fail_errno("write a file of the guest's identity");
   }
   return {};
@@ -104,9 +106,17 @@ Result<wire::IdentityResult> IdentityService::apply(const wire::Identity& identi
     return fail(Code::InvalidArgument, "the machine id for the guest is not 32 lower-case hex digits");
   }
   TRY(set_clock(identity.realtime_ns));
-  TRY(reseed(identity.entropy));
+  if (!random_) {
+    TRY_ASSIGN(random_, open_file("/dev/urandom", O_RDONLY));
+  }
+  TRY(reseed(random_, identity.entropy));
   if (::sethostname(identity.hostname.data(), identity.hostname.size()) != 0) return fail_errno("set the host name");
-  if (identity.mac) TRY(set_mac("eth0", *identity.mac));
+  if (identity.mac) {
+    if (!card_control_) {
+      TRY_ASSIGN(card_control_, open_card_control());
+    }
+    TRY(set_mac(card_control_, "eth0", *identity.mac));
+  }
   hostname_ = identity.hostname;
   machine_id_ = identity.machine_id;
   boot_id_ = random_uuid();

@@ -28,6 +28,7 @@ class IdentityService {
   std::string hostname_;
   std::string machine_id_;
   std::string boot_id_;
+  UniqueFd random_, card_control_;  // open from the first identity on: a clone has its template's
   UniqueFd hostname_file_, hosts_file_, machine_id_file_, boot_id_file_;  // open once they are placed
   std::optional<std::vector<std::string>> dns_;
 };

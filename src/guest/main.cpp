@@ -78,8 +78,9 @@ Result<UniqueFd> open_link() {
   return open_file(node, O_RDWR | O_NONBLOCK | O_NOCTTY);
 }
 
+// The kernel never kills PID 1 for want of memory, whatever its score; a score of its own would only be inherited by
+// its children, who must not be spared.
 Status protect_from_memory_shortage() {
-  TRY(write_control_file("/proc/self/oom_score_adj", "-1000"));
   // Neither our code nor our data may wait for the disk when memory is short.
   if (::mlockall(MCL_CURRENT | MCL_FUTURE) != 0) return fail_errno("lock the agent's memory");
   return {};

@@ -190,16 +190,20 @@ Status bring_loopback_up() {
   return bring_up(netlink, "lo");
 }
 
+Result<UniqueFd> open_card_control() {
+  UniqueFd control(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!control) return fail_errno("open a socket");
+  return control;
+}
+
 // By ioctl(2): its way through the kernel is a third of netlink's, and every clone goes it.
-Status set_mac(const std::string& interface, const std::array<std::uint8_t, 6>& mac) {
-  const UniqueFd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  if (!socket) return fail_errno("open a socket");
+Status set_mac(const UniqueFd& control, const std::string& interface, const std::array<std::uint8_t, 6>& mac) {
   ifreq request{};
   if (interface.size() >= sizeof request.ifr_name) return fail(Code::InvalidArgument, "no such network interface");
   interface.copy(request.ifr_name, interface.size());
   request.ifr_hwaddr.sa_family = ARPHRD_ETHER;
   std::copy(mac.begin(), mac.end(), request.ifr_hwaddr.sa_data);
-  if (::ioctl(socket.get(), SIOCSIFHWADDR, &request) != 0) {
+  if (::ioctl(control.get(), SIOCSIFHWADDR, &request) != 0) {
     return fail_errno(cat("set the MAC address of '", interface, "'"));
   }
   return {};
@@ -208,7 +212,10 @@ Status set_mac(const std::string& interface, const std::array<std::uint8_t, 6>& 
 Status configure_network(const wire::Network& network) {
   if (network.address.empty()) return {};
   TRY_ASSIGN(Netlink netlink, Netlink::open());
-  if (network.mac) TRY(set_mac(network.interface, *network.mac));
+  if (network.mac) {
+    TRY_ASSIGN(const UniqueFd control, open_card_control());
+    TRY(set_mac(control, network.interface, *network.mac));
+  }
   TRY_ASSIGN(const int index, index_of(network.interface));
   TRY_ASSIGN(const auto old_addresses, netlink.deletions(index));
   for (const auto& deletion : old_addresses) TRY(netlink.ask("remove an old address", deletion));

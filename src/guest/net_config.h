@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "base/unique_fd.h"
 #include "wire/message.h"
 
 namespace cofferdam::guest {
@@ -13,6 +14,8 @@ namespace cofferdam::guest {
 Status bring_loopback_up();
 // The interface as asked; addresses it had before are gone. Without an address nothing is done.
 Status configure_network(const wire::Network& network);
-Status set_mac(const std::string& interface, const std::array<std::uint8_t, 6>& mac);
+// A socket for set_mac().
+Result<UniqueFd> open_card_control();
+Status set_mac(const UniqueFd& control, const std::string& interface, const std::array<std::uint8_t, 6>& mac);
 
 }  // namespace cofferdam::guest

@@ -1,5 +1,7 @@
 #include "guest/passwd.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <charconv>
 #include <limits>
@@ -77,6 +79,25 @@ std::vector<gid_t> groups_of(const User& user, std::string_view group) {
 Result<User> find_user(std::string_view spec) {
   return find_user_in(spec, read_file("/etc/passwd", kMaxFileBytes).value_or(""),
                       read_file("/etc/group", kMaxFileBytes).value_or(""));
+}
+
+UserCache::Version UserCache::version_of(const char* path) {
+  constexpr std::int64_t kNsPerSecond = 1'000'000'000;
+  struct stat file{};
+  if (::stat(path, &file) != 0) return {};
+  return {file.st_dev, file.st_ino, file.st_size, file.st_ctim.tv_sec * kNsPerSecond + file.st_ctim.tv_nsec};
+}
+
+Result<User> UserCache::find(const std::string& spec) {
+  constexpr std::size_t kMaxKnown = 16;
+  const Version passwd = version_of("/etc/passwd");
+  const Version group = version_of("/etc/group");
+  if (passwd != passwd_ || group != group_ || known_.size() > kMaxKnown) known_.clear();
+  passwd_ = passwd;
+  group_ = group;
+  if (const auto found = known_.find(spec); found != known_.end()) return found->second;
+  TRY_ASSIGN(const User user, find_user(spec));
+  return known_.emplace(spec, user).first->second;
 }
 
 Result<User> find_user_in(std::string_view spec, std::string_view passwd, std::string_view group) {

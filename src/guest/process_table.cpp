@@ -90,7 +90,7 @@ Result<SpawnPlan> ProcessTable::make_plan(const wire::ProcessStart& request) {
   SpawnPlan plan;
   plan.change_user = ::geteuid() == 0;
   plan.share_memory = kMayShareMemory && mounts_.all_local();
-  TRY_ASSIGN(plan.user, find_user(request.user.empty() ? defaults_.user : request.user));
+  TRY_ASSIGN(plan.user, users_.find(request.user.empty() ? defaults_.user : request.user));
   plan.argv = request.argv;
   plan.limits = request.limits;
   plan.env = {cat("PATH=", kDefaultPath),      cat("HOME=", plan.user.home),   cat("USER=", plan.user.name),

@@ -13,6 +13,7 @@
 #include "guest/cgroups.h"
 #include "guest/loop.h"
 #include "guest/mount_watch.h"
+#include "guest/passwd.h"
 #include "guest/serial_link.h"
 #include "guest/task.h"
 #include "wire/message.h"
@@ -56,6 +57,7 @@ class ProcessTable {
   SerialLink& link_;
   ImageDefaults defaults_;
   MountWatch mounts_;
+  UserCache users_;
   std::optional<CgroupPool> cgroups_;  // before the tasks, which give theirs back
   std::map<std::uint32_t, std::unique_ptr<Task>> tasks_;
   std::uint32_t last_pumped_ = 0;

@@ -41,7 +41,11 @@ std::vector<std::string> candidates(const SpawnPlan& plan) {
   for (const auto& variable : plan.env) {
     if (!starts_with(variable, "PATH=")) continue;
     for (const auto& folder : split(std::string_view(variable).substr(5), ':')) {
-      out.push_back(cat(folder.empty() ? "." : folder, "/", name));
+      auto path = cat(folder.empty() ? "." : folder, "/", name);
+      // An exec that fails has done most of its work by then. What is relative, the child's folder decides.
+      struct stat there{};
+      if (path.front() == '/' && ::stat(path.c_str(), &there) != 0 && (errno == ENOENT || errno == ENOTDIR)) continue;
+      out.push_back(std::move(path));
     }
   }
   return out;
@@ -99,16 +103,11 @@ void reset_signals() {
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
-void give_back_protection() {
-  // PID 1 is exempt from the OOM killer; its children must not be.
-  const int fd = ::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-  if (fd < 0) return;
-  [[maybe_unused]] const auto n = ::write(fd, "0", 1);
-  ::close(fd);
-}
-
 void become_user(const Prepared& child) {
   const User& user = child.plan.user;
+  // That is who we are.
+  const bool root = user.uid == 0 && user.gid == 0 && (user.groups.empty() || user.groups == std::vector<gid_t>{0});
+  if (root) return;
   if (::setgroups(user.groups.size(), user.groups.data()) != 0 || ::setresgid(user.gid, user.gid, user.gid) != 0 ||
       ::setresuid(user.uid, user.uid, user.uid) != 0) {
     give_up(child, SpawnReport::Step::user, errno);
@@ -147,7 +146,6 @@ void place_descriptors(const Prepared& child) {
   reset_signals();
   place_descriptors(child);
   ::umask(022);
-  if (child.plan.change_user) give_back_protection();
   set_limits(child);
   if (child.plan.change_user) become_user(child);
   if (::chdir(child.plan.cwd.c_str()) != 0) give_up(child, SpawnReport::Step::folder, errno);

@@ -74,8 +74,6 @@ Task<void> prepare_root(GuestLink& link, const image::ImageConfig& config) {
 Task<void> rehearse(std::shared_ptr<GuestLink> link) {
   model::ExecSpec nothing;
   nothing.argv = {"sh", "-c", "echo; cat </dev/null"};
-  nothing.user = "0";
-  nothing.cwd = "/";
   nothing.timeout = kRehearsal;
   auto process = co_await start_guest_process(std::move(link), std::move(nothing), kQuick);
   if (!process) co_return fail(std::move(process.error()));

@@ -13,7 +13,7 @@ std::string fd_path(int number) { return cat("/proc/self/fd/", number); }
 
 std::string kernel_command_line(const QemuSpec& spec) {
   // Nothing of a workspace is ever in here: all its clones share this line.
-  std::string line = "console=hvc0 quiet loglevel=4 panic=-1 reboot=t audit=0 cryptomgr.notests random.trust_cpu=on";
+  std::string line = "console=hvc0 quiet loglevel=4 panic=-1 reboot=t audit=0 psi=0 noautogroup lsm=landlock,yama cryptomgr.notests random.trust_cpu=on";
   if (spec.accelerator == AcceleratorKind::tcg) {
     // The calibration of the TSC against the PIT fails on a loaded host, and the guest then hangs. There is no
     // speculation to mitigate in an interpreter.
@@ -97,7 +97,7 @@ std::vector<std::string> qemu_argv(const QemuSpec& spec) {
   add("-object", "rng-builtin,id=rng");
   add("-device", "virtio-rng-device,bus=virtio-mmio-bus.3,rng=rng");
   add("-netdev", cat("tap,id=net,fd=", fd_number::kTap));
-  add("-device", "virtio-net-device,bus=virtio-mmio-bus.1,netdev=net,mac=02:00:00:00:00:01");
+  add("-device", "virtio-net-device,bus=virtio-mmio-bus.1,netdev=net,mac=02:00:00:00:00:01,guest_announce=off");
   add("-chardev", cat("socket,id=monitor,fd=", fd_number::kMonitor, ",server=on,wait=off"));
   add("-mon", "chardev=monitor,mode=control");
   return argv;
