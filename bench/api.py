@@ -127,5 +127,8 @@ class Api:
     def accelerator(self):
         return self.host()["accelerator"]["name"]
 
+    def standing_by(self):
+        return sum(pool["standby"] for pool in self.host()["pools"])
+
     def pool_ready(self):
         return sum(pool["ready"] for pool in self.host()["pools"])

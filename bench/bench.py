@@ -73,6 +73,14 @@ def wait_for_pool(one, members=POOL, seconds=30):
     raise RuntimeError("the pool was not filled in time")
 
 
+def wait_for_standby(one, seconds=30):
+    end = time.monotonic() + seconds
+    while one.api.standing_by() < 1:
+        if time.monotonic() > end:
+            raise RuntimeError("no VMM stands by")
+        time.sleep(0.01)
+
+
 def start(golden, *options):
     one = Cofferdam(golden=golden)
     one.start(*options) if options else one.up()
@@ -112,6 +120,8 @@ def first_byte(table, one, accelerator, promise, what, must, aim, pooled):
     for _ in range(RUNS):
         if pooled:
             wait_for_pool(one)
+        else:
+            wait_for_standby(one)
         workspace = one.api.create(image="minimal")
         answer = one.api.exec(workspace["id"], ["echo", "x"])
         values.append((workspace["create_us"] + answer["timings_us"]["first_byte"]) / 1000)

@@ -134,6 +134,7 @@ class FakeMachine final : public vm::Machine, public vm::GuestFiles {
   }
 
   [[nodiscard]] const std::string& id() const override { return id_; }
+  Task<void> wake(std::string) override { co_return Status{}; }
   Task<void> claim(vm::Claim) override { co_return Status{}; }
   Task<void> set_ttl(std::optional<std::chrono::milliseconds>) override { co_return Status{}; }
   Task<std::unique_ptr<vm::GuestProcess>> start(model::ExecSpec spec) override {

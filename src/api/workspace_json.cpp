@@ -65,7 +65,8 @@ json::object to_json(const workspace::Info& info) {
 
 json::object to_json(const workspace::PoolInfo& pool) {
   return {{"image", pool.image},           {"vcpus", pool.shape.vcpus}, {"memory_mb", pool.shape.memory_mib},
-          {"disk_size_mb", pool.disk_mib}, {"ready", pool.ready},       {"wanted", pool.wanted}};
+          {"disk_size_mb", pool.disk_mib}, {"ready", pool.ready},       {"wanted", pool.wanted},
+          {"standby", pool.standby}};
 }
 
 json::object to_json(const vm::GuestMetrics& metrics) {

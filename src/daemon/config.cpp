@@ -66,7 +66,7 @@ struct Setting {
   Apply apply;
 };
 
-constexpr std::array<Setting, 14> kSettings{{
+constexpr std::array<Setting, 15> kSettings{{
     {"state", "DIR", "all state (default /var/lib/cofferdam)",
      [](Config& c, const std::string& v) { return set_path(c.state_dir, v); }},
     {"run", "DIR", "run-time sockets (default /run/cofferdam)",
@@ -80,6 +80,8 @@ constexpr std::array<Setting, 14> kSettings{{
      [](Config& c, const std::string& v) { return set_choice(c.accelerator, v, kAccelerators); }},
     {"pool.size", "N", "machines kept ready of each kind asked for lately (default 2; 0: none)",
      [](Config& c, const std::string& v) { return set_number(c.pool_size, v, 0, kMaxPoolSize); }},
+    {"pool.standby", "N", "started VMMs kept beside them, which halve a start without a ready machine (default 1)",
+     [](Config& c, const std::string& v) { return set_number(c.pool_standby, v, 0, kMaxPoolSize); }},
     {"default_image", "NAME", "the image that is always kept ready (default debian-12)",
      [](Config& c, const std::string& v) -> Status {
        c.default_image = v;

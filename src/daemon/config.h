@@ -18,6 +18,7 @@ struct Config {
   std::optional<std::string> listen;  // nullopt: nobody asked for an address
   vm::WantedAccelerator accelerator = vm::WantedAccelerator::automatic;
   std::uint32_t pool_size = 2;
+  std::uint32_t pool_standby = 1;
   std::string default_image = "debian-12";
   std::uint32_t max_workspaces = 1000;
   // The uids of VMMs. Without a setting each state folder has a range of its own, so that daemons side by side share

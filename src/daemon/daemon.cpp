@@ -137,6 +137,7 @@ Status BuiltDaemon::connect(const std::string& version) {
   workspace::ManagerOptions workspaces;
   workspaces.state_dir = config_.state_dir;
   workspaces.pool_size = config_.pool_size;
+  workspaces.pool_standby = config_.pool_standby;
   workspaces.default_image = config_.default_image;
   workspaces.max_workspaces = config_.max_workspaces;
   auto find_image = [this](const std::string& name) { return images_->find(name); };

@@ -29,8 +29,7 @@ struct Host {
   UidPool uids;
 };
 
-// A machine that nobody waits for yet takes what CPU time the others leave.
-enum class Urgency { background, awaited };
+// Shares of the CPU, by urgency.
 inline constexpr std::uint32_t kBackgroundWeight = 5;
 inline constexpr std::uint32_t kNormalWeight = 100;
 

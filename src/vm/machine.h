@@ -118,8 +118,10 @@ class Machine {
  public:
   virtual ~Machine() = default;
   [[nodiscard]] virtual const std::string& id() const = 0;
-  // Turns a prepared, paused clone into somebody's: resumed, fresh entropy, clock and hostname (confirmed by the
-  // guest, or the machine must be destroyed), TTL running.
+  // Wakes the guest of a machine that was created on standby, for somebody who waits: it runs on under this host name.
+  virtual Task<void> wake(std::string hostname) = 0;
+  // Turns a clone into somebody's: a paused one is resumed with fresh entropy, clock and hostname (confirmed by the
+  // guest, or the machine must be destroyed); its TTL runs.
   virtual Task<void> claim(Claim claim) = 0;
   virtual Task<void> set_ttl(std::optional<std::chrono::milliseconds> from_now) = 0;
   // `spec.env` is complete: what the image and the workspace set is already in it.
@@ -156,6 +158,15 @@ struct Seed {
   UniqueFd disk;  // sealed
 };
 
+// How far a new machine is taken.
+enum class Stage {
+  standby,    // the VMM has started, the guest has not: most of the host's part is done. Until wake() all else fails
+  rehearsed,  // the guest has its identity and has run a first process, and is paused
+};
+
+// A machine that nobody waits for takes what CPU time the others leave, until it is woken or claimed.
+enum class Urgency { background, awaited };
+
 struct MachineSpec {
   std::string id;  // "vm_…", new for each machine
   image::Image image;
@@ -164,8 +175,8 @@ struct MachineSpec {
   model::IoLimits io;
   UniqueFd disk;  // a raw disk holding an ext4 file system, read and write
   std::uint64_t disk_bytes = 0;
-  // Set: somebody waits for it. The machine is not rehearsed and paused, but runs on under this host name.
-  std::optional<std::string> hostname;
+  Stage stage = Stage::rehearsed;
+  Urgency urgency = Urgency::background;
   std::shared_ptr<const Seed> seed;  // whose disk `disk` is a copy of; null: any disk, which the clone mounts itself
 };
 
@@ -178,7 +189,7 @@ class MachineDriver {
  public:
   virtual ~MachineDriver() = default;
   // A clone of the template for the spec's image and shape (built first where there is none, which takes seconds):
-  // own identity confirmed, disk mounted, paused unless somebody waits, leased to the daemon. A failure leaves nothing.
+  // as far as its stage says, leased to the daemon. A failure leaves nothing.
   virtual Task<std::shared_ptr<Machine>> create(MachineSpec spec) = 0;
   // The seed for machines with such an empty disk; made first where there is none, which takes seconds.
   virtual Task<std::shared_ptr<const Seed>> seed(image::Image image, model::Shape shape, EmptyDisk empty) = 0;

@@ -13,8 +13,6 @@
 #include "loop/deadline.h"
 #include "loop/task_group.h"
 #include "vm/accelerator.h"
-#include "vm/first_steps.h"
-#include "vm/migration.h"
 #include "vm/qemu_machine.h"
 #include "vm/template.h"
 
@@ -22,7 +20,6 @@ namespace cofferdam::vm {
 namespace {
 
 constexpr std::chrono::seconds kQuick{20};
-constexpr std::chrono::seconds kHandshake{20};
 constexpr std::chrono::seconds kAdoption{20};
 
 class Driver : public MachineDriver {
@@ -48,8 +45,6 @@ class Driver : public MachineDriver {
   [[nodiscard]] const AcceleratorInfo& accelerator() const override { return accelerator_; }
 
  private:
-  Task<std::shared_ptr<QemuMachine>> bring_up(const MachineSpec& spec, const std::string& machine_id,
-                                              Launched& launched, std::shared_ptr<GuestLink>& link);
   void watch(const std::shared_ptr<QemuMachine>& machine);
 
   loop::asio::any_io_executor executor_;
@@ -81,72 +76,29 @@ Task<std::shared_ptr<Machine>> Driver::create(MachineSpec spec) {
   launch_spec.shape = spec.shape;
   launch_spec.cpu_millis = spec.cpu_millis;
   launch_spec.io = spec.io;
-  launch_spec.urgency = spec.hostname ? Urgency::awaited : Urgency::background;
+  launch_spec.urgency = spec.urgency;
   launch_spec.memory = base->memory.get();
   launch_spec.state = state.get();
   launch_spec.disk = spec.disk.get();
   launch_spec.disk_bytes = spec.disk_bytes;
   auto launched = co_await launch(host_, std::move(launch_spec));
   if (!launched) co_return fail(std::move(launched.error()));
-  std::shared_ptr<GuestLink> link;
-  const auto machine_id = to_hex(random_bytes(16));
-  auto machine = co_await bring_up(spec, machine_id, *launched, link);
-  if (!machine) {
-    if (link) (void)co_await link->stop();
-    if (launched->jail) (void)co_await land(host_, spec.id, std::move(*launched));
-    co_return fail(std::move(machine.error()).in(cat("clone ", spec.id)));
+  QemuMachine::Clone clone{spec.seed ? QemuMachine::Clone::Root::mounted : QemuMachine::Clone::Root::to_mount,
+                           spec.disk_bytes, spec.image.config};
+  auto machine =
+      std::make_shared<QemuMachine>(executor_, host_, spec.id, std::move(*launched), std::move(clone));
+  watch(machine);
+  if (spec.stage == Stage::rehearsed) {
+    auto ready = co_await machine->rehearse_and_pause();
+    if (!ready) {
+      (void)co_await machine->destroy();
+      auto exit = co_await machine->wait_for_exit();
+      if (exit && !exit->detail.empty()) ready.error().message += cat("; the VMM said: ", exit->detail);
+      co_return fail(std::move(ready.error()).in(cat("clone ", spec.id)));
+    }
   }
-  watch(*machine);
-  std::shared_ptr<Machine> answer = *machine;
+  std::shared_ptr<Machine> answer = std::move(machine);
   co_return answer;
-}
-
-Task<std::shared_ptr<QemuMachine>> Driver::bring_up(const MachineSpec& spec, const std::string& machine_id,
-                                                    Launched& launched, std::shared_ptr<GuestLink>& link) {
-  // Before the state is loaded, in which a host is connected: the guest's kernel then has no change of that to see to.
-  auto connected = co_await GuestLink::connect(agent_socket(host_, spec.id));
-  if (!connected) co_return fail(std::move(connected.error()));
-  link = std::move(*connected);
-  CO_TRY(co_await load_device_state(*launched.qmp, fd_number::kState));
-  launched.laps.lap("load");
-  if (!spec.seed) {
-    boost::json::object resize{{"node-name", kDiskNode}, {"size", spec.disk_bytes}};
-    auto resized = co_await launched.qmp->execute("block_resize", std::move(resize), kQuick);
-    if (!resized) co_return fail(std::move(resized.error()));
-  }
-  boost::json::object none;
-  auto resumed = co_await launched.qmp->execute("cont", none, kQuick);
-  if (!resumed) co_return fail(std::move(resumed.error()));
-  CO_TRY(co_await link->greet(Reconnect::no, kHandshake));
-  const auto expected = spec.seed ? wire::BootState::Prepared : wire::BootState::Booted;
-  if (link->boot_state() != expected) {
-    co_return fail(Code::DataLoss, "the guest is not in the state that its template was saved in");
-  }
-  launched.laps.lap("greet");
-  MachineRecord record;
-  record.uid = launched.uid;
-  record.machine_id = machine_id;
-  CO_TRY(write_record(host_, spec.id, record));
-  Laps laps = launched.laps;
-  auto machine = std::make_shared<QemuMachine>(executor_, host_, spec.id, std::move(launched), link, machine_id);
-  auto ready = co_await give_identity(*link, {spec.hostname.value_or("workspace"), machine_id});
-  laps.lap("identity");
-  if (ready && !spec.seed) ready = co_await prepare_root(*link, spec.image.config);
-  laps.lap("root");
-  if (spec.hostname) {
-    machine->runs_as(*spec.hostname);
-  } else {
-    if (ready) ready = co_await rehearse(link);
-    laps.lap("rehearsal");
-    if (ready) ready = co_await machine->pause();
-    laps.lap("pause");
-  }
-  log_debug("clone", {{"machine", spec.id}, {"laps_ms", laps.text()}});
-  if (!ready) {
-    launched = machine->take_back();
-    co_return fail(std::move(ready.error()));
-  }
-  co_return machine;
 }
 
 Task<std::vector<std::string>> Driver::orphans() {

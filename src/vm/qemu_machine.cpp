@@ -7,15 +7,18 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/random.h"
 #include "base/text.h"
 #include "loop/deadline.h"
 #include "vm/first_steps.h"
 #include "vm/guest_process.h"
+#include "vm/migration.h"
 
 namespace cofferdam::vm {
 namespace {
 
 constexpr std::chrono::seconds kQuick{20};
+constexpr std::chrono::seconds kHandshake{20};
 constexpr std::size_t kMaxProcesses = 4096;
 
 ExitReason to_reason(jail::ExitReason reason) {
@@ -44,6 +47,15 @@ std::uint64_t proc_kib(const std::string& text, std::string_view name) {
 }  // namespace
 
 QemuMachine::QemuMachine(loop::asio::any_io_executor executor, Host& host, std::string id, Launched launched,
+                         Clone clone)
+    : host_(host),
+      id_(std::move(id)),
+      launched_(std::move(launched)),
+      machine_id_(to_hex(random_bytes(16))),
+      clone_(std::move(clone)),
+      ended_(executor, loop::asio::steady_timer::time_point::max()) {}
+
+QemuMachine::QemuMachine(loop::asio::any_io_executor executor, Host& host, std::string id, Launched launched,
                          std::shared_ptr<GuestLink> link, std::string machine_id)
     : host_(host),
       id_(std::move(id)),
@@ -55,18 +67,71 @@ QemuMachine::QemuMachine(loop::asio::any_io_executor executor, Host& host, std::
 
 QemuMachine::~QemuMachine() = default;
 
-Task<void> QemuMachine::pause() {
+// From the template's state to a guest with an identity and a root.
+Task<void> QemuMachine::begin(std::string hostname) {
+  CO_TRY(write_record(host_, id_, {launched_.uid, machine_id_}));
+  auto& laps = launched_.laps;
+  // Before the state is loaded, in which a host is connected: the guest's kernel then has no change of that to see to.
+  auto connected = co_await GuestLink::connect(agent_socket(host_, id_));
+  if (!connected) co_return fail(std::move(connected.error()));
+  link_ = std::move(*connected);
+  files_.emplace(link_);
+  CO_TRY(co_await load_device_state(*launched_.qmp, fd_number::kState));
+  laps.lap("load");
+  const bool to_mount = clone_.root == Clone::Root::to_mount;
+  if (to_mount) {
+    boost::json::object resize{{"node-name", kDiskNode}, {"size", clone_.disk_bytes}};
+    auto resized = co_await launched_.qmp->execute("block_resize", std::move(resize), kQuick);
+    if (!resized) co_return fail(std::move(resized.error()));
+  }
+  boost::json::object none;
+  auto resumed = co_await launched_.qmp->execute("cont", none, kQuick);
+  if (!resumed) co_return fail(std::move(resumed.error()));
+  CO_TRY(co_await link_->greet(Reconnect::no, kHandshake));
+  if (link_->boot_state() != (to_mount ? wire::BootState::Booted : wire::BootState::Prepared)) {
+    co_return fail(Code::DataLoss, "the guest is not in the state that its template was saved in");
+  }
+  laps.lap("greet");
+  CO_TRY(co_await give_identity(*link_, {std::move(hostname), machine_id_}));
+  laps.lap("identity");
+  if (to_mount) CO_TRY(co_await prepare_root(*link_, clone_.config));
+  laps.lap("root");
+  co_return Status{};
+}
+
+Task<void> QemuMachine::rehearse_and_pause() {
+  CO_TRY(co_await begin("workspace"));
+  CO_TRY(co_await rehearse(link_));
+  launched_.laps.lap("rehearsal");
   boost::json::object none;
   auto stopped = co_await launched_.qmp->execute("stop", none, kQuick);
   if (!stopped) co_return fail(std::move(stopped.error()));
+  launched_.laps.lap("pause");
+  log_debug("clone", {{"machine", id_}, {"laps_ms", launched_.laps.text()}});
   co_return Status{};
+}
+
+Task<void> QemuMachine::wake(std::string hostname) {
+  if (exit_) co_return fail(Code::Unavailable, "the machine has ended");
+  CO_TRY(launched_.jail->send(jail::SetLimits{0, 0, kNormalWeight}));
+  launched_.laps.lap("standby");
+  CO_TRY(co_await begin(hostname));
+  runs_as_ = std::move(hostname);
+  log_debug("clone", {{"machine", id_}, {"laps_ms", launched_.laps.text()}});
+  co_return Status{};
+}
+
+Status QemuMachine::check_running() const {
+  if (exit_) return fail(Code::Unavailable, "the machine has ended");
+  if (!link_) return fail(Code::Unavailable, "the machine is on standby");
+  return {};
 }
 
 Task<void> QemuMachine::watch(std::shared_ptr<QemuMachine> machine) {
   auto& self = *machine;
   auto exited = co_await self.launched_.jail->wait_for_exit();
   MachineExit exit;
-  (void)co_await self.link_->stop();
+  if (self.link_) (void)co_await self.link_->stop();
   if (!exited) {
     exit.detail = "this daemon let go of it";
     (void)co_await self.launched_.qmp->stop();
@@ -118,7 +183,7 @@ Task<MachineExit> QemuMachine::wait_for_exit() {
 }
 
 Task<void> QemuMachine::claim(Claim claim) {
-  if (exit_) co_return fail(Code::Unavailable, "the machine has ended");
+  CO_TRY(check_running());
   CO_TRY(launched_.jail->send(jail::SetTtl{claim.ttl ? static_cast<std::uint64_t>(claim.ttl->count()) : 0}));
   if (runs_as_ != claim.hostname) {
     Laps laps;
@@ -141,11 +206,12 @@ Task<void> QemuMachine::set_ttl(std::optional<std::chrono::milliseconds> from_no
 }
 
 Task<std::unique_ptr<GuestProcess>> QemuMachine::start(model::ExecSpec spec) {
-  if (exit_) co_return fail(Code::Unavailable, "the machine has ended");
+  CO_TRY(check_running());
   co_return co_await start_guest_process(link_, std::move(spec), kQuick);
 }
 
 Task<GuestMetrics> QemuMachine::guest_metrics() {
+  CO_TRY(check_running());
   auto answer = co_await link_->call<wire::Metrics>(wire::Op::Metrics, wire::Empty{}, kQuick);
   if (!answer) co_return fail(std::move(answer.error()));
   GuestMetrics metrics;
@@ -160,6 +226,7 @@ Task<GuestMetrics> QemuMachine::guest_metrics() {
 }
 
 Task<std::vector<GuestProcessInfo>> QemuMachine::processes() {
+  CO_TRY(check_running());
   std::vector<GuestProcessInfo> processes;
   wire::ProcessListRequest request;
   do {
@@ -231,7 +298,7 @@ Task<void> QemuMachine::shut_down(std::chrono::milliseconds grace) {
   if (exit_) co_return Status{};
   destroy_asked_ = true;
   // The guest's answer may be lost with the guest; what counts is that the VMM ends.
-  link_->post(wire::Op::PowerOff, wire::encode(wire::Empty{}));
+  if (link_) link_->post(wire::Op::PowerOff, wire::encode(wire::Empty{}));
   (void)co_await loop::with_deadline(wait_until_ended(), grace, "power off");
   co_return co_await destroy();
 }

@@ -2,6 +2,7 @@
 #pragma once
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "vm/guest_files.h"
@@ -13,18 +14,23 @@ namespace cofferdam::vm {
 
 class QemuMachine : public Machine {
  public:
-  // `host` outlives the machine. Takes over a VMM whose guest answers on `link`.
+  // What a guest that has not run yet still has to find.
+  struct Clone {
+    enum class Root { mounted, to_mount } root = Root::mounted;
+    std::uint64_t disk_bytes = 0;
+    image::ImageConfig config;
+  };
+  // `host` outlives the machine. A VMM that has started; its guest is begun by begin() or wake().
+  QemuMachine(loop::asio::any_io_executor executor, Host& host, std::string id, Launched launched, Clone clone);
+  // Takes over a VMM whose guest answers on `link`.
   QemuMachine(loop::asio::any_io_executor executor, Host& host, std::string id, Launched launched,
               std::shared_ptr<GuestLink> link, std::string machine_id);
   ~QemuMachine() override;
 
-  Task<void> pause();
-  // It has its identity already, under this name, and has not been paused since.
-  void runs_as(std::string hostname) { runs_as_ = std::move(hostname); }
+  // From the template's state to a guest that has run a first process and is paused.
+  Task<void> rehearse_and_pause();
   // Kills every command that runs in the guest: after an adoption, when nobody listens to them any more.
   Task<void> end_tasks();
-  // The VMM of a machine that never came to be watched, for the caller to end.
-  Launched take_back() { return std::move(launched_); }
   // Runs until the machine has ended and nothing of it is left, or until let_go(). Once, before it is handed out, in a
   // task group that is joined before `host` goes.
   static Task<void> watch(std::shared_ptr<QemuMachine> machine);
@@ -32,10 +38,11 @@ class QemuMachine : public Machine {
   Task<void> let_go();
 
   [[nodiscard]] const std::string& id() const override { return id_; }
+  Task<void> wake(std::string hostname) override;
   Task<void> claim(Claim claim) override;
   Task<void> set_ttl(std::optional<std::chrono::milliseconds> from_now) override;
   Task<std::unique_ptr<GuestProcess>> start(model::ExecSpec spec) override;
-  GuestFiles& files() override { return files_; }
+  GuestFiles& files() override { return *files_; }
   Task<GuestMetrics> guest_metrics() override;
   Task<std::vector<GuestProcessInfo>> processes() override;
   Task<HostMetrics> host_metrics() override;
@@ -46,15 +53,19 @@ class QemuMachine : public Machine {
   [[nodiscard]] bool alive() const override { return !exit_; }
 
  private:
+  Task<void> begin(std::string hostname);
   Task<void> wait_until_ended();
+  // Unavailable when the machine has ended, or its guest has not begun.
+  [[nodiscard]] Status check_running() const;
 
   Host& host_;
   std::string id_;
   Launched launched_;
-  std::shared_ptr<GuestLink> link_;
-  LinkFiles files_;
+  std::shared_ptr<GuestLink> link_;  // null: the guest has not begun
+  std::optional<LinkFiles> files_;
   std::string machine_id_;
-  std::optional<std::string> runs_as_;
+  Clone clone_;
+  std::optional<std::string> runs_as_;  // its identity, when it was not paused since
   loop::asio::steady_timer ended_;  // never expires; cancelled at the end
   std::optional<MachineExit> exit_;
   bool destroy_asked_ = false;

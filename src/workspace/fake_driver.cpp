@@ -62,10 +62,23 @@ FakeMachine::FakeMachine(loop::asio::any_io_executor executor, FakeDriver& drive
     : executor_(std::move(executor)),
       driver_(driver),
       spec_(std::move(spec)),
+      asleep_(spec_.stage == vm::Stage::standby),
       ended_(executor_, loop::asio::steady_timer::time_point::max()) {}
+
+Task<void> FakeMachine::wake(std::string /*hostname*/) {
+  if (exit_) co_return ended();
+  if (driver_.wakes_that_fail > 0) {
+    --driver_.wakes_that_fail;
+    co_return fail(Code::Unavailable, "the guest did not start");
+  }
+  ++driver_.woken;
+  asleep_ = false;
+  co_return Status{};
+}
 
 Task<void> FakeMachine::claim(vm::Claim claim) {
   if (exit_) co_return ended();
+  if (asleep_) co_return fail(Code::Unavailable, "the machine is on standby");
   if (driver_.claims_that_fail > 0) {
     --driver_.claims_that_fail;
     co_return fail(Code::Unavailable, "the guest did not confirm its identity");

@@ -21,6 +21,7 @@ class FakeMachine : public vm::Machine, public std::enable_shared_from_this<Fake
  public:
   FakeMachine(loop::asio::any_io_executor executor, FakeDriver& driver, vm::MachineSpec spec);
   [[nodiscard]] const std::string& id() const override { return spec_.id; }
+  loop::Task<void> wake(std::string hostname) override;
   loop::Task<void> claim(vm::Claim claim) override;
   loop::Task<void> set_ttl(std::optional<std::chrono::milliseconds> from_now) override;
   loop::Task<std::unique_ptr<vm::GuestProcess>> start(model::ExecSpec spec) override;
@@ -45,6 +46,7 @@ class FakeMachine : public vm::Machine, public std::enable_shared_from_this<Fake
   loop::asio::any_io_executor executor_;
   FakeDriver& driver_;
   vm::MachineSpec spec_;
+  bool asleep_ = false;
   std::optional<vm::Claim> claim_;
   std::optional<vm::MachineExit> exit_;
   std::uint64_t ttl_round_ = 0;
@@ -67,11 +69,13 @@ class FakeDriver : public vm::MachineDriver {
   std::chrono::milliseconds create_takes{1};
   std::chrono::milliseconds shut_down_takes{1};
   int creates_that_fail = 0;
+  int wakes_that_fail = 0;
   int claims_that_fail = 0;
   bool adoption_fails = false;
 
   // What happened.
-  int created = 0;
+  int created = 0;  // up to any stage
+  int woken = 0;
   int creating_now = 0, most_creating_at_once = 0;
   std::vector<std::string> destroyed, removed_orphans;
   // Machines that run, also those of a former manager.

@@ -13,6 +13,7 @@ using MachinePtr = std::shared_ptr<vm::Machine>;
 
 // The driver has shorter limits of its own for each step; these are for a driver that hangs.
 constexpr auto kCreateLimit = 300s;  // a template may have to be built first, on a loaded host without KVM
+constexpr auto kWakeLimit = 90s;
 constexpr auto kClaimLimit = 30s;
 constexpr auto kSetTtlLimit = 10s;
 constexpr auto kStartProcessLimit = 30s;
@@ -22,6 +23,9 @@ constexpr auto kListLimit = 30s;
 constexpr auto kAdoptLimit = 30s;
 
 // Each holds its machine, which may outlive whoever asked.
+Task<void> do_wake(MachinePtr machine, std::string hostname) {
+  co_return co_await machine->wake(std::move(hostname));
+}
 Task<void> do_claim(MachinePtr machine, vm::Claim claim) { co_return co_await machine->claim(std::move(claim)); }
 Task<void> do_set_ttl(MachinePtr machine, std::optional<std::chrono::milliseconds> from_now) {
   co_return co_await machine->set_ttl(from_now);
@@ -73,7 +77,8 @@ Task<Prepared> Machines::start(disk::Volume volume, MachineWish wish, MemoryBudg
   spec.io = wish.io;
   spec.disk_bytes = volume.bytes();
   spec.seed = std::move(seed);
-  spec.hostname = std::move(wish.hostname);
+  spec.stage = wish.stage;
+  spec.urgency = wish.urgency;
   CO_TRY_ASSIGN(spec.disk, volume.descriptor());
   Unclaimed<MachinePtr> too_late = [this](MachinePtr machine) {
     calls_.spawn("end of a machine nobody waits for", do_destroy(std::move(machine)));
@@ -83,6 +88,10 @@ Task<Prepared> Machines::start(disk::Volume volume, MachineWish wish, MemoryBudg
   if (!machine) co_return fail(std::move(machine.error()));
   Prepared prepared{std::move(*machine), std::move(volume), std::move(memory)};
   co_return prepared;
+}
+
+Task<void> Machines::wake(MachinePtr machine, std::string hostname) {
+  return bounded<void>("start of a guest", kWakeLimit, do_wake(std::move(machine), std::move(hostname)));
 }
 
 Task<void> Machines::claim(MachinePtr machine, vm::Claim claim) {

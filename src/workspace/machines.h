@@ -5,7 +5,6 @@
 #pragma once
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,7 +35,8 @@ struct MachineWish {
   std::uint32_t cpu_millis = 1000;
   model::IoLimits io;
   std::uint32_t disk_mib = 0;
-  std::optional<std::string> hostname;  // as in MachineSpec
+  vm::Stage stage = vm::Stage::rehearsed;
+  vm::Urgency urgency = vm::Urgency::background;
 };
 
 class Machines {
@@ -51,6 +51,7 @@ class Machines {
   // On a disk that is there already.
   Task<Prepared> make_on(disk::Volume volume, MachineWish wish, MemoryBudget::Reservation memory);
 
+  Task<void> wake(std::shared_ptr<vm::Machine> machine, std::string hostname);
   Task<void> claim(std::shared_ptr<vm::Machine> machine, vm::Claim claim);
   Task<void> set_ttl(std::shared_ptr<vm::Machine> machine, std::optional<std::chrono::milliseconds> from_now);
   Task<std::unique_ptr<vm::GuestProcess>> start_process(std::shared_ptr<vm::Machine> machine, model::ExecSpec spec);

@@ -24,6 +24,7 @@ bool fits_pool(const model::WorkspaceSpec& spec) {
 PoolOptions pool_options(const ManagerOptions& options) {
   PoolOptions pool = options.pool;
   pool.size = options.pool_size;
+  pool.standby = options.pool_standby;
   return pool;
 }
 
@@ -191,6 +192,8 @@ Task<Prepared> ManagerImpl::cold_start(EntryPtr entry, MachineWish wish, std::op
   CO_TRY_ASSIGN(const auto place, co_await cold_starts_.enter(kColdStartTurn));
   CO_TRY_ASSIGN(auto memory, co_await reserve_memory(wish.shape.memory_mib));
   entry->record.from_pool = false;
+  wish.stage = vm::Stage::standby;
+  wish.urgency = vm::Urgency::awaited;
   if (volume) co_return co_await machines_.make_on(std::move(*volume), std::move(wish), std::move(memory));
   co_return co_await machines_.make(std::move(wish), std::move(memory));
 }
@@ -220,19 +223,24 @@ Task<void> ManagerImpl::bring_up(EntryPtr entry) {
   wish.io = record.spec.io;
   wish.disk_mib = record.spec.disk_mib;
   const bool first_start = !record.started_at;
-  enum class Source { pool, cold };
-  for (auto source = first_start && fits_pool(record.spec) ? Source::pool : Source::cold;; source = Source::cold) {
+  // A member of the pool may die in the very moment it is taken: then the next best is taken, once each.
+  enum class Source { ready, standby, made };
+  for (auto source = first_start && fits_pool(record.spec) ? Source::ready : Source::made;;) {
     std::optional<Prepared> prepared;
-    if (source == Source::pool) prepared = pool_.take(image, wish.shape, wish.disk_mib);
+    if (source == Source::ready) prepared = pool_.take(image, wish.shape, wish.disk_mib);
     record.from_pool = prepared.has_value();
+    if (!prepared && source != Source::made) {
+      source = Source::standby;
+      prepared = pool_.take_standby(image, wish.shape, wish.disk_mib);
+    }
     if (!prepared) {
+      source = Source::made;
       std::optional<disk::Volume> volume;
       if (!first_start) {
         auto open = [path = table_.disk_path(record.id)] { return disk::Volume::open(path); };
         CO_TRY_ASSIGN(volume, co_await workers_.run(std::move(open)));
       }
       wish.image = image;
-      wish.hostname = record.hostname;
       CO_TRY_ASSIGN(prepared, co_await cold_start(entry, wish, std::move(volume)));
     }
     entry->machine = prepared->machine;
@@ -247,13 +255,15 @@ Task<void> ManagerImpl::bring_up(EntryPtr entry) {
       };
       CO_TRY(co_await workers_.run(std::move(keep)));
     }
-    auto claimed = co_await hand_over(entry);
-    if (claimed) break;
-    // A pool member may die in the very moment it is taken; a fresh machine is made then, once.
-    if (!record.from_pool) co_return claimed;
-    log_warn("a pool member could not be handed over", {{"vm", record.vm_id}, {"error", claimed.error().message}});
+    const Pool::Hold hold(pool_);
+    auto handed_over = source == Source::ready ? Status{} : co_await machines_.wake(entry->machine, record.hostname);
+    if (handed_over) handed_over = co_await hand_over(entry);
+    if (handed_over) break;
+    if (source == Source::made) co_return handed_over;
+    log_warn("a pool member could not be handed over", {{"vm", record.vm_id}, {"error", handed_over.error().message}});
     CO_TRY(co_await let_go(entry));
     if (entry->permanent()) (void)co_await remove_folder(record.id);
+    source = Source::made;
   }
   record.started_at = system_clock::now();
   record.expires_at.reset();

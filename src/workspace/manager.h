@@ -50,11 +50,12 @@ struct HostInfo {
 
 struct ManagerOptions {
   std::string state_dir;        // workspaces/ and disks/ under it belong to the manager
-  std::uint32_t pool_size = 2;  // ready machines kept for each shape that was asked for lately; 0: no pool
+  std::uint32_t pool_size = 2;     // ready machines kept for each shape that was asked for lately
+  std::uint32_t pool_standby = 1;  // and started VMMs without a guest; both 0: no pool
   std::string default_image = "debian-12";
   std::uint32_t max_workspaces = 1000;
   std::size_t cold_starts_at_once = 4;
-  PoolOptions pool;  // its size is pool_size
+  PoolOptions pool;  // but its size and standby
   MemoryRules memory;
 };
 

@@ -35,7 +35,7 @@ struct Pool::Kind {
   std::uint32_t disk_mib = 0;
   enum class Kept { lately_asked, always } kept = Kept::lately_asked;
   steady_clock::time_point last_asked;
-  std::list<Prepared> ready;
+  std::list<Prepared> ready, standby;
   bool dropped = false;
   std::chrono::milliseconds backoff{0};
   steady_clock::time_point not_before;
@@ -58,7 +58,7 @@ Pool::Pool(loop::asio::any_io_executor executor, loop::WorkerPool& workers, Find
 Pool::~Pool() = default;
 
 void Pool::start(std::string default_image) {
-  if (options_.size == 0 || closed_) return;
+  if (!in_use()) return;
   default_image_ = std::move(default_image);
   tasks_.spawn("pool", run());
 }
@@ -104,16 +104,25 @@ std::shared_ptr<Pool::Kind> Pool::want(const image::Image& image, model::Shape s
 }
 
 std::optional<Prepared> Pool::take(const image::Image& image, model::Shape shape, std::uint32_t disk_mib) {
-  if (options_.size == 0 || closed_) return std::nullopt;
+  if (!in_use()) return std::nullopt;
   const auto kind = want(image, shape, disk_mib);
   const auto now = steady_clock::now();
   kind->last_asked = now;
   if (now > quiet_until_) quiet_from_ = now;
   quiet_until_ = now + pause();
   wake_.notify();
-  while (!kind->ready.empty()) {
-    Prepared member = std::move(kind->ready.front());
-    kind->ready.pop_front();
+  return first_alive(kind->ready);
+}
+
+std::optional<Prepared> Pool::take_standby(const image::Image& image, model::Shape shape, std::uint32_t disk_mib) {
+  if (!in_use()) return std::nullopt;
+  return first_alive(want(image, shape, disk_mib)->standby);
+}
+
+std::optional<Prepared> Pool::first_alive(std::list<Prepared>& members) {
+  while (!members.empty()) {
+    Prepared member = std::move(members.front());
+    members.pop_front();
     if (member.machine->alive()) return member;
     tasks_.spawn("pool discard", discard(std::move(member), "it has died"));
   }
@@ -124,8 +133,10 @@ std::chrono::milliseconds Pool::pause() const { return host_is_busy() ? options_
 
 void Pool::drop(const std::shared_ptr<Kind>& kind, const std::string& why) {
   kind->dropped = true;
-  for (auto& member : kind->ready) tasks_.spawn("pool discard", discard(std::move(member), why));
-  kind->ready.clear();
+  for (auto* members : {&kind->standby, &kind->ready}) {
+    for (auto& member : *members) tasks_.spawn("pool discard", discard(std::move(member), why));
+    members->clear();
+  }
   kinds_.remove(std::shared_ptr<Kind>(kind));
 }
 
@@ -137,9 +148,10 @@ Task<void> Pool::discard(Prepared member, std::string why) {
 Task<void> Pool::give_up_one() {
   for (auto it = kinds_.rbegin(); it != kinds_.rend(); ++it) {
     const std::shared_ptr<Kind> kind = *it;
-    if (kind->ready.empty()) continue;
-    Prepared member = std::move(kind->ready.back());
-    kind->ready.pop_back();
+    auto& members = kind->standby.empty() ? kind->ready : kind->standby;
+    if (members.empty()) continue;
+    Prepared member = std::move(members.back());
+    members.pop_back();
     kind->not_before = steady_clock::now() + kMemoryRetry;
     co_return co_await discard(std::move(member), "its memory is needed");
   }
@@ -149,8 +161,8 @@ Task<void> Pool::give_up_one() {
 std::vector<PoolStatus> Pool::status() const {
   std::vector<PoolStatus> all;
   for (const auto& kind : kinds_) {
-    all.push_back(
-        {kind->image.name, kind->shape, kind->disk_mib, static_cast<std::uint32_t>(kind->ready.size()), options_.size});
+    all.push_back({kind->image.name, kind->shape, kind->disk_mib, static_cast<std::uint32_t>(kind->ready.size()),
+                   options_.size, static_cast<std::uint32_t>(kind->standby.size())});
   }
   return all;
 }
@@ -168,8 +180,8 @@ Task<void> Pool::run() {
     if (now < quiet) {
       wait = std::chrono::ceil<std::chrono::milliseconds>(quiet - now);
     } else if (holds_ == 0) {
-      if (auto kind = find_work()) {
-        CO_TRY(co_await fill(std::move(kind)));
+      if (auto work = find_work()) {
+        CO_TRY(co_await fill(std::move(work->kind), work->stage));
         continue;
       }
     }
@@ -178,14 +190,20 @@ Task<void> Pool::run() {
   co_return Status{};
 }
 
-std::shared_ptr<Pool::Kind> Pool::find_work() const {
+std::optional<Pool::Work> Pool::find_work() const {
   const auto now = steady_clock::now();
-  std::shared_ptr<Kind> most_wanted;
+  std::shared_ptr<Kind> most_wanted, to_stand_by;
   for (const auto& kind : kinds_) {
-    if (kind->ready.size() >= options_.size || now < kind->not_before) continue;
-    if (!most_wanted || kind->ready.size() < most_wanted->ready.size()) most_wanted = kind;
+    if (now < kind->not_before) continue;
+    if (kind->ready.size() < options_.size) {
+      if (!most_wanted || kind->ready.size() < most_wanted->ready.size()) most_wanted = kind;
+    } else if (kind->standby.size() < options_.standby && !to_stand_by) {
+      to_stand_by = kind;
+    }
   }
-  return most_wanted;
+  if (most_wanted) return Work{most_wanted, vm::Stage::rehearsed};
+  if (to_stand_by) return Work{to_stand_by, vm::Stage::standby};
+  return std::nullopt;
 }
 
 Task<void> Pool::tidy() {
@@ -197,14 +215,16 @@ Task<void> Pool::tidy() {
       drop(kind, "nobody asked for it");
       continue;
     }
-    for (auto member = kind->ready.begin(); member != kind->ready.end();) {
-      if (member->machine->alive()) {
-        ++member;
-        continue;
+    for (auto* members : {&kind->ready, &kind->standby}) {
+      for (auto member = members->begin(); member != members->end();) {
+        if (member->machine->alive()) {
+          ++member;
+          continue;
+        }
+        log_warn("a pool member has died", {{"vm", member->machine->id()}, {"image", kind->image.name}});
+        tasks_.spawn("pool discard", discard(std::move(*member), "it has died"));
+        member = members->erase(member);
       }
-      log_warn("a pool member has died", {{"vm", member->machine->id()}, {"image", kind->image.name}});
-      tasks_.spawn("pool discard", discard(std::move(*member), "it has died"));
-      member = kind->ready.erase(member);
     }
   }
   if (budget_.under_pressure()) (void)co_await give_up_one();
@@ -232,7 +252,7 @@ Task<void> Pool::want_default() {
   co_return Status{};
 }
 
-Task<void> Pool::fill(std::shared_ptr<Kind> kind) {
+Task<void> Pool::fill(std::shared_ptr<Kind> kind, vm::Stage stage) {
   // The image may have been built again, or removed, since somebody asked for it.
   auto look = [this, name = kind->image.name] { return find_image_(name); };
   auto image = co_await workers_.run(std::move(look));
@@ -258,6 +278,7 @@ Task<void> Pool::fill(std::shared_ptr<Kind> kind) {
   wish.shape = kind->shape;
   wish.cpu_millis = kind->shape.vcpus * 1000;
   wish.disk_mib = kind->disk_mib;
+  wish.stage = stage;
   auto made = co_await machines_.make(std::move(wish), std::move(*memory));
   if (!made) {
     if (kind->backoff.count() == 0) {
@@ -273,7 +294,7 @@ Task<void> Pool::fill(std::shared_ptr<Kind> kind) {
   if (closed_ || kind->dropped) {
     co_return co_await discard(std::move(*made), "nobody wants it any more");
   }
-  kind->ready.push_back(std::move(*made));
+  (stage == vm::Stage::standby ? kind->standby : kind->ready).push_back(std::move(*made));
   co_return Status{};
 }
 

@@ -1,4 +1,6 @@
-// Machines made ahead of need, each for one workspace: filled in the background, out of the way of those who wait.
+// Machines made ahead of need, each for one workspace: filled in the background, out of the way of those who wait. Some
+// are ready, their guests paused in front of their first command; others are on standby, which spares whoever finds no
+// ready one the start of a VMM.
 #pragma once
 #include <chrono>
 #include <cstdint>
@@ -16,7 +18,8 @@
 namespace cofferdam::workspace {
 
 struct PoolOptions {
-  std::uint32_t size = 2;                         // ready machines of each kind; 0: no pool
+  std::uint32_t size = 2;                         // ready machines of each kind
+  std::uint32_t standby = 1;                      // machines on standby of each kind; both 0: no pool
   std::size_t max_kinds = 4;                      // of the kinds that were asked for lately
   std::chrono::milliseconds keep{10 * 60'000};    // a kind nobody asked for in this time is drained
   std::chrono::milliseconds after_claim{50};      // how long refilling waits after a claim
@@ -32,6 +35,7 @@ struct PoolStatus {
   model::Shape shape;
   std::uint32_t disk_mib = 0;
   std::uint32_t ready = 0, wanted = 0;
+  std::uint32_t standby = 0;
 };
 
 // Single-threaded. Members have the full CPU share of their shape and no limits on their disk's throughput.
@@ -51,6 +55,8 @@ class Pool {
 
   // A ready machine; nullopt when there is none. Either way the kind counts as asked for.
   std::optional<Prepared> take(const image::Image& image, model::Shape shape, std::uint32_t disk_mib);
+  // After that, a machine on standby.
+  std::optional<Prepared> take_standby(const image::Image& image, model::Shape shape, std::uint32_t disk_mib);
 
   // While one of these lives, nothing is refilled: somebody waits for a machine that is just being made.
   class [[nodiscard]] Hold {
@@ -75,11 +81,18 @@ class Pool {
   struct Kind;
   Task<void> run();
   Task<void> tidy();
-  Task<void> fill(std::shared_ptr<Kind> kind);
+  Task<void> fill(std::shared_ptr<Kind> kind, vm::Stage stage);
   Task<void> want_default();
   Task<void> discard(Prepared member, std::string why);
+  [[nodiscard]] bool in_use() const { return (options_.size != 0 || options_.standby != 0) && !closed_; }
+  std::optional<Prepared> first_alive(std::list<Prepared>& members);
   std::shared_ptr<Kind> want(const image::Image& image, model::Shape shape, std::uint32_t disk_mib);
-  std::shared_ptr<Kind> find_work() const;
+  // What is to be made next: ready machines come before those on standby.
+  struct Work {
+    std::shared_ptr<Kind> kind;
+    vm::Stage stage = vm::Stage::rehearsed;
+  };
+  [[nodiscard]] std::optional<Work> find_work() const;
   void drop(const std::shared_ptr<Kind>& kind, const std::string& why);
   [[nodiscard]] std::chrono::milliseconds pause() const;
 

@@ -173,5 +173,56 @@ TEST_F(PoolTest, a_shutdown_destroys_the_members) {
   EXPECT_TRUE(driver_.alive.empty());
 }
 
+
+class StandbyTest : public PoolTest {
+ protected:
+  void SetUp() override {
+    PoolTest::SetUp();
+    options_.pool_size = 0;
+    options_.pool_standby = 1;
+  }
+  bool until_standing_by() {
+    return until([&] {
+      const auto pools = manager_->host_info().pools;
+      return !pools.empty() && pools[0].standby == 1;
+    });
+  }
+};
+
+TEST_F(StandbyTest, a_workspace_without_a_ready_machine_wakes_the_one_on_standby) {
+  open_with_pools();
+  ASSERT_TRUE(run(manager_->create(spec())));
+  ASSERT_TRUE(until_standing_by());
+  EXPECT_EQ(driver_.created, 2);
+  const auto info = run(manager_->create(spec())).value();
+  EXPECT_FALSE(info.from_pool);  // it was not ready
+  EXPECT_TRUE(fake(info.vm_id)->claimed().has_value());
+  ASSERT_TRUE(until_standing_by());
+  EXPECT_EQ(driver_.created, 3);
+}
+
+TEST_F(StandbyTest, a_machine_on_standby_that_does_not_wake_is_replaced_by_a_fresh_one) {
+  open_with_pools();
+  ASSERT_TRUE(run(manager_->create(spec())));
+  ASSERT_TRUE(until_standing_by());
+  const int before = driver_.created;
+  driver_.wakes_that_fail = 1;
+  ASSERT_TRUE(run(manager_->create(spec("box", model::Mode::permanent))));
+  EXPECT_GE(driver_.created, before + 1);
+  EXPECT_EQ(driver_.destroyed.size(), 1U);
+}
+
+TEST_F(StandbyTest, a_machine_on_standby_is_given_up_first_when_memory_is_short) {
+  options_.pool_size = 1;
+  open_with_pools();
+  ASSERT_TRUE(run(manager_->create(spec())));
+  ASSERT_TRUE(until_standing_by());
+  host_memory_.available_mib = 64;
+  ASSERT_TRUE(until([&] {
+    const auto pools = manager_->host_info().pools;
+    return !pools.empty() && pools[0].standby == 0;
+  }));
+}
+
 }  // namespace
 }  // namespace cofferdam::workspace

@@ -28,6 +28,7 @@ class WorkspaceTest : public testing::Test {
     add_image("small");
     options_.state_dir = state_;
     options_.pool_size = 0;
+    options_.pool_standby = 0;
     options_.default_image = "";
     options_.pool.after_claim = 2ms;
     options_.pool.under_load = 2ms;
