@@ -61,7 +61,7 @@ class Driver : public MachineDriver {
 void Driver::watch(const std::shared_ptr<QemuMachine>& machine) {
   machines_.remove_if([](const auto& known) { return known.expired(); });
   machines_.push_back(machine);
-  watchers_.spawn("machine " + machine->id(), QemuMachine::watch(machine));
+  watchers_.spawn("machine " + machine->id(), QemuMachine::watch_over(machine));
 }
 
 Task<std::shared_ptr<Machine>> Driver::create(MachineSpec spec) {

@@ -10,7 +10,9 @@
 #include "base/random.h"
 #include "base/text.h"
 #include "loop/deadline.h"
+#include "vm/guest_connection.h"
 #include "vm/guest_process.h"
+#include "vm/guest_watch.h"
 
 namespace cofferdam::vm {
 namespace {
@@ -136,7 +138,7 @@ Task<void> QemuMachine::pause() {
   co_return Status{};
 }
 
-Task<void> QemuMachine::watch(std::shared_ptr<QemuMachine> machine) {
+Task<void> QemuMachine::watch_over(std::shared_ptr<QemuMachine> machine) {
   auto& self = *machine;
   auto exited = co_await self.launched_.jail->wait_for_exit();
   MachineExit exit;
@@ -210,6 +212,16 @@ Task<void> QemuMachine::set_ttl(std::optional<std::chrono::milliseconds> from_no
 Task<std::unique_ptr<GuestProcess>> QemuMachine::start(model::ExecSpec spec) {
   if (exit_) co_return fail(Code::Unavailable, "the machine has ended");
   co_return co_await start_guest_process(link_, std::move(spec), kQuick);
+}
+
+Task<std::unique_ptr<GuestWatch>> QemuMachine::watch(WatchSpec spec) {
+  if (exit_) co_return fail(Code::Unavailable, "the machine has ended");
+  co_return co_await open_guest_watch(link_, std::move(spec));
+}
+
+Task<std::unique_ptr<GuestConnection>> QemuMachine::dial(std::uint16_t port) {
+  if (exit_) co_return fail(Code::Unavailable, "the machine has ended");
+  co_return co_await dial_guest(link_, port);
 }
 
 Task<GuestMetrics> QemuMachine::guest_metrics() {
