@@ -2,6 +2,8 @@
 
 #include <signal.h>
 
+#include <utility>
+
 #include "base/text.h"
 
 namespace cofferdam::api {
@@ -100,10 +102,102 @@ class FakeProcess final : public vm::GuestProcess {
 
 using Contents = std::map<std::string, std::pair<std::string, std::uint32_t>>;
 
+// The watchers of one machine, and what each has not read yet.
+struct FakeWatchers {
+  struct Mailbox {
+    explicit Mailbox(const loop::asio::any_io_executor& executor) : arrived(executor) {}
+    std::string root;
+    std::vector<vm::Change> changes;
+    loop::Event arrived;
+  };
+  std::vector<std::weak_ptr<Mailbox>> open;
+
+  void tell(const std::string& path, vm::ChangeOp op) const {
+    for (const auto& entry : open) {
+      const auto mailbox = entry.lock();
+      if (!mailbox || !starts_with(path, mailbox->root)) continue;
+      mailbox->changes.push_back({path, op});
+      mailbox->arrived.notify();
+    }
+  }
+};
+
+class FakeWatch final : public vm::GuestWatch {
+ public:
+  explicit FakeWatch(std::shared_ptr<FakeWatchers::Mailbox> mailbox) : mailbox_(std::move(mailbox)) {}
+  Task<std::optional<vm::ChangeBatch>> read() override {
+    while (mailbox_->changes.empty()) CO_TRY(co_await mailbox_->arrived.wait());
+    vm::ChangeBatch batch;
+    batch.changes = std::exchange(mailbox_->changes, {});
+    co_return std::optional<vm::ChangeBatch>(std::move(batch));
+  }
+  [[nodiscard]] const std::string& root() const override { return mailbox_->root; }
+  [[nodiscard]] std::uint32_t directory_count() const override { return 1; }
+
+ private:
+  std::shared_ptr<FakeWatchers::Mailbox> mailbox_;
+};
+
+// Sends back what it gets, and ends when its peer does.
+class FakeConnection final : public vm::GuestConnection {
+ public:
+  explicit FakeConnection(const loop::asio::any_io_executor& executor) : arrived_(executor), room_(executor) {}
+  Task<std::optional<std::string>> read() override {
+    while (bytes_.empty()) {
+      if (ended_) co_return std::optional<std::string>();
+      CO_TRY(co_await arrived_.wait());
+    }
+    std::optional<std::string> piece(bytes_.substr(0, kPiece));
+    bytes_.erase(0, kPiece);
+    room_.notify();
+    co_return piece;
+  }
+  Task<void> write(std::string bytes) override {
+    if (ended_) co_return fail(Code::FailedPrecondition, "its writing side is shut down");
+    while (bytes_.size() >= kMaxQueued * kPiece) CO_TRY(co_await room_.wait());
+    bytes_ += bytes;
+    arrived_.notify();
+    co_return Status{};
+  }
+  Task<void> shut_down_writing() override {
+    ended_ = true;
+    arrived_.notify();
+    co_return Status{};
+  }
+
+ private:
+  std::string bytes_;
+  bool ended_ = false;
+  loop::Event arrived_, room_;
+};
+
+class FakeWalk final : public vm::GuestWalk {
+ public:
+  FakeWalk(std::vector<vm::FileInfo> entries, std::uint32_t max_entries) : entries_(std::move(entries)) {
+    summary_.complete = entries_.size() <= max_entries;
+    if (!summary_.complete) entries_.resize(max_entries);
+  }
+  Task<std::optional<std::vector<vm::FileInfo>>> next() override {
+    if (entries_.empty()) co_return std::optional<std::vector<vm::FileInfo>>();
+    co_return std::optional<std::vector<vm::FileInfo>>(std::exchange(entries_, {}));
+  }
+  [[nodiscard]] Summary summary() const override { return summary_; }
+
+ private:
+  std::vector<vm::FileInfo> entries_;
+  Summary summary_;
+};
+
 class FakeWriter final : public vm::GuestFileWriter {
  public:
-  FakeWriter(FakeRecord& record, Contents& contents, std::string path, std::uint32_t mode)
-      : record_(record), contents_(contents), path_(std::move(path)), mode_(mode) {}
+  FakeWriter(FakeRecord& record, Contents& contents, FakeWatchers& watchers, std::string path, std::uint32_t mode,
+             std::string begin)
+      : record_(record),
+        contents_(contents),
+        watchers_(watchers),
+        path_(std::move(path)),
+        bytes_(std::move(begin)),
+        mode_(mode) {}
   FakeWriter(const FakeWriter&) = delete;
   FakeWriter& operator=(const FakeWriter&) = delete;
   ~FakeWriter() override {
@@ -114,6 +208,7 @@ class FakeWriter final : public vm::GuestFileWriter {
     co_return Status{};
   }
   Task<void> commit() override {
+    watchers_.tell(path_, contents_.contains(path_) ? vm::ChangeOp::write : vm::ChangeOp::create);
     contents_[path_] = {std::move(bytes_), mode_};
     committed_ = true;
     co_return Status{};
@@ -122,6 +217,7 @@ class FakeWriter final : public vm::GuestFileWriter {
  private:
   FakeRecord& record_;
   Contents& contents_;
+  FakeWatchers& watchers_;
   std::string path_, bytes_;
   std::uint32_t mode_;
   bool committed_ = false;
@@ -141,6 +237,21 @@ class FakeMachine final : public vm::Machine, public vm::GuestFiles {
     co_return std::make_unique<FakeProcess>(co_await loop::asio::this_coro::executor, record_, spec);
   }
   vm::GuestFiles& files() override { return *this; }
+  Task<std::unique_ptr<vm::GuestWatch>> watch(vm::WatchSpec spec) override {
+    auto mailbox = std::make_shared<FakeWatchers::Mailbox>(co_await loop::asio::this_coro::executor);
+    mailbox->root = std::move(spec.root);
+    watchers_.open.push_back(mailbox);
+    std::unique_ptr<vm::GuestWatch> watch = std::make_unique<FakeWatch>(std::move(mailbox));
+    co_return watch;
+  }
+  Task<std::unique_ptr<vm::GuestConnection>> dial(std::uint16_t port) override {
+    constexpr std::uint16_t kEcho = 7;
+    if (port != kEcho)
+      co_return fail(Code::FailedPrecondition, cat("connection refused: nobody listens on port ", port));
+    std::unique_ptr<vm::GuestConnection> connection =
+        std::make_unique<FakeConnection>(co_await loop::asio::this_coro::executor);
+    co_return connection;
+  }
   Task<vm::GuestMetrics> guest_metrics() override {
     vm::GuestMetrics metrics;
     metrics.memory_total_bytes = 512 * model::kMiB;
@@ -173,10 +284,19 @@ class FakeMachine final : public vm::Machine, public vm::GuestFiles {
       co_return info;
     }
     const auto found = contents_.find(path);
-    if (found == contents_.end()) co_return fail(Code::NotFound, cat("'", path, "': No such file or directory"));
+    if (found == contents_.end()) co_return not_found(path);
     info.type = vm::FileType::file;
     info.size = found->second.first.size();
     info.mode = found->second.second;
+    co_return info;
+  }
+  Task<vm::FileInfo> lstat(std::string path) override {
+    const auto link = links_.find(path);
+    if (link == links_.end()) co_return co_await stat(std::move(path));
+    vm::FileInfo info;
+    info.name = path;
+    info.type = vm::FileType::symlink;
+    info.symlink_target = link->second;
     co_return info;
   }
   Task<std::vector<vm::FileInfo>> list(std::string path) override {
@@ -198,25 +318,66 @@ class FakeMachine final : public vm::Machine, public vm::GuestFiles {
   Task<std::unique_ptr<vm::GuestFileWriter>> create(std::string path, std::uint32_t mode, vm::CreateParents,
                                                     std::string) override {
     if (path[0] != '/') co_return fail(Code::InvalidArgument, "the path is not absolute");
-    co_return std::make_unique<FakeWriter>(record_, contents_, path, mode);
+    co_return std::make_unique<FakeWriter>(record_, contents_, watchers_, path, mode, "");
+  }
+  Task<std::unique_ptr<vm::GuestFileWriter>> append(std::string path, std::uint32_t mode, vm::CreateParents,
+                                                    std::string) override {
+    if (path[0] != '/') co_return fail(Code::InvalidArgument, "the path is not absolute");
+    const auto found = contents_.find(path);
+    if (found == contents_.end()) co_return std::make_unique<FakeWriter>(record_, contents_, watchers_, path, mode, "");
+    co_return std::make_unique<FakeWriter>(record_, contents_, watchers_, path, found->second.second,
+                                           found->second.first);
   }
   Task<void> make_directory(std::string, std::uint32_t, vm::CreateParents, std::string) override { co_return Status{}; }
   Task<void> remove(std::string path, vm::Recursive) override {
-    if (contents_.erase(path) == 0) co_return fail(Code::NotFound, cat("'", path, "': No such file or directory"));
+    if (contents_.erase(path) == 0 && links_.erase(path) == 0) co_return not_found(path);
+    watchers_.tell(path, vm::ChangeOp::remove);
     co_return Status{};
   }
   Task<void> rename(std::string from, std::string to) override {
     auto node = contents_.extract(from);
-    if (node.empty()) co_return fail(Code::NotFound, cat("'", from, "': No such file or directory"));
+    if (node.empty()) co_return not_found(from);
     node.key() = to;
     contents_.insert(std::move(node));
+    watchers_.tell(from, vm::ChangeOp::rename);
+    watchers_.tell(to, vm::ChangeOp::create);
     co_return Status{};
+  }
+  Task<void> make_symlink(std::string target, std::string path, vm::CreateParents, std::string) override {
+    if (contents_.contains(path) || !links_.emplace(path, std::move(target)).second) {
+      co_return fail(Code::AlreadyExists, cat("'", path, "': File exists"));
+    }
+    watchers_.tell(path, vm::ChangeOp::create);
+    co_return Status{};
+  }
+  Task<void> set_mode(std::string path, std::uint32_t mode) override {
+    const auto found = contents_.find(path);
+    if (found == contents_.end()) co_return not_found(path);
+    found->second.second = mode;
+    co_return Status{};
+  }
+  Task<void> set_modified(std::string path, std::int64_t) override {
+    if (!contents_.contains(path) && !links_.contains(path)) co_return not_found(path);
+    co_return Status{};
+  }
+  // Flat: a fake machine has no folders of folders.
+  Task<std::unique_ptr<vm::GuestWalk>> walk(std::string root, vm::WalkOptions options) override {
+    auto entries = co_await list(root == "/" ? "" : root);
+    if (!entries) co_return fail(std::move(entries.error()));
+    std::unique_ptr<vm::GuestWalk> walk = std::make_unique<FakeWalk>(std::move(*entries), options.max_entries);
+    co_return walk;
   }
 
  private:
+  static tl::unexpected<Error> not_found(const std::string& path) {
+    return fail(Code::NotFound, cat("'", path, "': No such file or directory"));
+  }
+
   std::string id_;
   FakeRecord& record_;
+  FakeWatchers watchers_;
   Contents contents_;
+  std::map<std::string, std::string> links_;  // with their targets
 };
 
 }  // namespace

@@ -26,7 +26,8 @@ struct FakeRecord {
 
 // Commands: "echo WORD…", "cat" (stdin to stdout), "complain" (to stderr, ends with 3), "flood N" (pieces of 64 KiB),
 // "hang" (until a signal), "deaf" (never takes stdin), "size" (prints each resize, until a signal), "vanish" (its
-// machine dies). Anything else is not found, as a guest says it.
+// machine dies). Anything else is not found, as a guest says it. On port 7 of a machine's loopback a server sends back
+// what it gets; a watcher hears what is written, removed and renamed over the same interface.
 class FakeManager final : public workspace::Manager {
  public:
   FakeManager(loop::asio::any_io_executor executor, FakeRecord& record);

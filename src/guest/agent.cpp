@@ -12,9 +12,12 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "guest/cgroups.h"
+#include "guest/dial_service.h"
 #include "guest/metrics.h"
 #include "guest/mounts.h"
 #include "guest/net_config.h"
+#include "guest/walk_service.h"
+#include "guest/watch_service.h"
 
 namespace cofferdam::guest {
 namespace {
@@ -66,12 +69,18 @@ Agent::Agent(Loop& loop, UniqueFd link, Role role)
             {
                 [this] { return prepared_ ? wire::BootState::Prepared : wire::BootState::Booted; },
                 [this](std::uint32_t stream, const wire::Request& request) { on_call(stream, request); },
-                [this](const wire::FrameView& frame) { processes_.on_frame(frame); },
+                [this](const wire::FrameView& frame) {
+                  if (!streams_.on_frame(frame)) processes_.on_frame(frame);
+                },
                 [this] { on_host_changed(); },
-                [this] { processes_.on_writable(); },
+                [this] {
+                  processes_.on_writable();
+                  streams_.on_writable();
+                },
                 [this] { loop_.stop(); },
             }),
       processes_(loop, link_),
+      streams_(loop, link_),
       aside_(loop, link_) {
   loop_.on_child_end(
       [this](pid_t pid, int wait_status, const rusage& usage) { processes_.on_child_end(pid, wait_status, usage); });
@@ -90,6 +99,7 @@ void Agent::serve() {
 
 void Agent::on_host_changed() {
   processes_.detach_all();
+  streams_.close_all();
   aside_.detach_all();
   writes_.abort_all();
 }
@@ -190,6 +200,24 @@ void Agent::on_call(std::uint32_t stream, const wire::Request& request) {
       return reply_aside<wire::Remove>(stream, request, &remove_path);
     case Op::Rename:
       return reply<wire::Rename>(stream, request, &rename_path);
+    case Op::MakeSymlink:
+      return reply<wire::MakeSymlink>(stream, request, [this](const wire::MakeSymlink& link) {
+        return make_symlink(link, processes_.defaults().user);
+      });
+    case Op::SetAttributes:
+      return reply<wire::SetAttributes>(stream, request, &set_attributes);
+    case Op::Walk:
+      return open_stream<wire::Walk>(stream, request, [this, stream](const wire::Walk& walk) {
+        return open_walk(loop_, link_, streams_, stream, walk);
+      });
+    case Op::WatchOpen:
+      return open_stream<wire::WatchOpen>(stream, request, [this, stream](const wire::WatchOpen& watch) {
+        return open_watch(loop_, link_, streams_, stream, watch);
+      });
+    case Op::Dial:
+      return open_stream<wire::Dial>(stream, request, [this, stream](const wire::Dial& dial) {
+        return open_dial(loop_, link_, streams_, stream, dial);
+      });
   }
 }
 
@@ -228,7 +256,21 @@ void Agent::start_process(std::uint32_t stream, const wire::Request& request) {
   const auto message = wire::decode<wire::ProcessStart>(request.body);
   if (!message) return answer(stream, wire::refusal(message.error()));
   if (const Status ready = need_root(); !ready) return answer(stream, wire::refusal(ready.error()));
+  if (streams_.contains(stream)) {
+    return answer(stream, wire::refusal({Code::AlreadyExists, cat("stream ", stream, " is already open"), ""}));
+  }
   processes_.start(stream, *message);
+}
+
+template <class Message, class Open>
+void Agent::open_stream(std::uint32_t stream, const wire::Request& request, Open open) {
+  const auto message = wire::decode<Message>(request.body);
+  if (!message) return answer(stream, wire::refusal(message.error()));
+  Status opened = need_root();
+  // A command that has ended gives its number up.
+  if (opened) opened = processes_.forget(stream);
+  if (opened) opened = open(*message);
+  if (!opened) answer(stream, wire::refusal(opened.error()));
 }
 
 void Agent::attach(std::uint32_t stream, const wire::Request& request) {

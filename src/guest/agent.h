@@ -11,6 +11,7 @@
 #include "guest/loop.h"
 #include "guest/process_table.h"
 #include "guest/serial_link.h"
+#include "guest/stream_table.h"
 #include "wire/message.h"
 
 namespace cofferdam::guest {
@@ -47,6 +48,9 @@ class Agent {
   void start_process(std::uint32_t stream, const wire::Request& request);
   void attach(std::uint32_t stream, const wire::Request& request);
   void commit(std::uint32_t stream, const wire::Request& request);
+  // Decodes the call's body and opens a stream by it, whose opener answers; a refusal is sent here.
+  template <class Message, class Open>
+  void open_stream(std::uint32_t stream, const wire::Request& request, Open open);
   void power_off(std::uint32_t stream);
   void wait_for_processes(Loop::TimePoint deadline);
 
@@ -55,6 +59,7 @@ class Agent {
   bool prepared_ = false;
   SerialLink link_;
   ProcessTable processes_;
+  StreamTable streams_;
   Aside aside_;
   FileWrites writes_;
   IdentityService identity_;

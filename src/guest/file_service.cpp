@@ -1,22 +1,17 @@
 #include "guest/file_service.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <climits>
-#include <cstdlib>
-#include <cstring>
-#include <memory>
 
 #include "base/file.h"
 #include "base/random.h"
 #include "base/text.h"
+#include "guest/file_info.h"
 #include "guest/passwd.h"
 
 namespace cofferdam::guest {
@@ -25,53 +20,6 @@ namespace {
 // A page of a listing is cut here, whatever its limit: it must fit a message.
 constexpr std::size_t kMaxPageBytes = 512U << 10;
 constexpr std::int64_t kNsPerSecond = 1'000'000'000;
-
-Status check_path(const std::string& path) {
-  if (path.empty() || path.front() != '/' || path.find('\0') != std::string::npos) {
-    return fail(Code::InvalidArgument, cat("'", path, "' is not an absolute path in the guest"));
-  }
-  return {};
-}
-
-wire::FileKind kind_of(mode_t mode) {
-  switch (mode & S_IFMT) {
-    case S_IFREG:
-      return wire::FileKind::File;
-    case S_IFDIR:
-      return wire::FileKind::Folder;
-    case S_IFLNK:
-      return wire::FileKind::Symlink;
-    case S_IFIFO:
-      return wire::FileKind::Fifo;
-    case S_IFSOCK:
-      return wire::FileKind::Socket;
-    case S_IFCHR:
-      return wire::FileKind::CharDevice;
-    case S_IFBLK:
-      return wire::FileKind::BlockDevice;
-    default:
-      return wire::FileKind::Other;
-  }
-}
-
-wire::FileInfo info_of(std::string name, const struct stat& from) {
-  wire::FileInfo info;
-  info.name = std::move(name);
-  info.kind = kind_of(from.st_mode);
-  info.mode = from.st_mode & 07777;
-  info.uid = from.st_uid;
-  info.gid = from.st_gid;
-  info.size = static_cast<std::uint64_t>(from.st_size);
-  info.mtime_ns = from.st_mtim.tv_sec * kNsPerSecond + from.st_mtim.tv_nsec;
-  return info;
-}
-
-std::string link_target(int folder, const char* name) {
-  std::string target(wire::kMaxPath, '\0');
-  const ssize_t n = ::readlinkat(folder, name, target.data(), target.size());
-  target.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
-  return target;
-}
 
 struct Owner {
   uid_t uid = 0;
@@ -100,31 +48,6 @@ Status make_parents(const std::string& path, Owner owner) {
     }
   }
   return {};
-}
-
-// One entry of getdents64(2), whose d_off is a place to go on from, in another call too.
-struct Entry {
-  std::string_view name;
-  std::uint64_t next;
-};
-
-// Calls `use` with each entry from `cursor` on until it answers false. True when the folder's end was reached.
-template <class F>
-Result<bool> each_entry(int folder, std::uint64_t cursor, const std::string& path, F use) {
-  if (::lseek(folder, static_cast<off_t>(cursor), SEEK_SET) < 0) return fail_errno(cat("list '", path, "'"));
-  alignas(dirent64) std::array<char, 32U << 10> buffer{};
-  for (;;) {
-    const long n = ::syscall(SYS_getdents64, folder, buffer.data(), buffer.size());
-    if (n < 0) return fail_errno(cat("list '", path, "'"));
-    if (n == 0) return true;
-    for (long at = 0; at < n;) {
-      const auto* entry = reinterpret_cast<const dirent64*>(buffer.data() + at);
-      at += entry->d_reclen;
-      const std::string_view name = entry->d_name;
-      if (name == "." || name == "..") continue;
-      if (!use(Entry{name, static_cast<std::uint64_t>(entry->d_off)})) return false;
-    }
-  }
 }
 
 }  // namespace
@@ -230,6 +153,41 @@ Status rename_path(const wire::Rename& request) {
   return {};
 }
 
+Status make_symlink(const wire::MakeSymlink& request, const std::string& default_user) {
+  TRY(check_path(request.path));
+  if (request.target.empty() || request.target.find('\0') != std::string::npos) {
+    return fail(Code::InvalidArgument, cat("'", request.target, "' is nothing a link can point to"));
+  }
+  TRY_ASSIGN(const Owner owner, find_owner(request.user, default_user));
+  if (request.make_parents == wire::MakeParents::Yes) TRY(make_parents(request.path, owner));
+  if (::symlink(request.target.c_str(), request.path.c_str()) != 0) {
+    return fail_errno(cat("make link '", request.path, "'"));
+  }
+  return give(request.path, owner);
+}
+
+Status set_attributes(const wire::SetAttributes& request) {
+  TRY(check_path(request.path));
+  if (request.mode && ::fchmodat(AT_FDCWD, request.path.c_str(), *request.mode, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (errno == EOPNOTSUPP)
+      return fail(Code::FailedPrecondition, cat("'", request.path, "' is a link: it has no mode"));
+    return fail_errno(cat("set mode of '", request.path, "'"));
+  }
+  if (!request.mtime_ns) return {};
+  // Towards the past: the nanoseconds of a timespec are never negative.
+  std::int64_t seconds = *request.mtime_ns / kNsPerSecond;
+  std::int64_t rest = *request.mtime_ns % kNsPerSecond;
+  if (rest < 0) {
+    --seconds;
+    rest += kNsPerSecond;
+  }
+  const std::array<timespec, 2> times{timespec{0, UTIME_OMIT}, timespec{seconds, rest}};
+  if (::utimensat(AT_FDCWD, request.path.c_str(), times.data(), AT_SYMLINK_NOFOLLOW) != 0) {
+    return fail_errno(cat("set time of '", request.path, "'"));
+  }
+  return {};
+}
+
 Result<wire::WarmResult> warm_files(const wire::Warm& request, const std::string& root) {
   wire::WarmResult result;
   std::array<char, 64U << 10> buffer{};
@@ -261,8 +219,11 @@ Result<wire::FileHandle> FileWrites::open(const wire::FileWriteOpen& request, co
   write.uid = owner.uid;
   write.gid = owner.gid;
   // A link is written through, as every program would.
-  const std::unique_ptr<char, void (*)(void*)> real(::realpath(request.path.c_str(), nullptr), &::free);
-  if (real) write.target = real.get();
+  if (auto real = real_path(request.path)) write.target = *std::move(real);
+  if (request.write_mode == wire::WriteMode::Append) {
+    TRY(open_for_append(write));
+    return keep(std::move(write));
+  }
   struct stat info{};
   if (::stat(write.target.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {
     return fail(Code::FailedPrecondition, cat("'", request.path, "' exists and is not a regular file"));
@@ -270,9 +231,38 @@ Result<wire::FileHandle> FileWrites::open(const wire::FileWriteOpen& request, co
   const std::size_t slash = write.target.rfind('/');
   write.temporary = cat(write.target.substr(0, slash + 1), ".cofferdam-", to_hex(random_bytes(8)));
   TRY_ASSIGN(write.fd, open_file(write.temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
+  return keep(std::move(write));
+}
+
+wire::FileHandle FileWrites::keep(Write write) {
   while (next_ == 0 || open_.contains(next_)) ++next_;
   open_.emplace(next_, std::move(write));
-  return wire::FileHandle{next_++};
+  return {next_++};
+}
+
+// Not to a pipe, whose reader could hold the agent for ever; a new file is whole with its owner and mode from the
+// start.
+Status FileWrites::open_for_append(Write& write) {
+  constexpr int kFlags = O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY;
+  auto made = open_file(write.target, kFlags | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+  if (made) {
+    write.fd = *std::move(made);
+    if (::geteuid() == 0 && ::fchown(write.fd.get(), write.uid, write.gid) != 0) {
+      return fail_errno(cat("set owner of '", write.target, "'"));
+    }
+    if (::fchmod(write.fd.get(), write.mode) != 0) return fail_errno(cat("set mode of '", write.target, "'"));
+    return {};
+  }
+  if (made.error().code != Code::AlreadyExists) return fail(std::move(made.error()));
+  // ENXIO of a pipe without a reader comes before anybody can ask what it is.
+  struct stat info{};
+  if (::stat(write.target.c_str(), &info) != 0) return fail_errno(cat("'", write.target, "'"));
+  if (S_ISREG(info.st_mode)) {
+    TRY_ASSIGN(write.fd, open_file(write.target, kFlags));
+    if (::fstat(write.fd.get(), &info) != 0) return fail_errno(cat("'", write.target, "'"));
+  }
+  if (S_ISREG(info.st_mode)) return {};
+  return fail(Code::FailedPrecondition, cat("'", write.target, "' exists and is not a regular file"));
 }
 
 Status FileWrites::write(const wire::FileWriteChunk& request) {
@@ -294,6 +284,12 @@ Result<wire::FileInfo> FileWrites::commit(const wire::FileWriteCommit& request) 
     return error;
   };
   const int fd = write.fd.get();
+  if (write.temporary.empty()) {
+    if (request.durable == wire::Durable::Yes && ::fsync(fd) != 0) return fail_errno(cat("sync '", write.target, "'"));
+    struct stat info{};
+    if (::fstat(fd, &info) != 0) return fail_errno(cat("'", write.target, "'"));
+    return info_of(write.target, info);
+  }
   // The owner before the mode: chown(2) takes set-user-id bits away.
   if (::geteuid() == 0 && ::fchown(fd, write.uid, write.gid) != 0) return give_up("set owner of");
   if (::fchmod(fd, write.mode) != 0) return give_up("set mode of");
@@ -307,13 +303,17 @@ Result<wire::FileInfo> FileWrites::commit(const wire::FileWriteCommit& request) 
 void FileWrites::abort(std::uint32_t handle) {
   const auto it = open_.find(handle);
   if (it == open_.end()) return;
-  ::unlink(it->second.temporary.c_str());
+  discard(it->second);
   open_.erase(it);
 }
 
 void FileWrites::abort_all() {
-  for (const auto& [handle, write] : open_) ::unlink(write.temporary.c_str());
+  for (const auto& [handle, write] : open_) discard(write);
   open_.clear();
+}
+
+void FileWrites::discard(const Write& write) {
+  if (!write.temporary.empty()) ::unlink(write.temporary.c_str());
 }
 
 }  // namespace cofferdam::guest

@@ -1,4 +1,5 @@
-// Files of the guest for the host: binary-safe, in bounded pieces; a write becomes visible whole or not at all.
+// Files of the guest for the host: binary-safe, in bounded pieces; a write that replaces becomes visible whole or not
+// at all.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -18,6 +19,8 @@ Result<wire::FileReadResult> read_range(const wire::FileRead& request);
 Status make_folder(const wire::Mkdir& request, const std::string& default_user);
 Status remove_path(const wire::Remove& request);
 Status rename_path(const wire::Rename& request);
+Status make_symlink(const wire::MakeSymlink& request, const std::string& default_user);
+Status set_attributes(const wire::SetAttributes& request);
 Result<wire::WarmResult> warm_files(const wire::Warm& request, const std::string& root);
 
 // Writes under way, by handle.
@@ -40,12 +43,16 @@ class FileWrites {
  private:
   struct Write {
     UniqueFd fd;
-    std::string temporary;
+    std::string temporary;  // "": appends to the target itself
     std::string target;
     std::uint32_t mode = 0;
     uid_t uid = 0;
     gid_t gid = 0;
   };
+  static Status open_for_append(Write& write);
+  static void discard(const Write& write);
+  wire::FileHandle keep(Write write);
+
   std::map<std::uint32_t, Write> open_;
   std::uint32_t next_ = 1;
 };

@@ -569,6 +569,67 @@ TEST_F(GuestTest, a_link_is_told_as_one_when_not_followed) {
   EXPECT_EQ(host_.call<wire::FileInfo>(Op::FileStat, wire::FileStat{folder_ + "/link"})->kind, wire::FileKind::File);
 }
 
+TEST_F(GuestTest, appended_bytes_go_to_the_end_of_what_is_there_and_keep_its_mode) {
+  const std::string path = folder_ + "/a/file";
+  wire::FileWriteOpen open{path, 0600};
+  open.write_mode = wire::WriteMode::Append;
+  EXPECT_EQ(host_.call<wire::FileHandle>(Op::FileWriteOpen, open).error().code, Code::NotFound);
+  open.make_parents = wire::MakeParents::Yes;
+  for (const char* bytes : {"one ", "two "}) {
+    const auto handle = host_.call<wire::FileHandle>(Op::FileWriteOpen, open);
+    ASSERT_TRUE(handle);
+    open.mode = 0644;
+    ASSERT_TRUE(host_.call<wire::Empty>(Op::FileWriteChunk, wire::FileWriteChunk{handle->handle, bytes}));
+    const auto info =
+        host_.call<wire::FileInfo>(Op::FileWriteCommit, wire::FileWriteCommit{handle->handle, wire::Durable::Yes});
+    ASSERT_TRUE(info);
+    EXPECT_EQ(info->mode, 0600U);
+  }
+  const auto handle = host_.call<wire::FileHandle>(Op::FileWriteOpen, open);
+  ASSERT_TRUE(host_.call<wire::Empty>(Op::FileWriteChunk, wire::FileWriteChunk{handle->handle, "kept"}));
+  ASSERT_TRUE(host_.call<wire::Empty>(Op::FileWriteAbort, *handle));
+  EXPECT_EQ(*read_file(path, 100), "one two kept");
+  EXPECT_EQ(list_directory(folder_ + "/a")->size(), 1U);
+}
+
+TEST_F(GuestTest, only_files_can_be_appended_to) {
+  wire::FileWriteOpen open{folder_ + "/fifo"};
+  open.write_mode = wire::WriteMode::Append;
+  ASSERT_EQ(::mkfifo(open.path.c_str(), 0600), 0);
+  EXPECT_EQ(host_.call<wire::FileHandle>(Op::FileWriteOpen, open).error().code, Code::FailedPrecondition);
+  open.path = folder_;
+  EXPECT_EQ(host_.call<wire::FileHandle>(Op::FileWriteOpen, open).error().code, Code::FailedPrecondition);
+}
+
+TEST_F(GuestTest, links_are_made_and_never_over_what_is_there) {
+  wire::MakeSymlink link{"../any where", folder_ + "/a/link"};
+  EXPECT_EQ(host_.call<wire::Empty>(Op::MakeSymlink, link).error().code, Code::NotFound);
+  link.make_parents = wire::MakeParents::Yes;
+  ASSERT_TRUE(host_.call<wire::Empty>(Op::MakeSymlink, link));
+  EXPECT_EQ(host_.call<wire::FileInfo>(Op::FileStat, wire::FileStat{link.path, wire::Follow::No})->link_target,
+            "../any where");
+  EXPECT_EQ(host_.call<wire::Empty>(Op::MakeSymlink, link).error().code, Code::AlreadyExists);
+  link = {"", folder_ + "/empty"};
+  EXPECT_EQ(host_.call<wire::Empty>(Op::MakeSymlink, link).error().code, Code::InvalidArgument);
+}
+
+TEST_F(GuestTest, mode_and_time_are_set_on_the_path_itself) {
+  const std::string file = folder_ + "/file";
+  const std::string link = folder_ + "/link";
+  ASSERT_TRUE(write(file, {"x"}));
+  ASSERT_EQ(::symlink(file.c_str(), link.c_str()), 0);
+  ASSERT_TRUE(host_.call<wire::Empty>(Op::SetAttributes, wire::SetAttributes{file, 04711, 1'500'000'000}));
+  ASSERT_TRUE(host_.call<wire::Empty>(Op::SetAttributes, wire::SetAttributes{link, {}, -500'000'000}));
+  const auto set = host_.call<wire::FileInfo>(Op::FileStat, wire::FileStat{file});
+  EXPECT_EQ(set->mode, 04711U);
+  EXPECT_EQ(set->mtime_ns, 1'500'000'000);
+  EXPECT_EQ(host_.call<wire::FileInfo>(Op::FileStat, wire::FileStat{link, wire::Follow::No})->mtime_ns, -500'000'000);
+  EXPECT_EQ(host_.call<wire::Empty>(Op::SetAttributes, wire::SetAttributes{link, 0600, {}}).error().code,
+            Code::FailedPrecondition);
+  EXPECT_EQ(host_.call<wire::Empty>(Op::SetAttributes, wire::SetAttributes{folder_ + "/none", 0600, {}}).error().code,
+            Code::NotFound);
+}
+
 // ---- figures ----
 
 TEST_F(GuestTest, figures_are_there) {

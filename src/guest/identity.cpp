@@ -143,8 +143,8 @@ Status IdentityService::place_files() {
 
 Status IdentityService::write_files() const {
   TRY(rewrite(hostname_file_, hostname_ + "\n"));
-  TRY(rewrite(hosts_file_, cat("127.0.0.1\tlocalhost\n127.0.1.1\t", hostname_,
-                               "\n::1\tlocalhost ip6-localhost ip6-loopback\n")));
+  TRY(rewrite(hosts_file_,
+              cat("127.0.0.1\tlocalhost\n127.0.1.1\t", hostname_, "\n::1\tlocalhost ip6-localhost ip6-loopback\n")));
   TRY(rewrite(machine_id_file_, machine_id_ + "\n"));
   return rewrite(boot_id_file_, boot_id_ + "\n");
 }

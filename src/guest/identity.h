@@ -15,8 +15,8 @@ class IdentityService {
   // Every step or an error: a clone that is only half somebody else must not be used. Before the root is prepared, what
   // belongs into its files is kept for write_files().
   Result<wire::IdentityResult> apply(const wire::Identity& identity);
-  // In the user's root, once: hostname, hosts, machine-id and the boot id become files in memory of their own, laid over
-  // the image's and /proc's. A new identity then changes their bytes and touches neither disk nor mounts.
+  // In the user's root, once: hostname, hosts, machine-id and the boot id become files in memory of their own, laid
+  // over the image's and /proc's. A new identity then changes their bytes and touches neither disk nor mounts.
   Status place_files();
   // Name servers for resolv.conf; written at once when the root is there.
   Status set_dns(std::vector<std::string> servers);

@@ -26,6 +26,7 @@ namespace cofferdam::guest {
 struct StreamLog {
   std::string out;
   std::string err;
+  std::vector<std::string> pieces;  // of out, a frame each
   bool out_ended = false;
   bool err_ended = false;
   bool stdin_refused = false;
@@ -149,6 +150,7 @@ class TestHost {
         const auto data = *wire::decode<wire::Data>(frame.payload);
         const bool err = data.channel == wire::Channel::Stderr;
         (err ? log.err : log.out) += data.bytes;
+        if (!err) log.pieces.emplace_back(data.bytes);
         log.order += err ? 'e' : 'o';
         if (grants_) queue_.push_credit(frame.stream, {data.channel, static_cast<std::uint32_t>(data.bytes.size())});
         break;

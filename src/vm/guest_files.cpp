@@ -1,6 +1,9 @@
 #include "vm/guest_files.h"
 
+#include <algorithm>
+
 #include "base/text.h"
+#include "vm/guest_walk.h"
 
 namespace cofferdam::vm {
 namespace {
@@ -8,30 +11,6 @@ namespace {
 constexpr std::chrono::seconds kQuick{30};
 constexpr std::chrono::minutes kSlow{5};  // a deep remove, a commit of much data
 constexpr std::size_t kMaxListed = 100'000;
-
-FileInfo to_info(wire::FileInfo&& entry) {
-  FileInfo info;
-  info.name = std::move(entry.name);
-  switch (entry.kind) {
-    case wire::FileKind::File:
-      info.type = FileType::file;
-      break;
-    case wire::FileKind::Folder:
-      info.type = FileType::directory;
-      break;
-    case wire::FileKind::Symlink:
-      info.type = FileType::symlink;
-      break;
-    default:
-      info.type = FileType::other;
-  }
-  info.size = entry.size;
-  info.mode = entry.mode;
-  info.uid = entry.uid;
-  info.gid = entry.gid;
-  info.modified_ms = entry.mtime_ns / 1'000'000;
-  return info;
-}
 
 class LinkFileWriter : public GuestFileWriter {
  public:
@@ -80,7 +59,16 @@ Task<FileInfo> LinkFiles::stat(std::string path) {
   stat.path = std::move(path);
   auto answer = co_await link_->call<wire::FileInfo>(wire::Op::FileStat, std::move(stat), kQuick);
   if (!answer) co_return fail(std::move(answer.error()));
-  co_return to_info(std::move(*answer));
+  co_return to_file_info(std::move(*answer));
+}
+
+Task<FileInfo> LinkFiles::lstat(std::string path) {
+  wire::FileStat stat;
+  stat.path = std::move(path);
+  stat.follow = wire::Follow::No;
+  auto answer = co_await link_->call<wire::FileInfo>(wire::Op::FileStat, std::move(stat), kQuick);
+  if (!answer) co_return fail(std::move(answer.error()));
+  co_return to_file_info(std::move(*answer));
 }
 
 Task<std::vector<FileInfo>> LinkFiles::list(std::string path) {
@@ -91,7 +79,7 @@ Task<std::vector<FileInfo>> LinkFiles::list(std::string path) {
   do {
     auto page = co_await link_->call<wire::FileListResult>(wire::Op::FileList, list, kQuick);
     if (!page) co_return fail(std::move(page.error()));
-    for (auto& entry : page->entries) entries.push_back(to_info(std::move(entry)));
+    for (auto& entry : page->entries) entries.push_back(to_file_info(std::move(entry)));
     if (entries.size() > kMaxListed) {
       co_return fail(Code::ResourceExhausted, cat("'", list.path, "' has more than ", kMaxListed, " entries"));
     }
@@ -112,11 +100,23 @@ Task<std::string> LinkFiles::read(std::string path, std::uint64_t offset) {
 
 Task<std::unique_ptr<GuestFileWriter>> LinkFiles::create(std::string path, std::uint32_t mode, CreateParents parents,
                                                          std::string owner) {
+  return open_writer(std::move(path), mode, parents, std::move(owner), wire::WriteMode::Replace);
+}
+
+Task<std::unique_ptr<GuestFileWriter>> LinkFiles::append(std::string path, std::uint32_t mode, CreateParents parents,
+                                                         std::string owner) {
+  return open_writer(std::move(path), mode, parents, std::move(owner), wire::WriteMode::Append);
+}
+
+Task<std::unique_ptr<GuestFileWriter>> LinkFiles::open_writer(std::string path, std::uint32_t mode,
+                                                              CreateParents parents, std::string owner,
+                                                              wire::WriteMode write_mode) {
   wire::FileWriteOpen open;
   open.path = std::move(path);
   open.mode = mode;
   open.make_parents = to_wire(parents);
   open.user = std::move(owner);
+  open.write_mode = write_mode;
   auto handle = co_await link_->call<wire::FileHandle>(wire::Op::FileWriteOpen, std::move(open), kQuick);
   if (!handle) co_return fail(std::move(handle.error()));
   std::unique_ptr<GuestFileWriter> writer = std::make_unique<LinkFileWriter>(link_, handle->handle);
@@ -150,6 +150,42 @@ Task<void> LinkFiles::rename(std::string from, std::string to) {
   auto done = co_await link_->call<wire::Empty>(wire::Op::Rename, std::move(rename), kQuick);
   if (!done) co_return fail(std::move(done.error()));
   co_return Status{};
+}
+
+Task<void> LinkFiles::make_symlink(std::string target, std::string path, CreateParents parents, std::string owner) {
+  wire::MakeSymlink link;
+  link.target = std::move(target);
+  link.path = std::move(path);
+  link.make_parents = to_wire(parents);
+  link.user = std::move(owner);
+  auto done = co_await link_->call<wire::Empty>(wire::Op::MakeSymlink, std::move(link), kQuick);
+  if (!done) co_return fail(std::move(done.error()));
+  co_return Status{};
+}
+
+Task<void> LinkFiles::set_mode(std::string path, std::uint32_t mode) {
+  wire::SetAttributes attributes;
+  attributes.path = std::move(path);
+  attributes.mode = mode;
+  return set_attributes(std::move(attributes));
+}
+
+Task<void> LinkFiles::set_modified(std::string path, std::int64_t modified_ms) {
+  constexpr std::int64_t kNsPerMs = 1'000'000;
+  wire::SetAttributes attributes;
+  attributes.path = std::move(path);
+  attributes.mtime_ns = std::clamp(modified_ms, INT64_MIN / kNsPerMs, INT64_MAX / kNsPerMs) * kNsPerMs;
+  return set_attributes(std::move(attributes));
+}
+
+Task<void> LinkFiles::set_attributes(wire::SetAttributes attributes) {
+  auto done = co_await link_->call<wire::Empty>(wire::Op::SetAttributes, std::move(attributes), kQuick);
+  if (!done) co_return fail(std::move(done.error()));
+  co_return Status{};
+}
+
+Task<std::unique_ptr<GuestWalk>> LinkFiles::walk(std::string root, WalkOptions options) {
+  return open_guest_walk(link_, std::move(root), std::move(options));
 }
 
 }  // namespace cofferdam::vm

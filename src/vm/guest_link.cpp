@@ -151,6 +151,21 @@ Task<std::shared_ptr<ProcessStream>> GuestLink::attach(std::uint32_t stream_id, 
   co_return stream;
 }
 
+std::shared_ptr<ProcessStream> GuestLink::new_stream() {
+  auto stream = std::make_shared<ProcessStream>(executor_);
+  stream->id = new_id();
+  stream->granted[0] = wire::kInitialCredit;
+  streams_[stream->id] = stream;
+  return stream;
+}
+
+void GuestLink::close_stream(ProcessStream& stream) {
+  if (failure_) return;
+  streams_.erase(stream.id);
+  queue_.push_exit(stream.id, {});
+  to_send_.notify();
+}
+
 void GuestLink::send_data(std::uint32_t stream, std::string_view bytes) {
   queue_.push_data(stream, wire::Channel::Stdin, bytes);
   to_send_.notify();
@@ -273,6 +288,8 @@ Status GuestLink::handle_output(const wire::FrameView& frame) {
     case wire::FrameType::Data: {
       TRY_ASSIGN(const auto data, wire::decode<wire::Data>(frame.payload));
       if (data.channel == wire::Channel::Stdin) return fail(Code::DataLoss, "the guest agent sent stdin");
+      // Uses no credit, and so is bounded by nothing: it is not kept.
+      if (data.bytes.empty()) return {};
       auto& granted = stream->granted[index_of(data.channel)];
       if (data.bytes.size() > granted) return fail(Code::DataLoss, "the guest agent sent more than it had credit for");
       granted -= data.bytes.size();
@@ -291,6 +308,10 @@ Status GuestLink::handle_output(const wire::FrameView& frame) {
       if (eof.channel == wire::Channel::Stdin) {
         stream->stdin_closed = true;
         stream->stdin_room.notify();
+      }
+      if (eof.channel == wire::Channel::Stdout) {
+        stream->stdout_closed = true;
+        stream->readable.notify();
       }
       return {};
     }

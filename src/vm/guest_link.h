@@ -20,7 +20,8 @@
 
 namespace cofferdam::vm {
 
-// What is known of one process's stream; shared by the link, which fills it, and the process object, which drains it.
+// What is known of one stream, of a process or another; shared by the link, which fills it, and the object that drains
+// it.
 struct ProcessStream {
   explicit ProcessStream(const loop::asio::any_io_executor& executor) : readable(executor), stdin_room(executor) {}
   std::uint32_t id = 0;
@@ -29,6 +30,7 @@ struct ProcessStream {
   std::uint64_t consumed[2] = {0, 0};  // taken by the reader since the last grant
   std::uint64_t stdin_credit = 0;
   bool stdin_closed = false;
+  bool stdout_closed = false;
   bool abandoned = false;  // nobody reads: output is dropped as it comes
   std::optional<wire::Exit> exit;
   std::optional<Error> failure;
@@ -70,6 +72,29 @@ class GuestLink {
   // Takes a process over that an earlier daemon started.
   Task<std::shared_ptr<ProcessStream>> attach(std::uint32_t stream_id, std::chrono::milliseconds deadline);
 
+  // Opens a stream that is no process: wire::Op::Walk, WatchOpen or Dial, whose message grants kInitialCredit. The one
+  // who gets it closes it.
+  template <class Answer>
+  struct Opened {
+    std::shared_ptr<ProcessStream> stream;
+    Answer answer;
+  };
+  template <class Answer, class Message>
+  Task<Opened<Answer>> open_stream(wire::Op op, Message message, std::chrono::milliseconds deadline) {
+    auto stream = new_stream();
+    auto body = wire::encode(message);
+    auto response = co_await round_trip_on(stream->id, op, std::move(body), deadline);
+    // Also what did not open in time may open yet.
+    if (!response) close_stream(*stream);
+    if (!response) co_return fail(std::move(response.error()));
+    auto answer = wire::result_of<Answer>(*response);
+    if (!answer) close_stream(*stream);
+    if (!answer) co_return fail(std::move(answer.error()));
+    co_return Opened<Answer>{std::move(stream), std::move(*answer)};
+  }
+  // Behind all that was sent on it. What still comes is dropped.
+  void close_stream(ProcessStream& stream);
+
   void send_data(std::uint32_t stream, std::string_view bytes);  // at most wire::kMaxDataBytes, within the credit
   void send_eof(std::uint32_t stream);
   void send_signal(std::uint32_t stream, int number);
@@ -100,6 +125,7 @@ class GuestLink {
   Status handle_output(const wire::FrameView& frame);
   void fail_all(const Error& error);
   std::uint32_t new_id();
+  std::shared_ptr<ProcessStream> new_stream();
 
   loop::asio::any_io_executor executor_;
   loop::asio::local::stream_protocol::socket socket_;

@@ -50,12 +50,14 @@ struct FileInfo {
   std::uint32_t mode = 0;  // permission bits
   std::uint32_t uid = 0, gid = 0;
   std::int64_t modified_ms = 0;  // Unix time
+  std::string symlink_target;    // of a symlink that was not followed
 };
 
 enum class Recursive { no, yes };
 enum class CreateParents { no, yes };
 
-// A file being written in the guest: it appears whole at commit(), or never.
+// A file being written in the guest: it appears whole at commit(), or never. What append() gave goes to the file as it
+// comes, and stays there.
 class GuestFileWriter {
  public:
   virtual ~GuestFileWriter() = default;  // without commit: abandoned
@@ -63,20 +65,95 @@ class GuestFileWriter {
   virtual Task<void> commit() = 0;
 };
 
+struct WalkOptions {
+  std::uint32_t max_depth = 20;         // 1: the folder's own entries; at most 128
+  std::uint32_t max_entries = 100'000;  // at most 10,000,000
+  std::vector<std::string> excludes;    // as WatchSpec's
+};
+// All that is below a folder, each folder before what it holds, in the file system's order. When the object goes, so
+// does the walk.
+class GuestWalk {
+ public:
+  virtual ~GuestWalk() = default;
+  // The next entries, at most a few thousand; their names are paths relative to the root, without "." and "..". nullopt
+  // at the end. The guest is held back when this is not called.
+  virtual Task<std::optional<std::vector<FileInfo>>> next() = 0;
+  struct Summary {
+    bool complete = false;                 // false: there is more than max_entries
+    std::uint32_t unreadable_folders = 0;  // left out
+  };
+  // Valid only after next() answered nullopt.
+  [[nodiscard]] virtual Summary summary() const = 0;
+};
+
 // Paths are absolute in the guest. What comes back is the guest's word: bounded, not trusted.
 class GuestFiles {
  public:
   virtual ~GuestFiles() = default;
   virtual Task<FileInfo> stat(std::string path) = 0;
+  // Of a symlink itself, with its target.
+  virtual Task<FileInfo> lstat(std::string path) = 0;
   virtual Task<std::vector<FileInfo>> list(std::string path) = 0;  // at most 100,000 entries
   // At most 48 KiB from `offset`; empty at the end of the file.
   virtual Task<std::string> read(std::string path, std::uint64_t offset) = 0;
   // `owner` as in ExecSpec::user ("" = the image's default user).
   virtual Task<std::unique_ptr<GuestFileWriter>> create(std::string path, std::uint32_t mode, CreateParents parents,
                                                         std::string owner) = 0;
+  // The same, to write at the file's end; `mode` and `owner` are of a file that was not there.
+  virtual Task<std::unique_ptr<GuestFileWriter>> append(std::string path, std::uint32_t mode, CreateParents parents,
+                                                        std::string owner) = 0;
   virtual Task<void> make_directory(std::string path, std::uint32_t mode, CreateParents parents, std::string owner) = 0;
   virtual Task<void> remove(std::string path, Recursive recursive) = 0;
   virtual Task<void> rename(std::string from, std::string to) = 0;
+  // AlreadyExists when something is at `path`.
+  virtual Task<void> make_symlink(std::string target, std::string path, CreateParents parents, std::string owner) = 0;
+  // Neither follows a symlink at `path`; one has no mode (FailedPrecondition).
+  virtual Task<void> set_mode(std::string path, std::uint32_t mode) = 0;
+  virtual Task<void> set_modified(std::string path, std::int64_t modified_ms) = 0;
+  // Symlinks are told and not followed, but for `root`; /proc, /sys and /dev are not entered from above.
+  virtual Task<std::unique_ptr<GuestWalk>> walk(std::string root, WalkOptions options) = 0;
+};
+
+struct WatchSpec {
+  std::string root;  // a folder
+  // Names or globs (*, ?, [a-z]), at most 64 of at most 256 bytes. Without a slash one is held against every entry's
+  // name, with one against the whole path below the root; a folder that it fits is left out with all it holds.
+  std::vector<std::string> excludes;
+};
+enum class ChangeOp { create, write, remove, rename, unknown };
+struct Change {
+  std::string path;  // absolute in the guest
+  ChangeOp op = ChangeOp::unknown;
+};
+// events: more changed than could be kept. folders: there are more folders than can be watched; those over it are not.
+enum class WatchLoss { none, events, folders };
+struct ChangeBatch {
+  std::vector<Change> changes;  // each once, by its last time
+  WatchLoss loss = WatchLoss::none;
+};
+
+// A watcher in the guest. Symlinks are not followed; new folders are. One reader. When the object goes, so does the
+// watcher.
+class GuestWatch {
+ public:
+  virtual ~GuestWatch() = default;
+  // Waits for changes: what came within 50 ms comes together. nullopt when the root itself is gone.
+  virtual Task<std::optional<ChangeBatch>> read() = 0;
+  [[nodiscard]] virtual const std::string& root() const = 0;        // with no symlink in it
+  [[nodiscard]] virtual std::uint32_t directory_count() const = 0;  // at the start, the root included
+};
+
+// A connection to a server on the guest's own loopback. One reader and one writer at a time. When the object goes, so
+// does the connection; what was written still goes to a server that reads.
+class GuestConnection {
+ public:
+  virtual ~GuestConnection() = default;
+  // At most 64 KiB; nullopt when the server has ended its side. Aborted when the connection broke. The server is held
+  // back when this is not called.
+  virtual Task<std::optional<std::string>> read() = 0;
+  // Waits for room in the guest. Aborted when the server reads no more.
+  virtual Task<void> write(std::string bytes) = 0;
+  virtual Task<void> shut_down_writing() = 0;
 };
 
 struct GuestMetrics {  // the guest's own word
@@ -127,6 +204,11 @@ class Machine {
   // `spec.env` is complete: what the image and the workspace set is already in it.
   virtual Task<std::unique_ptr<GuestProcess>> start(model::ExecSpec spec) = 0;
   virtual GuestFiles& files() = 0;
+  // At most 5 at once (ResourceExhausted).
+  virtual Task<std::unique_ptr<GuestWatch>> watch(WatchSpec spec) = 0;
+  // To 127.0.0.1, or to ::1 when nobody listens there. FailedPrecondition: connection refused; DeadlineExceeded: not
+  // accepted within 5 s; at most 64 at once (ResourceExhausted).
+  virtual Task<std::unique_ptr<GuestConnection>> dial(std::uint16_t port) = 0;
   virtual Task<GuestMetrics> guest_metrics() = 0;
   virtual Task<std::vector<GuestProcessInfo>> processes() = 0;
   virtual Task<HostMetrics> host_metrics() = 0;

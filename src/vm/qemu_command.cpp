@@ -13,7 +13,9 @@ std::string fd_path(int number) { return cat("/proc/self/fd/", number); }
 
 std::string kernel_command_line(const QemuSpec& spec) {
   // Nothing of a workspace is ever in here: all its clones share this line.
-  std::string line = "console=hvc0 quiet loglevel=4 panic=-1 reboot=t audit=0 psi=0 noautogroup lsm=landlock,yama cryptomgr.notests random.trust_cpu=on";
+  std::string line =
+      "console=hvc0 quiet loglevel=4 panic=-1 reboot=t audit=0 psi=0 noautogroup lsm=landlock,yama cryptomgr.notests "
+      "random.trust_cpu=on";
   if (spec.accelerator == AcceleratorKind::tcg) {
     // The calibration of the TSC against the PIT fails on a loaded host, and the guest then hangs. There is no
     // speculation to mitigate in an interpreter.

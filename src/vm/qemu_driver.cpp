@@ -58,7 +58,7 @@ class Driver : public MachineDriver {
 void Driver::watch(const std::shared_ptr<QemuMachine>& machine) {
   machines_.remove_if([](const auto& known) { return known.expired(); });
   machines_.push_back(machine);
-  watchers_.spawn("machine " + machine->id(), QemuMachine::watch(machine));
+  watchers_.spawn("machine " + machine->id(), QemuMachine::watch_over(machine));
 }
 
 Task<std::shared_ptr<Machine>> Driver::create(MachineSpec spec) {
@@ -85,8 +85,7 @@ Task<std::shared_ptr<Machine>> Driver::create(MachineSpec spec) {
   if (!launched) co_return fail(std::move(launched.error()));
   QemuMachine::Clone clone{spec.seed ? QemuMachine::Clone::Root::mounted : QemuMachine::Clone::Root::to_mount,
                            spec.disk_bytes, spec.image.config};
-  auto machine =
-      std::make_shared<QemuMachine>(executor_, host_, spec.id, std::move(*launched), std::move(clone));
+  auto machine = std::make_shared<QemuMachine>(executor_, host_, spec.id, std::move(*launched), std::move(clone));
   watch(machine);
   if (spec.stage == Stage::rehearsed) {
     auto ready = co_await machine->rehearse_and_pause();

@@ -11,7 +11,9 @@
 #include "base/text.h"
 #include "loop/deadline.h"
 #include "vm/first_steps.h"
+#include "vm/guest_connection.h"
 #include "vm/guest_process.h"
+#include "vm/guest_watch.h"
 #include "vm/migration.h"
 
 namespace cofferdam::vm {
@@ -127,7 +129,7 @@ Status QemuMachine::check_running() const {
   return {};
 }
 
-Task<void> QemuMachine::watch(std::shared_ptr<QemuMachine> machine) {
+Task<void> QemuMachine::watch_over(std::shared_ptr<QemuMachine> machine) {
   auto& self = *machine;
   auto exited = co_await self.launched_.jail->wait_for_exit();
   MachineExit exit;
@@ -208,6 +210,16 @@ Task<void> QemuMachine::set_ttl(std::optional<std::chrono::milliseconds> from_no
 Task<std::unique_ptr<GuestProcess>> QemuMachine::start(model::ExecSpec spec) {
   CO_TRY(check_running());
   co_return co_await start_guest_process(link_, std::move(spec), kQuick);
+}
+
+Task<std::unique_ptr<GuestWatch>> QemuMachine::watch(WatchSpec spec) {
+  CO_TRY(check_running());
+  co_return co_await open_guest_watch(link_, std::move(spec));
+}
+
+Task<std::unique_ptr<GuestConnection>> QemuMachine::dial(std::uint16_t port) {
+  CO_TRY(check_running());
+  co_return co_await dial_guest(link_, port);
 }
 
 Task<GuestMetrics> QemuMachine::guest_metrics() {

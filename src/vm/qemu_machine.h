@@ -33,7 +33,7 @@ class QemuMachine : public Machine {
   Task<void> end_tasks();
   // Runs until the machine has ended and nothing of it is left, or until let_go(). Once, before it is handed out, in a
   // task group that is joined before `host` goes.
-  static Task<void> watch(std::shared_ptr<QemuMachine> machine);
+  static Task<void> watch_over(std::shared_ptr<QemuMachine> machine);
   // Drops the connections; a machine with a lease of its own runs on without us.
   Task<void> let_go();
 
@@ -43,6 +43,8 @@ class QemuMachine : public Machine {
   Task<void> set_ttl(std::optional<std::chrono::milliseconds> from_now) override;
   Task<std::unique_ptr<GuestProcess>> start(model::ExecSpec spec) override;
   GuestFiles& files() override { return *files_; }
+  Task<std::unique_ptr<GuestWatch>> watch(WatchSpec spec) override;
+  Task<std::unique_ptr<GuestConnection>> dial(std::uint16_t port) override;
   Task<GuestMetrics> guest_metrics() override;
   Task<std::vector<GuestProcessInfo>> processes() override;
   Task<HostMetrics> host_metrics() override;
@@ -66,7 +68,7 @@ class QemuMachine : public Machine {
   std::string machine_id_;
   Clone clone_;
   std::optional<std::string> runs_as_;  // its identity, when it was not paused since
-  loop::asio::steady_timer ended_;  // never expires; cancelled at the end
+  loop::asio::steady_timer ended_;      // never expires; cancelled at the end
   std::optional<MachineExit> exit_;
   bool destroy_asked_ = false;
 };

@@ -68,8 +68,7 @@ std::string make_manifest(const Host& host, const image::Image& image, model::Sh
              machine, "\ncpu ", cpu_model(host.accelerator), "\nprocessor ",
              host.accelerator == AcceleratorKind::kvm ? host_processor() : "emulated", "\nkernel ", image.kernel_digest,
              "\ninitramfs ", image.initramfs_digest, "\nroot ", image.digest, "\nprotocol ", wire::kProtocolVersion,
-             empty ? cat("\ndisk ", empty->mib, " ", empty->form, "\nconfig ", config_digest(image.config)) : "",
-             "\n");
+             empty ? cat("\ndisk ", empty->mib, " ", empty->form, "\nconfig ", config_digest(image.config)) : "", "\n");
 }
 
 Task<void> warm_up(GuestLink& link) {

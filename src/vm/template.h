@@ -1,6 +1,6 @@
 // Templates: a booted, paused guest for each image and shape, as a sealed memory file and a device state; with an empty
-// disk mounted, and that disk, or without one. On disk beside a manifest that names everything they depend on; in memory
-// as the file that clones map copy-on-write.
+// disk mounted, and that disk, or without one. On disk beside a manifest that names everything they depend on; in
+// memory as the file that clones map copy-on-write.
 #pragma once
 #include <map>
 #include <memory>

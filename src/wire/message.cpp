@@ -367,6 +367,7 @@ FIELDS(FileWriteOpen) {
   c.number(m.mode, 0U, kMaxMode);
   c.choice(m.make_parents, MakeParents::Yes);
   c.text(m.user, kMaxName);
+  c.choice(m.write_mode, WriteMode::Append);
 }
 FIELDS(FileHandle) { c.number(m.handle); }
 FIELDS(FileWriteChunk) {
@@ -391,6 +392,54 @@ FIELDS(Rename) {
   c.text(m.from, kMaxPath);
   c.text(m.to, kMaxPath);
 }
+FIELDS(MakeSymlink) {
+  c.text(m.target, kMaxPath);
+  c.text(m.path, kMaxPath);
+  c.choice(m.make_parents, MakeParents::Yes);
+  c.text(m.user, kMaxName);
+}
+FIELDS(SetAttributes) {
+  c.text(m.path, kMaxPath);
+  c.optional(m.mode, [&](auto& mode) { c.number(mode, 0U, kMaxMode); });
+  c.optional(m.mtime_ns, [&](auto& time) { c.number(time); });
+}
+FIELDS(Walk) {
+  c.text(m.path, kMaxPath);
+  c.number(m.max_depth, 1U, kMaxWalkDepth);
+  c.number(m.max_entries, 1U, kMaxWalkEntries);
+  text_list(c, m.excludes, kMaxExcludes, kMaxPattern);
+  c.number(m.credit, 0U, kMaxCredit);
+}
+FIELDS(WalkEnd) {
+  c.choice(m.stop, WalkStop::TooManyEntries);
+  c.number(m.unreadable);
+}
+FIELDS(WalkBatch) {
+  c.list(m.entries, kMaxPage, [&](auto& entry) { fields(c, entry); });
+  c.optional(m.end, [&](auto& end) { fields(c, end); });
+}
+FIELDS(WatchOpen) {
+  c.text(m.root, kMaxPath);
+  text_list(c, m.excludes, kMaxExcludes, kMaxPattern);
+  c.number(m.credit, 0U, kMaxCredit);
+}
+FIELDS(WatchOpened) {
+  c.text(m.root, kMaxPath);
+  c.number(m.folders);
+}
+FIELDS(WatchEvent) {
+  c.text(m.path, kMaxPath);
+  c.choice(m.op, WatchOp::Unknown);
+}
+FIELDS(WatchEvents) {
+  c.list(m.events, kMaxPage, [&](auto& event) { fields(c, event); });
+  c.choice(m.loss, WatchLoss::Folders);
+}
+FIELDS(Dial) {
+  c.number(m.port, std::uint16_t{1}, std::numeric_limits<std::uint16_t>::max());
+  c.number(m.credit, 0U, kMaxCredit);
+}
+FIELDS(Dialed) { c.number(m.credit, 0U, kMaxCredit); }
 #undef FIELDS
 
 }  // namespace

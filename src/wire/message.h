@@ -4,6 +4,11 @@
 // Calls: the host sends Request (op, body struct) on a stream number it chose and gets one Response on it. Streams of
 // processes: the number of the ProcessStart call becomes the process's stream; from the Response on it carries Data,
 // Eof, Credit, Signal, Resize and at last Exit. A number is free again after the Response, or after Exit.
+//
+// The calls WatchOpen, Dial and Walk open a stream in the same way. What the guest sends on it is stdout, what the host
+// sends is stdin. Eof is an end as it should be; an Exit of the guest's is a breakdown, its value the errno. The host
+// ends every such stream, opened or not, with an Exit of its own behind its last Data; no host, no stream: they do not
+// wait for the next one.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -30,6 +35,15 @@ inline constexpr std::size_t kMaxChunk = 48U << 10;  // bytes of one FileRead or
 inline constexpr std::size_t kMaxPage = 4096;        // entries of one listing
 inline constexpr std::size_t kMaxCommand = 256;      // the command of a process list's line
 inline constexpr std::size_t kMaxWarmPaths = 1024;
+inline constexpr std::size_t kMaxExcludes = 64;
+inline constexpr std::size_t kMaxPattern = 256;          // bytes of one exclude
+inline constexpr std::size_t kMaxWatchers = 5;           // open at once
+inline constexpr std::size_t kMaxWatchedFolders = 8192;  // of one watcher
+inline constexpr std::size_t kMaxDials = 64;             // connections open at once
+inline constexpr std::size_t kMaxWalks = 4;              // at once
+inline constexpr std::uint32_t kMaxWalkDepth = 128;
+inline constexpr std::uint32_t kMaxWalkEntries = 10'000'000;
+inline constexpr std::size_t kMaxWalkBatch = 64U << 10;  // bytes of one encoded WalkBatch
 inline constexpr std::size_t kEntropyBytes = 64;
 inline constexpr std::uint32_t kInitialCredit = 256U << 10;  // what a host grants stdout and stderr at first
 inline constexpr std::uint32_t kMaxCredit = 16U << 20;       // more unused credit than this is not counted
@@ -78,8 +92,13 @@ enum class Op : std::uint16_t {
   Mkdir,            // Mkdir -> Empty
   Remove,           // Remove -> Empty
   Rename,           // Rename -> Empty
+  MakeSymlink,      // MakeSymlink -> Empty
+  SetAttributes,    // SetAttributes -> Empty
+  Walk,             // Walk -> Empty, then a stream of WalkBatch
+  WatchOpen,        // WatchOpen -> WatchOpened, then a stream of WatchEvents
+  Dial,             // Dial -> Dialed, then a stream of bytes both ways
 };
-inline constexpr auto kLastOp = Op::Rename;
+inline constexpr auto kLastOp = Op::Dial;
 
 struct Empty {};
 
@@ -338,12 +357,17 @@ struct FileReadResult {
 
 enum class MakeParents : std::uint8_t { No, Yes };
 
-// A write goes to a hidden file beside the target and becomes it at the commit: readers see the old or the new content.
+// Replace: goes to a hidden file beside the target and becomes it at the commit: readers see the old or the new
+// content. Append: each chunk goes to the file's end as it comes, and stays there without a commit too; mode and owner
+// are those of a file that this made.
+enum class WriteMode : std::uint8_t { Replace, Append };
+
 struct FileWriteOpen {
   std::string path{};
   std::uint32_t mode = 0644;
   MakeParents make_parents = MakeParents::No;
   std::string user{};  // owner, in ProcessStart's forms; "": the image's user
+  WriteMode write_mode = WriteMode::Replace;
 };
 struct FileHandle {
   std::uint32_t handle = 0;
@@ -371,6 +395,76 @@ struct Remove {
 struct Rename {
   std::string from{};
   std::string to{};  // replaced if it exists
+};
+struct MakeSymlink {
+  std::string target{};  // any text: it need not exist
+  std::string path{};    // must not exist
+  MakeParents make_parents = MakeParents::No;
+  std::string user{};
+};
+struct SetAttributes {  // of the path itself, never of what a link points to
+  std::string path{};
+  std::optional<std::uint32_t> mode{};  // a link has none
+  std::optional<std::int64_t> mtime_ns{};
+};
+
+// The entries below a folder, each folder before what it holds. Links are told and not followed, but for the root; the
+// kernel's own /proc, /sys and /dev are told and not entered, but as the root. Names are relative to the root. The
+// stream is a row of u32 length and WalkBatch, cut into Data frames wherever; only the last batch has an end.
+//
+// An exclude is a name or a glob (*, ?, [a-z]). Without a slash it is held against every entry's name, with one against
+// the whole path below the root; a folder that it fits is left out with all it holds.
+struct Walk {
+  std::string path{};
+  std::uint32_t max_depth = kMaxWalkDepth;  // 1: the root's own entries
+  std::uint32_t max_entries = 100'000;
+  std::vector<std::string> excludes{};
+  std::uint32_t credit = kInitialCredit;
+};
+enum class WalkStop : std::uint8_t { Complete, TooManyEntries };
+struct WalkEnd {
+  WalkStop stop = WalkStop::Complete;
+  std::uint32_t unreadable = 0;  // folders that could not be opened, or whose path is too long
+};
+struct WalkBatch {
+  std::vector<FileInfo> entries{};
+  std::optional<WalkEnd> end{};
+};
+
+// ---- changes of files ----
+
+struct WatchOpen {
+  std::string root{};                   // a folder
+  std::vector<std::string> excludes{};  // as a Walk's
+  std::uint32_t credit = kInitialCredit;
+};
+struct WatchOpened {
+  std::string root{};  // with no link in it
+  std::uint32_t folders = 0;
+};
+// Rename: something had this path and has another one now, which comes as a Create if it is watched. Unknown: something
+// else about it, such as its mode.
+enum class WatchOp : std::uint8_t { Create, Write, Remove, Rename, Unknown };
+struct WatchEvent {
+  std::string path{};  // below the root; "": the root itself
+  WatchOp op = WatchOp::Unknown;
+};
+// Events: more changes than could be kept. Folders: more folders than can be watched; those over it stay unwatched.
+enum class WatchLoss : std::uint8_t { None, Events, Folders };
+// One whole Data frame of a watcher's stream; Eof when the root is gone.
+struct WatchEvents {
+  std::vector<WatchEvent> events{};  // each change once in a batch, by its last time
+  WatchLoss loss = WatchLoss::None;  // after these
+};
+
+// ---- connections to a server in the guest ----
+
+struct Dial {  // to 127.0.0.1, and to ::1 when nobody listens there
+  std::uint16_t port = 0;
+  std::uint32_t credit = kInitialCredit;
+};
+struct Dialed {
+  std::uint32_t credit = 0;
 };
 
 // ---- codec ----

@@ -68,6 +68,18 @@ TEST(Message, every_cut_and_every_extra_byte_is_refused) {
   ProcessListResult processes;
   processes.processes.push_back({.pid = 1, .state = 'S', .command = "init"});
   expect_every_cut_refused(processes);
+  expect_every_cut_refused(SetAttributes{.path = "/a", .mode = 0600, .mtime_ns = -1});
+  expect_every_cut_refused(Walk{.path = "/a", .max_depth = 3, .excludes = {"*.o", "build"}});
+  WalkBatch batch;
+  batch.entries.push_back({.name = "a/b", .kind = FileKind::Symlink, .link_target = "c"});
+  batch.end = WalkEnd{WalkStop::TooManyEntries, 2};
+  expect_every_cut_refused(batch);
+  WatchEvents changes;
+  changes.events = {{"a/b", WatchOp::Rename}, {"", WatchOp::Remove}};
+  changes.loss = WatchLoss::Folders;
+  expect_every_cut_refused(changes);
+  expect_every_cut_refused(WatchOpen{.root = "/a", .excludes = {".git"}});
+  expect_every_cut_refused(Dial{.port = 80});
 }
 
 TEST(Message, a_start_without_a_command_is_refused) {
@@ -101,6 +113,13 @@ TEST(Message, numbers_out_of_range_are_refused) {
   EXPECT_FALSE(decode<Eof>(std::string("\x03", 1)));
   EXPECT_FALSE(decode<FileRead>(encode(FileRead{"/a", 0, kMaxChunk + 1})));
   EXPECT_FALSE(decode<FileStat>(encode(FileStat{std::string(kMaxPath + 1, 'a')})));
+  EXPECT_FALSE(decode<Dial>(encode(Dial{.port = 0})));
+  EXPECT_FALSE(decode<Dial>(encode(Dial{.port = 80, .credit = kMaxCredit + 1})));
+  EXPECT_FALSE(decode<Walk>(encode(Walk{.path = "/a", .max_depth = kMaxWalkDepth + 1})));
+  EXPECT_FALSE(decode<Walk>(encode(Walk{.path = "/a", .max_entries = 0})));
+  EXPECT_FALSE(decode<WatchOpen>(encode(WatchOpen{.root = "/a", .excludes = {std::string(kMaxPattern + 1, 'a')}})));
+  EXPECT_FALSE(
+      decode<WatchOpen>(encode(WatchOpen{.root = "/a", .excludes = std::vector<std::string>(kMaxExcludes + 1, "a")})));
   EXPECT_FALSE(decode<Request>(std::string("\0\0", 2)));
   EXPECT_FALSE(decode<Request>(std::string("\xff\0", 2)));
 }

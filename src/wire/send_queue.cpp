@@ -202,6 +202,7 @@ void SendQueue::release(std::uint32_t stream) {
 }
 
 void SendQueue::drop(std::uint32_t stream) {
+  for (Item& item : begun_) item.survives_restart = item.survives_restart && item.stream != stream;
   const auto it = lanes_.find(stream);
   if (it == lanes_.end()) return;
   Lane& lane = it->second;

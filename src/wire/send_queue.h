@@ -50,7 +50,7 @@ class SendQueue {
   // whole, those half sent included, and every stream with such frames is held until release().
   void restart();
   void release(std::uint32_t stream);
-  // Forgets what waits on a stream, except what was begun.
+  // Forgets what waits on a stream, except what was begun; that does not survive a restart any more.
   void drop(std::uint32_t stream);
 
  private:

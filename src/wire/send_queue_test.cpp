@@ -142,5 +142,19 @@ TEST(SendQueue, drop_forgets_one_stream_alone) {
   EXPECT_TRUE(queue.empty());
 }
 
+TEST(SendQueue, what_was_begun_of_a_dropped_stream_does_not_come_back_after_a_restart) {
+  SendQueue queue;
+  queue.push_data(1, Channel::Stdout, "one");
+  queue.peek();
+  queue.consume(3);
+  queue.drop(1);
+  queue.restart();
+  EXPECT_TRUE(queue.empty());
+  queue.push_data(1, Channel::Stdout, "two");  // the number's next stream is not held
+  const auto frames = drain(queue);
+  ASSERT_EQ(frames.size(), 1U);
+  EXPECT_EQ(frames[0].payload.substr(1), "two");
+}
+
 }  // namespace
 }  // namespace cofferdam::wire

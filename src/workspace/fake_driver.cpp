@@ -105,6 +105,12 @@ Task<std::unique_ptr<vm::GuestProcess>> FakeMachine::start(model::ExecSpec spec)
 }
 
 vm::GuestFiles& FakeMachine::files() { std::abort(); }
+Task<std::unique_ptr<vm::GuestWatch>> FakeMachine::watch(vm::WatchSpec /*spec*/) {
+  co_return fail(Code::Unimplemented, "the fake machine has no files to watch");
+}
+Task<std::unique_ptr<vm::GuestConnection>> FakeMachine::dial(std::uint16_t /*port*/) {
+  co_return fail(Code::Unimplemented, "the fake machine has no network");
+}
 Task<vm::GuestMetrics> FakeMachine::guest_metrics() { co_return vm::GuestMetrics{}; }
 Task<std::vector<vm::GuestProcessInfo>> FakeMachine::processes() { co_return std::vector<vm::GuestProcessInfo>{}; }
 Task<vm::HostMetrics> FakeMachine::host_metrics() { co_return vm::HostMetrics{}; }

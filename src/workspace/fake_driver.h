@@ -26,6 +26,9 @@ class FakeMachine : public vm::Machine, public std::enable_shared_from_this<Fake
   loop::Task<void> set_ttl(std::optional<std::chrono::milliseconds> from_now) override;
   loop::Task<std::unique_ptr<vm::GuestProcess>> start(model::ExecSpec spec) override;
   vm::GuestFiles& files() override;
+  // Unimplemented: nothing in this room calls them.
+  loop::Task<std::unique_ptr<vm::GuestWatch>> watch(vm::WatchSpec spec) override;
+  loop::Task<std::unique_ptr<vm::GuestConnection>> dial(std::uint16_t port) override;
   loop::Task<vm::GuestMetrics> guest_metrics() override;
   loop::Task<std::vector<vm::GuestProcessInfo>> processes() override;
   loop::Task<vm::HostMetrics> host_metrics() override;
@@ -57,7 +60,8 @@ class FakeDriver : public vm::MachineDriver {
  public:
   explicit FakeDriver(loop::asio::any_io_executor executor) : executor_(std::move(executor)) {}
   loop::Task<std::shared_ptr<vm::Machine>> create(vm::MachineSpec spec) override;
-  loop::Task<std::shared_ptr<const vm::Seed>> seed(image::Image image, model::Shape shape, vm::EmptyDisk empty) override;
+  loop::Task<std::shared_ptr<const vm::Seed>> seed(image::Image image, model::Shape shape,
+                                                   vm::EmptyDisk empty) override;
   loop::Task<std::vector<std::string>> orphans() override;
   loop::Task<std::shared_ptr<vm::Machine>> adopt(std::string id) override;
   loop::Task<void> remove_orphan(std::string id) override;

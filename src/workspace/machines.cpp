@@ -23,9 +23,7 @@ constexpr auto kListLimit = 30s;
 constexpr auto kAdoptLimit = 30s;
 
 // Each holds its machine, which may outlive whoever asked.
-Task<void> do_wake(MachinePtr machine, std::string hostname) {
-  co_return co_await machine->wake(std::move(hostname));
-}
+Task<void> do_wake(MachinePtr machine, std::string hostname) { co_return co_await machine->wake(std::move(hostname)); }
 Task<void> do_claim(MachinePtr machine, vm::Claim claim) { co_return co_await machine->claim(std::move(claim)); }
 Task<void> do_set_ttl(MachinePtr machine, std::optional<std::chrono::milliseconds> from_now) {
   co_return co_await machine->set_ttl(from_now);
@@ -52,9 +50,9 @@ Task<Prepared> Machines::make(MachineWish wish, MemoryBudget::Reservation memory
   if (wish.disk_mib == model::WorkspaceSpec{}.disk_mib) {
     vm::EmptyDisk empty{wish.disk_mib, std::string(disk::format_version()),
                         [this, mib = wish.disk_mib] { return volumes_.empty_disk(mib); }};
-    CO_TRY_ASSIGN(seed, co_await bounded<std::shared_ptr<const vm::Seed>>(
-                            "making of a template", kCreateLimit,
-                            driver_.seed(wish.image, wish.shape, std::move(empty))));
+    CO_TRY_ASSIGN(seed,
+                  co_await bounded<std::shared_ptr<const vm::Seed>>(
+                      "making of a template", kCreateLimit, driver_.seed(wish.image, wish.shape, std::move(empty))));
   }
   auto copy = [this, mib = wish.disk_mib, seed] {
     return seed ? volumes_.make_copy(seed->disk.get(), mib) : volumes_.make_ephemeral(mib);

@@ -49,7 +49,7 @@ struct HostInfo {
 };
 
 struct ManagerOptions {
-  std::string state_dir;        // workspaces/ and disks/ under it belong to the manager
+  std::string state_dir;           // workspaces/ and disks/ under it belong to the manager
   std::uint32_t pool_size = 2;     // ready machines kept for each shape that was asked for lately
   std::uint32_t pool_standby = 1;  // and started VMMs without a guest; both 0: no pool
   std::string default_image = "debian-12";

@@ -173,7 +173,6 @@ TEST_F(PoolTest, a_shutdown_destroys_the_members) {
   EXPECT_TRUE(driver_.alive.empty());
 }
 
-
 class StandbyTest : public PoolTest {
  protected:
   void SetUp() override {
