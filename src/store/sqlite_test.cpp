@@ -18,6 +18,21 @@ unsigned mode_of(const std::string& path) {
   return ::stat(path.c_str(), &st) == 0 ? st.st_mode & 07777 : 0;
 }
 
+// Both outlive the task. Tells which threads the work ran on.
+loop::Task<void> add_three_boxes(Database& database, std::vector<std::thread::id>& threads) {
+  const auto here = std::this_thread::get_id();
+  for (int i = 0; i < 3; ++i) {
+    auto work = [i](Connection& c) -> Result<std::thread::id> {
+      TRY(c.execute("INSERT INTO boxes (name) VALUES ($1)", {cat("box ", i)}));
+      return std::this_thread::get_id();
+    };
+    CO_TRY_ASSIGN(const auto there, co_await database.run(std::move(work)));
+    threads.push_back(there);
+  }
+  EXPECT_EQ(std::this_thread::get_id(), here);
+  co_return co_await database.checkpoint();
+}
+
 using SqliteTest = StoreTest;
 
 TEST_F(SqliteTest, values_of_every_type_come_back) {
@@ -89,21 +104,9 @@ TEST_F(SqliteTest, work_runs_on_one_thread_of_its_own_and_answers_on_the_loop) {
   open();
   loop::asio::io_context io;
   std::vector<std::thread::id> threads;
-  auto client = [&]() -> loop::Task<void> {
-    const auto here = std::this_thread::get_id();
-    for (int i = 0; i < 3; ++i) {
-      auto work = [i](Connection& c) -> Result<std::thread::id> {
-        TRY(c.execute("INSERT INTO boxes (name) VALUES ($1)", {cat("box ", i)}));
-        return std::this_thread::get_id();
-      };
-      CO_TRY_ASSIGN(const auto there, co_await database_->run(std::move(work)));
-      threads.push_back(there);
-    }
-    EXPECT_EQ(std::this_thread::get_id(), here);
-    co_return co_await database_->checkpoint();
-  };
   std::optional<Status> ended;
-  loop::asio::co_spawn(io, client(), [&](const std::exception_ptr&, Status status) { ended = std::move(status); });
+  loop::asio::co_spawn(io, add_three_boxes(*database_, threads),
+                       [&](const std::exception_ptr&, Status status) { ended = std::move(status); });
   io.run();
   ASSERT_TRUE(ended && *ended);
   ASSERT_EQ(threads.size(), 3U);
