@@ -7,17 +7,20 @@
 
 namespace cofferdam {
 
-std::string random_bytes(std::size_t count) {
-  std::string out(count, '\0');
-  std::size_t done = 0;
-  while (done < count) {
-    const ssize_t n = ::getrandom(out.data() + done, count - done, 0);
+void fill_random(std::span<char> out) {
+  while (!out.empty()) {
+    const ssize_t n = ::getrandom(out.data(), out.size(), 0);
     if (n < 0) {
       if (errno == EINTR) continue;
       std::abort();
     }
-    done += static_cast<std::size_t>(n);
+    out = out.subspan(static_cast<std::size_t>(n));
   }
+}
+
+std::string random_bytes(std::size_t count) {
+  std::string out(count, '\0');
+  fill_random(out);
   return out;
 }
 

@@ -74,6 +74,12 @@ TEST(WorkerPool, runs_elsewhere_and_returns_here) {
   EXPECT_TRUE(run_to_end(io, check()).value());
 }
 
+TEST(WorkerPool, a_caller_without_a_loop_waits_for_the_answer) {
+  WorkerPool pool(1);
+  const auto there = pool.run_and_wait([]() -> Result<std::thread::id> { return std::this_thread::get_id(); });
+  EXPECT_NE(there.value(), std::this_thread::get_id());
+}
+
 TEST(Child, its_status_arrives) {
   asio::io_context io;
   SpawnOptions options;

@@ -2,7 +2,9 @@
 #pragma once
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/thread_pool.hpp>
+#include <future>
 #include <type_traits>
 #include <utility>
 
@@ -25,6 +27,15 @@ class WorkerPool {
     // Without a slot of its own, a cancelled caller's signal would be emitted across threads into the job's frame.
     co_return co_await asio::co_spawn(pool_, body(std::move(work)),
                                       asio::bind_cancellation_slot(asio::cancellation_slot(), asio::use_awaitable));
+  }
+
+  // The same for a caller without a loop: blocks until `work` has ended. Never on a thread of the pool itself.
+  template <class Work>
+  std::invoke_result_t<Work> run_and_wait(Work work) {
+    std::packaged_task<std::invoke_result_t<Work>()> task(std::move(work));
+    auto answer = task.get_future();
+    asio::post(pool_, std::move(task));
+    return answer.get();
   }
 
  private:
