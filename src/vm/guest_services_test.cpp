@@ -48,14 +48,16 @@ class LinkTest : public testing::Test {
   void connect(Serve serve) {
     const auto listener = listen_unix(at("port"), SOCK_STREAM);
     ASSERT_TRUE(listener);
-    auto connected = begin(GuestLink::connect(at("port"), Reconnect::no, kPatience));
+    auto link = run(GuestLink::connect(at("port")));
+    ASSERT_TRUE(link) << link.error().message;
+    link_ = std::move(*link);
+    auto greeted = begin(link_->greet(Reconnect::no, kPatience));
     io_.poll();
     UniqueFd peer(::accept4(listener->get(), nullptr, nullptr, SOCK_CLOEXEC));
     ASSERT_TRUE(peer);
     serve(std::move(peer));
-    auto link = finish(connected);
-    ASSERT_TRUE(link) << link.error().message;
-    link_ = std::move(*link);
+    const auto done = finish(greeted);
+    ASSERT_TRUE(done) << done.error().message;
     ASSERT_EQ(::unlink(at("port").c_str()), 0);
   }
 
