@@ -80,6 +80,10 @@ http::ErrorFormat Api::error_format() { return error_response; }
 
 http::AllowPeer Api::local_administrators() {
   return [](const http::Peer& peer) -> Status {
+    if (!peer.local()) {
+      return fail(Code::PermissionDenied, cat("'", peer.address, "' is no local administrator"),
+                  "use the Unix socket of the daemon");
+    }
     if (peer.uid == 0 || peer.uid == ::geteuid() || in_cofferdam_group(peer)) return {};
     return fail(Code::PermissionDenied,
                 cat("the user with uid ", peer.uid, " is neither root nor in the group '", kGroup, "'"),

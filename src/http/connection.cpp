@@ -1,5 +1,6 @@
 #include "http/connection.h"
 
+#include <algorithm>
 #include <boost/system/system_error.hpp>
 #include <charconv>
 #include <exception>
@@ -35,8 +36,10 @@ std::string hex(std::size_t value) {
 // The body of the request being served, straight from the connection.
 class IncomingBody final : public RequestBody {
  public:
-  IncomingBody(Stream& stream, Parser& parser, std::chrono::milliseconds timeout, bool wants_continue)
-      : stream_(stream), parser_(parser), timeout_(timeout), wants_continue_(wants_continue) {}
+  // `min_rate` in bytes a second; 0: any.
+  IncomingBody(Stream& stream, Parser& parser, std::chrono::milliseconds timeout, std::size_t min_rate,
+               bool wants_continue)
+      : stream_(stream), parser_(parser), timeout_(timeout), min_rate_(min_rate), wants_continue_(wants_continue) {}
 
   [[nodiscard]] std::optional<std::uint64_t> length() const override {
     return parser_.done() ? std::optional<std::uint64_t>(0) : parser_.content_length();
@@ -58,7 +61,10 @@ class IncomingBody final : public RequestBody {
       }
       CO_TRY_ASSIGN(const bool advanced, parse_buffered());
       if (advanced) continue;
-      auto count = co_await stream_.fill(kBodyRead, Clock::now() + timeout_, "read the body of the request");
+      const auto started = Clock::now();
+      auto count = co_await stream_.fill(kBodyRead, started + patience(), "read the body of the request");
+      waited_ += Clock::now() - started;
+      received_ += count.value_or(0);
       if (!count) {
         failure_status_ = count.error().code == Code::DeadlineExceeded ? 408 : 400;
         co_return fail(std::move(count.error()));
@@ -71,6 +77,14 @@ class IncomingBody final : public RequestBody {
   }
 
  private:
+  // A byte now and then must not hold the connection for ever. Only the waiting for the client counts, not the time
+  // that the handler takes for each piece.
+  [[nodiscard]] Clock::duration patience() const {
+    if (min_rate_ == 0) return timeout_;
+    const auto earned = std::chrono::milliseconds(1000 * (received_ / min_rate_));
+    return std::clamp<Clock::duration>(timeout_ + earned - waited_, Clock::duration::zero(), timeout_);
+  }
+
   Result<bool> parse_buffered() {
     if (stream_.buffered().empty()) return false;
     auto used = parser_.put(stream_.buffered());
@@ -89,6 +103,9 @@ class IncomingBody final : public RequestBody {
   Stream& stream_;
   Parser& parser_;
   std::chrono::milliseconds timeout_;
+  std::size_t min_rate_;
+  std::uint64_t received_ = 0;
+  Clock::duration waited_{};
   bool wants_continue_;
   bool ended_ = false;
 };
@@ -183,7 +200,7 @@ struct Connection::State {
       chunked_allowed = parser.head().minor_version > 0;
       can_keep = parser.keep_alive();
       if (auto understood = understand(parser.head(), request); !understood) {
-        status = 400;
+        status = request.target.size() > kMaxTarget ? 414 : 400;
         why = std::move(understood.error());
       } else if (refusal) {
         status = code_info(refusal->code).http_status;
@@ -196,7 +213,8 @@ struct Connection::State {
       co_return co_await respond(request, format(request, status, why));
     }
     const bool wants_continue = request.headers.has_token("expect", "100-continue") && !parser.done();
-    IncomingBody body(stream, parser, context.options.body_timeout, wants_continue);
+    const std::size_t min_rate = peer.local() ? 0 : context.options.min_body_rate;
+    IncomingBody body(stream, parser, context.options.body_timeout, min_rate, wants_continue);
     request.body = &body;
     CO_TRY_ASSIGN(Response response, co_await call_handler(request));
     if (response.websocket) co_return co_await upgrade(request, std::move(response));

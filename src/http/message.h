@@ -71,7 +71,7 @@ struct Request {
   std::vector<std::pair<std::string, std::string>> query;  // decoded, in order
   Headers headers;
   RequestBody* body = nullptr;  // never null in a handler; lives as long as the request
-  Peer peer;                    // empty when not a Unix socket
+  Peer peer;
 
   // The first query parameter of this name; nullptr when there is none.
   [[nodiscard]] const std::string* find_query(std::string_view name) const;

@@ -1,19 +1,16 @@
 // A stream socket with a bounded read buffer and a deadline on every read and write.
 #pragma once
 #include <boost/asio/buffer.hpp>
-#include <boost/asio/generic/stream_protocol.hpp>
 #include <chrono>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "http/endpoint.h"
 #include "loop/task.h"
 
 namespace cofferdam::http {
-
-using loop::Task;
-using StreamSocket = loop::asio::generic::stream_protocol::socket;
 
 // One reader and one writer at a time, not both at once: the deadline is one.
 class Stream {

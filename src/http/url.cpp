@@ -5,7 +5,6 @@
 namespace cofferdam::http {
 namespace {
 
-constexpr std::size_t kMaxTarget = 8U << 10;
 constexpr std::size_t kMaxSegments = 64;
 constexpr std::size_t kMaxParameters = 64;
 

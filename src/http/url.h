@@ -9,6 +9,8 @@
 
 namespace cofferdam::http {
 
+inline constexpr std::size_t kMaxTarget = 8U << 10;  // bytes, encoded
+
 struct Target {
   std::vector<std::string> segments;                       // decoded; "/" has none, "/a/" has {"a"}
   std::vector<std::pair<std::string, std::string>> query;  // decoded, '+' is a blank

@@ -1,17 +1,15 @@
 // One WebSocket connection (RFC 6455), either end. No compression.
 #pragma once
-#include <boost/asio/generic/stream_protocol.hpp>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 
+#include "http/endpoint.h"
 #include "http/message.h"
 #include "loop/task.h"
 
 namespace cofferdam::http {
-
-using StreamSocket = loop::asio::generic::stream_protocol::socket;
 
 // One reader; any number of writers.
 class WebSocket {
