@@ -1,6 +1,7 @@
 #include "http/connection.h"
 
 #include <algorithm>
+#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/system/system_error.hpp>
 #include <charconv>
 #include <exception>
@@ -301,10 +302,19 @@ struct Connection::State {
     co_return can_keep;
   }
 
+  // The source's next piece; Unavailable when the client goes before it is there.
+  Task<std::string> pull(BodySource& source) {
+    using loop::asio::experimental::awaitable_operators::operator||;
+    if (!source.may_wait()) co_return co_await source.next();
+    auto first = co_await (source.next() || stream.wait_until_gone());
+    if (first.index() == 0) co_return std::get<0>(std::move(first));
+    co_return fail(Code::Unavailable, "the client has gone");
+  }
+
   // A source that fails ends the connection without the last chunk: the client sees that the answer was cut.
   Task<void> send_chunks(BodySource& source) {
     for (;;) {
-      CO_TRY_ASSIGN(const std::string piece, co_await source.next());
+      CO_TRY_ASSIGN(const std::string piece, co_await pull(source));
       if (piece.empty()) break;
       const std::string head = hex(piece.size()) + "\r\n";
       CO_TRY(co_await stream.write(head, piece, "\r\n", write_deadline(), "send the answer"));
@@ -315,7 +325,7 @@ struct Connection::State {
   Task<void> send_plain(BodySource& source, std::optional<std::uint64_t> length) {
     std::uint64_t sent = 0;
     for (;;) {
-      CO_TRY_ASSIGN(std::string piece, co_await source.next());
+      CO_TRY_ASSIGN(std::string piece, co_await pull(source));
       if (piece.empty()) break;
       sent += piece.size();
       if (length && sent > *length) co_return fail(Code::DataLoss, "the answer's source has grown");

@@ -27,6 +27,9 @@ class BodySource {
   virtual ~BodySource() = default;
   // The next piece (64 KiB is a good size); empty at the end. One call at a time.
   virtual Task<std::string> next() = 0;
+  // True when the next piece may be long in coming: the server then watches whether the reader is still there, and
+  // cancels next() when it is not.
+  [[nodiscard]] virtual bool may_wait() const { return false; }
 };
 
 // In the order of arrival; names compare without case.

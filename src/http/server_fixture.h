@@ -124,6 +124,7 @@ class Http : public ::testing::Test {
     ++handled_;
     const std::string what = request.segments.empty() ? "" : request.segments[0];
     Response response;
+    if (own_) co_return co_await own_(request);
     if (what == "hello") {
       response.headers.add("X-Evil", "a\r\nInjected: yes");
       response.body = "hello " + request.method;
@@ -226,6 +227,7 @@ class Http : public ::testing::Test {
   std::size_t pulled_ = 0;
   std::uint16_t peer_code_ = 0;
   std::chrono::milliseconds slow_ = 1h;
+  Handler own_;  // instead of the handlers above
 };
 
 }  // namespace cofferdam::http

@@ -1,10 +1,11 @@
 #include "http/stream.h"
 
-#include <poll.h>
+#include <sys/socket.h>
 
 #include <array>
 #include <boost/asio/error.hpp>
 #include <boost/asio/write.hpp>
+#include <cerrno>
 #include <cstring>
 
 #include "base/text.h"
@@ -119,9 +120,24 @@ void Stream::cut() {
   (void)socket_.cancel(ignored);
 }
 
-bool Stream::readable() {
-  pollfd entry{socket_.native_handle(), POLLIN, 0};
-  return begin_ < end_ || ::poll(&entry, 1, 0) != 0;
+Stream::Seen Stream::look() {
+  if (begin_ < end_) return Seen::bytes;
+  char byte = 0;
+  const auto count = ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  if (count > 0) return Seen::bytes;
+  return count < 0 && (errno == EAGAIN || errno == EINTR) ? Seen::nothing : Seen::end;
+}
+
+Task<void> Stream::wait_until_gone() {
+  for (;;) {
+    const Seen seen = look();
+    if (seen == Seen::end) co_return Status{};
+    const auto what = seen == Seen::bytes ? StreamSocket::wait_error : StreamSocket::wait_read;
+    auto [ec] = co_await socket_.async_wait(what, loop::as_result);
+    const auto state = co_await loop::asio::this_coro::cancellation_state;
+    if (state.cancelled() != loop::asio::cancellation_type::none) co_return fail(Code::Cancelled, "wait cancelled");
+    if (ec || seen == Seen::bytes) co_return Status{};
+  }
 }
 
 StreamSocket Stream::release() {

@@ -30,13 +30,16 @@ class Stream {
   // All of `head`, then all of `body`, then all of `tail`. The views must stay valid until it returns.
   Task<void> write(std::string_view head, std::string_view body, std::string_view tail, Clock::time_point deadline,
                    std::string_view what);
+  // Returns when the peer has closed or lost the connection; an error only when cancelled. Bytes that it still sends
+  // stay unread and hide an orderly close. Beside a read of the same stream it must not run; beside a write it may.
+  Task<void> wait_until_gone();
   // Says that nothing more will be written.
   void shut_down_writing();
   // Every running and future call fails.
   void cut();
   [[nodiscard]] bool cut_off() const { return cut_; }
   // True when the peer has sent or closed something that was not read yet; never blocks.
-  [[nodiscard]] bool readable();
+  [[nodiscard]] bool readable() { return look() != Seen::nothing; }
   // The socket, for another owner; this object is then of no more use.
   StreamSocket release();
 
@@ -44,6 +47,9 @@ class Stream {
   // Cancels the socket's operations at the deadline. Moving the deadline later, which every request does several
   // times, costs no timer operation: the timer looks again when it fires.
   struct Watchdog;
+  // What waits to be read; takes nothing away.
+  enum class Seen { nothing, bytes, end };
+  [[nodiscard]] Seen look();
   void begin(Clock::time_point deadline);
   // True when the deadline has passed.
   bool finish();
