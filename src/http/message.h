@@ -78,6 +78,8 @@ struct Request {
 
   // The first query parameter of this name; nullptr when there is none.
   [[nodiscard]] const std::string* find_query(std::string_view name) const;
+  // All of this name, in order.
+  [[nodiscard]] std::vector<std::string_view> query_values(std::string_view name) const;
 };
 
 // What happens on a connection that was upgraded. The connection is closed when run() has returned.
