@@ -39,6 +39,13 @@ struct Api::State {
   Services services;
 
   Task<http::Response> handle(http::Request& request) {
+    constexpr int kBadRequest = 400;
+    for (const auto& segment : request.segments) {
+      if (segment.find('/') == std::string::npos) continue;
+      const Error error{Code::InvalidArgument, "the path has an encoded slash (%2F) in a segment",
+                        "no name of this API has a slash; paths of files go into the query or the body"};
+      co_return error_response(request, kBadRequest, error);
+    }
     auto match = find_route(request.method, request.segments);
     if (match.route == nullptr && match.allowed.empty()) {
       co_return fail(Code::NotFound, cat("there is nothing at '", request.target, "'"));
