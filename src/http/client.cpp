@@ -58,8 +58,7 @@ struct detail::ClientState {
     if (busy) drop();
     if (stream && stream->readable()) drop();  // the server has closed it, or says what nobody asked for
     if (stream) co_return true;
-    CO_TRY_ASSIGN(StreamSocket socket, co_await connect_to(endpoint));
-    stream = std::make_unique<Stream>(std::move(socket));
+    CO_TRY_ASSIGN(stream, co_await connect_to(endpoint));
     co_return false;
   }
 
@@ -211,8 +210,8 @@ Task<std::unique_ptr<ClientResponse>> Client::request(ClientRequest request) {
 }
 
 Task<std::unique_ptr<WebSocket>> Client::websocket(std::string target, Headers headers) {
-  CO_TRY_ASSIGN(StreamSocket socket, co_await connect_to(state_->endpoint));
-  co_return co_await WebSocket::connect(std::move(socket), state_->endpoint.host(), std::move(target),
+  CO_TRY_ASSIGN(const auto stream, co_await connect_to(state_->endpoint));
+  co_return co_await WebSocket::connect(stream->release(), state_->endpoint.host(), std::move(target),
                                         std::move(headers));
 }
 

@@ -122,8 +122,8 @@ Response plain_error(const Request&, int status, const Error& error) {
 }  // namespace
 
 struct Connection::State {
-  State(StreamSocket socket, const ConnectionContext& shared, Peer who, std::optional<Error> refused)
-      : stream(std::move(socket)), context(shared), peer(std::move(who)), refusal(std::move(refused)) {}
+  State(Transport transport, const ConnectionContext& shared, Peer who, std::optional<Error> refused)
+      : stream(std::move(transport)), context(shared), peer(std::move(who)), refusal(std::move(refused)) {}
 
   Stream stream;
   const ConnectionContext& context;
@@ -380,8 +380,8 @@ struct Connection::State {
   }
 };
 
-Connection::Connection(StreamSocket socket, const ConnectionContext& context, Peer peer, std::optional<Error> refusal)
-    : state_(std::make_unique<State>(std::move(socket), context, std::move(peer), std::move(refusal))) {}
+Connection::Connection(Transport transport, const ConnectionContext& context, Peer peer, std::optional<Error> refusal)
+    : state_(std::make_unique<State>(std::move(transport), context, std::move(peer), std::move(refusal))) {}
 
 Connection::~Connection() = default;
 
@@ -391,6 +391,11 @@ void Connection::drain() {
 }
 
 Task<void> Connection::serve() {
+  const auto deadline = Clock::now() + state_->context.options.handshake_timeout;
+  if (auto agreed = co_await state_->stream.handshake(deadline, "handshake"); !agreed) {
+    log_debug("connection ended", {{"why", agreed.error().message}});
+    co_return Status{};
+  }
   for (;;) {
     CO_TRY_ASSIGN(const bool more, co_await state_->wait_for_request());
     if (!more) break;

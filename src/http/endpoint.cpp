@@ -18,6 +18,7 @@ constexpr std::chrono::seconds kTcpConnectTimeout{15};
 constexpr std::chrono::milliseconds kConnectPause{5};
 constexpr std::chrono::minutes kSilence{2};
 constexpr std::uint16_t kHttpPort = 80;
+constexpr std::uint16_t kHttpsPort = 443;
 
 // A Unix socket connects at once, or the listener's queue is full: then only asking again helps.
 Task<StreamSocket> connect_unix(std::string path) {
@@ -70,7 +71,9 @@ Task<StreamSocket> connect_tcp(TcpAddress address, std::string what) {
 
 std::string Endpoint::host() const { return socket_path.empty() ? address.text() : "localhost"; }
 
-std::string Endpoint::text() const { return socket_path.empty() ? cat("http://", address.text()) : socket_path; }
+std::string Endpoint::text() const {
+  return socket_path.empty() ? cat(tls ? "https://" : "http://", address.text()) : socket_path;
+}
 
 Endpoint unix_endpoint(std::string socket_path) {
   Endpoint endpoint;
@@ -78,33 +81,49 @@ Endpoint unix_endpoint(std::string socket_path) {
   return endpoint;
 }
 
-Result<Endpoint> parse_endpoint(std::string_view url) {
+Result<Endpoint> parse_endpoint(std::string_view url, TlsTrust trust) {
   const auto refused = [url](std::string_view why) {
     return fail(Code::InvalidArgument, cat("'", url, "' is no address of a daemon: ", why),
                 "write it like unix:/run/cofferdam/cofferd.sock or http://127.0.0.1:7070");
   };
   constexpr std::string_view kUnix = "unix:";
   constexpr std::string_view kHttp = "http://";
+  constexpr std::string_view kHttps = "https://";
   if (url.starts_with(kUnix)) {
     std::string_view path = url.substr(kUnix.size());
     while (path.starts_with("//")) path.remove_prefix(1);
     if (!path.starts_with('/')) return refused("the path of a socket starts with a '/'");
     return unix_endpoint(std::string(path));
   }
-  if (!url.starts_with(kHttp)) return refused("it must start with unix: or http://");
-  std::string_view rest = url.substr(kHttp.size());
+  const bool secure = url.starts_with(kHttps);
+  if (!secure && !url.starts_with(kHttp)) return refused("it must start with unix:, http:// or https://");
+  std::string_view rest = url.substr(secure ? kHttps.size() : kHttp.size());
   if (rest.ends_with('/')) rest.remove_suffix(1);
   if (rest.find_first_of("/?#@") != std::string_view::npos) return refused("only a host and a port may follow");
   Endpoint endpoint;
-  TRY_ASSIGN(endpoint.address, parse_host_and_port(rest, kHttpPort));
+  TRY_ASSIGN(endpoint.address, parse_host_and_port(rest, secure ? kHttpsPort : kHttpPort));
   if (endpoint.address.port == 0) return refused("port 0 is none");
+  if (secure) endpoint.tls = std::move(trust);
   return endpoint;
 }
 
-Task<StreamSocket> connect_to(Endpoint endpoint) {
-  if (!endpoint.socket_path.empty()) co_return co_await connect_unix(std::move(endpoint.socket_path));
-  std::string what = cat("connect to ", endpoint.text());
-  co_return co_await loop::with_deadline(connect_tcp(std::move(endpoint.address), what), kTcpConnectTimeout, what);
+Task<std::unique_ptr<Stream>> connect_to(Endpoint endpoint) {
+  if (!endpoint.socket_path.empty()) {
+    CO_TRY_ASSIGN(StreamSocket socket, co_await connect_unix(std::move(endpoint.socket_path)));
+    co_return std::make_unique<Stream>(std::move(socket));
+  }
+  const std::string what = cat("connect to ", endpoint.text());
+  std::unique_ptr<TlsSession> session;
+  if (endpoint.tls) {
+    CO_TRY_ASSIGN(auto context, tls_client_context(*endpoint.tls));
+    session = TlsSession::client(std::move(context), endpoint.address.host);
+  }
+  CO_TRY_ASSIGN(StreamSocket socket,
+                co_await loop::with_deadline(connect_tcp(endpoint.address, what), kTcpConnectTimeout, what));
+  if (!session) co_return std::make_unique<Stream>(std::move(socket));
+  auto stream = std::make_unique<Stream>(Transport(std::move(socket), std::move(session)));
+  CO_TRY(co_await stream->handshake(Clock::now() + kTcpConnectTimeout, what));
+  co_return stream;
 }
 
 }  // namespace cofferdam::http

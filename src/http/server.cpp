@@ -78,7 +78,8 @@ struct Server::State {
   }
 
   // Says why, without waiting for anybody.
-  void turn_away(StreamSocket socket) const {
+  void turn_away(StreamSocket socket, const TlsIdentity* tls) const {
+    if (tls != nullptr) return;  // who has not shaken hands understands no answer
     boost::system::error_code ignored;
     (void)socket.non_blocking(true, ignored);
     (void)socket.write_some(loop::asio::buffer(too_many), ignored);
@@ -95,7 +96,7 @@ struct Server::State {
     return peer;
   }
 
-  Task<void> accept_from(Acceptor& acceptor, int family, AllowPeer allow) {
+  Task<void> accept_from(Acceptor& acceptor, int family, AllowPeer allow, std::shared_ptr<const TlsIdentity> tls) {
     for (;;) {
       auto [ec, socket] = co_await acceptor.async_accept(loop::as_result);
       if (stopping) co_return Status{};
@@ -119,18 +120,20 @@ struct Server::State {
         refusal = std::move(found.error());
       }
       if (!has_place_for(peer)) {
-        turn_away(std::move(socket));
+        turn_away(std::move(socket), tls.get());
         continue;
       }
       if (!peer.local()) set_up_tcp(fd, context.options.write_timeout);
       auto place = std::make_unique<Place>(*this, peer);
-      tasks.spawn("connection", serve(std::move(socket), std::move(peer), std::move(refusal), std::move(place)));
+      auto transport = tls ? Transport(std::move(socket), TlsSession::server(tls->context()))
+                           : Transport(StreamSocket(std::move(socket)));
+      tasks.spawn("connection", serve(std::move(transport), std::move(peer), std::move(refusal), std::move(place)));
     }
   }
 
   // `place` is given back when the connection has ended.
-  Task<void> serve(StreamSocket socket, Peer peer, std::optional<Error> refusal, std::unique_ptr<Place> place) {
-    Connection connection(std::move(socket), context, std::move(peer), std::move(refusal));
+  Task<void> serve(Transport transport, Peer peer, std::optional<Error> refusal, std::unique_ptr<Place> place) {
+    Connection connection(std::move(transport), context, std::move(peer), std::move(refusal));
     struct Entry {
       std::list<Connection*>& list;
       std::list<Connection*>::iterator at;
@@ -140,14 +143,15 @@ struct Server::State {
     co_return co_await connection.serve();
   }
 
-  Status start_accepting(UniqueFd listening, int family, int protocol, AllowPeer allow) {
+  Status start_accepting(UniqueFd listening, int family, int protocol, AllowPeer allow,
+                         std::shared_ptr<const TlsIdentity> tls) {
     Acceptor acceptor(tasks.executor());
     boost::system::error_code ec;
     (void)acceptor.assign(Protocol(family, protocol), listening.get(), ec);
     if (ec) return fail(loop::asio_error("listen on the given socket", ec));
     (void)listening.release();
     auto& kept = acceptors.emplace_back(std::move(acceptor));
-    tasks.spawn("accept", accept_from(kept, family, std::move(allow)));
+    tasks.spawn("accept", accept_from(kept, family, std::move(allow), std::move(tls)));
     return {};
   }
 };
@@ -159,13 +163,14 @@ Server::Server(loop::asio::any_io_executor executor, ServerOptions options, Hand
 Server::~Server() = default;
 
 Status Server::listen_unix(UniqueFd listening, AllowPeer allow) {
-  return state_->start_accepting(std::move(listening), AF_UNIX, 0, std::move(allow));
+  return state_->start_accepting(std::move(listening), AF_UNIX, 0, std::move(allow), {});
 }
 
-Result<TcpAddress> Server::listen_tcp(const TcpAddress& address, AllowPeer allow) {
+Result<TcpAddress> Server::listen_tcp(const TcpAddress& address, AllowPeer allow,
+                                      std::shared_ptr<const TlsIdentity> tls) {
   TRY_ASSIGN(TcpListening made, listen_on_tcp(address));
   const int family = made.address.host.find(':') == std::string::npos ? AF_INET : AF_INET6;
-  TRY(state_->start_accepting(std::move(made.socket), family, IPPROTO_TCP, std::move(allow)));
+  TRY(state_->start_accepting(std::move(made.socket), family, IPPROTO_TCP, std::move(allow), std::move(tls)));
   return std::move(made.address);
 }
 

@@ -8,6 +8,7 @@
 #include "base/unique_fd.h"
 #include "http/message.h"
 #include "http/tcp.h"
+#include "http/tls.h"
 
 namespace cofferdam::http {
 
@@ -18,6 +19,7 @@ struct ServerOptions {
   // Of TCP, from one IPv4 address or one IPv6 /64.
   std::size_t max_connections_per_source = 512;
   std::size_t max_header_bytes = 16U << 10;
+  std::chrono::milliseconds handshake_timeout = std::chrono::seconds(10);  // of TLS
   std::chrono::milliseconds header_timeout = std::chrono::seconds(10);  // from the first byte of a request to its end
   std::chrono::milliseconds idle_timeout = std::chrono::seconds(75);    // between requests
   std::chrono::milliseconds body_timeout = std::chrono::seconds(30);    // for each read of a body
@@ -39,8 +41,10 @@ class Server {
 
   // Starts accepting on a listening Unix stream socket. Any number of listeners.
   Status listen_unix(UniqueFd listening, AllowPeer allow);
-  // Binds, and starts accepting. Answers the address with the port that was bound. See listen_on_tcp for errors.
-  Result<TcpAddress> listen_tcp(const TcpAddress& address, AllowPeer allow);
+  // Binds, and starts accepting; with `tls`, connections that do not speak it are cut. Answers the address with the
+  // port that was bound. See listen_on_tcp for errors.
+  Result<TcpAddress> listen_tcp(const TcpAddress& address, AllowPeer allow,
+                                std::shared_ptr<const TlsIdentity> tls = {});
   // Accepts no more, closes idle connections, waits at most `grace` for running requests, then cancels them. All have
   // ended when it returns.
   Task<void> stop(std::chrono::milliseconds grace);

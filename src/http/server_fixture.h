@@ -99,9 +99,10 @@ class Http : public ::testing::Test {
   }
 
   // On a port that the kernel chose.
-  void serve_tcp(ServerOptions options = {}, AllowPeer allow = {}, const std::string& host = "127.0.0.1") {
+  void serve_tcp(ServerOptions options = {}, AllowPeer allow = {}, const std::string& host = "127.0.0.1",
+                 std::shared_ptr<const TlsIdentity> tls = {}) {
     if (!server_) make_server(options);
-    auto bound = server_->listen_tcp({host, 0}, std::move(allow));
+    auto bound = server_->listen_tcp({host, 0}, std::move(allow), std::move(tls));
     ASSERT_TRUE(bound) << bound.error().message;
     ASSERT_NE(bound->port, 0);
     tcp_.address = *bound;
@@ -161,10 +162,7 @@ class Http : public ::testing::Test {
   }
 
   // A connection without any HTTP of ours on it.
-  Task<std::unique_ptr<Stream>> raw_connection(Endpoint to) {
-    CO_TRY_ASSIGN(StreamSocket socket, co_await connect_to(std::move(to)));
-    co_return std::make_unique<Stream>(std::move(socket));
-  }
+  Task<std::unique_ptr<Stream>> raw_connection(Endpoint to) { co_return co_await connect_to(std::move(to)); }
   // Everything until the server closes. A reset ends it as well.
   static Task<std::string> rest_of(Stream& stream) {
     std::string got(stream.buffered());

@@ -1,4 +1,4 @@
-// A stream socket with a bounded read buffer and a deadline on every read and write.
+// A stream with a bounded read buffer and a deadline on every read and write.
 #pragma once
 #include <boost/asio/buffer.hpp>
 #include <chrono>
@@ -7,20 +7,26 @@
 #include <string_view>
 #include <vector>
 
-#include "http/endpoint.h"
+#include "http/transport.h"
 #include "loop/task.h"
 
 namespace cofferdam::http {
+
+using loop::Task;
 
 // One reader and one writer at a time, not both at once: the deadline is one.
 class Stream {
  public:
   using Clock = std::chrono::steady_clock;
 
-  explicit Stream(StreamSocket socket);
+  explicit Stream(Transport transport);
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
-  ~Stream();
+  ~Stream();  // with TLS the peer is told, if the socket takes that at once
+
+  // The handshake of TLS; nothing at all without TLS. Unauthenticated: the server's certificate is not trusted;
+  // Unavailable: the peer does not speak TLS as it should, or left.
+  Task<void> handshake(Clock::time_point deadline, std::string_view what);
 
   // What was read and not consumed.
   [[nodiscard]] std::string_view buffered() const { return {buffer_.data() + begin_, end_ - begin_}; }
@@ -40,21 +46,22 @@ class Stream {
   [[nodiscard]] bool cut_off() const { return cut_; }
   // True when the peer has sent or closed something that was not read yet; never blocks.
   [[nodiscard]] bool readable() { return look() != Seen::nothing; }
-  // The socket, for another owner; this object is then of no more use.
-  StreamSocket release();
+  // For another owner; this object is then of no more use.
+  Transport release();
 
  private:
   // Cancels the socket's operations at the deadline. Moving the deadline later, which every request does several
   // times, costs no timer operation: the timer looks again when it fires.
   struct Watchdog;
-  // What waits to be read; takes nothing away.
-  enum class Seen { nothing, bytes, end };
-  [[nodiscard]] Seen look();
+  using Seen = Transport::Seen;
+  [[nodiscard]] Seen look() { return begin_ < end_ ? Seen::bytes : transport_.look(); }
+  // The error of a failed call, with what TLS has to say about it.
+  Error explained(std::string_view what, const boost::system::error_code& ec);
   void begin(Clock::time_point deadline);
   // True when the deadline has passed.
   bool finish();
 
-  StreamSocket socket_;
+  Transport transport_;
   std::shared_ptr<Watchdog> watchdog_;
   std::vector<char> buffer_;
   std::size_t begin_ = 0, end_ = 0;

@@ -45,7 +45,12 @@ TEST(Endpoint, is_read_from_a_url) {
   EXPECT_EQ(parse_endpoint("unix:///run/x.sock")->socket_path, "/run/x.sock");
   EXPECT_EQ(parse_endpoint("http://127.0.0.1:7070/")->text(), "http://127.0.0.1:7070");
   EXPECT_EQ(parse_endpoint("http://h")->host(), "h:80");
-  for (const std::string bad : {"", "x", "unix:x", "ftp://h", "http://", "http://h/path", "http://u@h", "http://h:0"}) {
+  EXPECT_FALSE(parse_endpoint("http://h", TlsTrust{"ca", ""})->tls);
+  const auto secure = parse_endpoint("https://[::1]", TlsTrust{"ca", ""}).value();
+  EXPECT_EQ(secure.text(), "https://[::1]:443");
+  EXPECT_EQ(secure.tls->ca_file, "ca");
+  for (const std::string bad :
+       {"", "x", "unix:x", "ftp://h", "http://", "http://h/path", "http://u@h", "http://h:0", "https://h?x"}) {
     EXPECT_FALSE(parse_endpoint(bad)) << bad;
   }
 }
