@@ -302,11 +302,27 @@ struct Connection::State {
     co_return can_keep;
   }
 
+  // An exception must not reach the operator ||, which would go on waiting for the other side.
+  static Task<std::string> next_of(BodySource& source) {
+    std::string thrown;
+    try {
+      co_return co_await source.next();
+    } catch (const std::exception& e) {
+      thrown = e.what();
+    }
+    const auto cancellation = co_await loop::asio::this_coro::cancellation_state;
+    if (cancellation.cancelled() != loop::asio::cancellation_type::none) {
+      co_return fail(Code::Cancelled, "the server is stopping");
+    }
+    log_error("the source of an answer threw", {{"what", thrown}});
+    co_return fail(Code::Internal, "the answer's source threw");
+  }
+
   // The source's next piece; Unavailable when the client goes before it is there.
   Task<std::string> pull(BodySource& source) {
     using loop::asio::experimental::awaitable_operators::operator||;
     if (!source.may_wait()) co_return co_await source.next();
-    auto first = co_await (source.next() || stream.wait_until_gone());
+    auto first = co_await (next_of(source) || stream.wait_until_gone());
     if (first.index() == 0) co_return std::get<0>(std::move(first));
     co_return fail(Code::Unavailable, "the client has gone");
   }

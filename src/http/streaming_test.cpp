@@ -188,6 +188,28 @@ TEST_F(Streaming, a_broken_stream_is_seen_as_cut) {
   EXPECT_EQ(run(response->read_all(1000)).error().code, Code::DataLoss);
 }
 
+class ThrowingSource final : public BodySource {
+ public:
+  [[nodiscard]] bool may_wait() const override { return true; }
+  Task<std::string> next() override {
+    CO_TRY(co_await loop::sleep_for(1ms));
+    throw std::runtime_error("a bug");
+  }
+};
+
+TEST_F(Streaming, a_source_that_throws_cuts_its_answer_at_once) {
+  serve();
+  own_ = [](Request&) {
+    return []() -> Task<Response> {
+      Response response;
+      response.source = std::make_unique<ThrowingSource>();
+      co_return response;
+    }();
+  };
+  Client client(io_.get_executor(), path_);
+  EXPECT_EQ(run(ask(client, get("/"))).error().code, Code::DataLoss);
+}
+
 TEST_F(Streaming, the_reader_of_an_event_queue_may_go) {
   serve();
   auto queue = std::make_shared<EventQueue>(io_.get_executor(), 3);
