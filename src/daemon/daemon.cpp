@@ -239,7 +239,7 @@ Status BuiltDaemon::run() {
 
 }  // namespace
 
-Result<std::unique_ptr<Daemon>> Daemon::build(Config config, std::string version) {
+Result<std::unique_ptr<Daemon>> Daemon::build(Config config, const std::string& version) {
   const auto group = group_of_administrators();
   TRY(make_directories(config.state_dir, 0700));
   TRY(prepare_run_dir(config.run_dir, group));
