@@ -44,6 +44,7 @@ lint: build
 	@tools/lint/lint.py --full
 
 bench: programs
+	@tools/build.sh release bin/bench-hello bin/bench-load
 	@bench/bench.py
 
 fuzz:

@@ -39,6 +39,13 @@ struct Api::State {
   Services services;
 
   Task<http::Response> handle(http::Request& request) {
+    constexpr int kBadRequest = 400;
+    for (const auto& segment : request.segments) {
+      if (segment.find('/') == std::string::npos) continue;
+      const Error error{Code::InvalidArgument, "the path has an encoded slash (%2F) in a segment",
+                        "no name of this API has a slash; paths of files go into the query or the body"};
+      co_return error_response(request, kBadRequest, error);
+    }
     auto match = find_route(request.method, request.segments);
     if (match.route == nullptr && match.allowed.empty()) {
       co_return fail(Code::NotFound, cat("there is nothing at '", request.target, "'"));
@@ -80,6 +87,10 @@ http::ErrorFormat Api::error_format() { return error_response; }
 
 http::AllowPeer Api::local_administrators() {
   return [](const http::Peer& peer) -> Status {
+    if (!peer.local()) {
+      return fail(Code::PermissionDenied, cat("'", peer.address, "' is no local administrator"),
+                  "use the Unix socket of the daemon");
+    }
     if (peer.uid == 0 || peer.uid == ::geteuid() || in_cofferdam_group(peer)) return {};
     return fail(Code::PermissionDenied,
                 cat("the user with uid ", peer.uid, " is neither root nor in the group '", kGroup, "'"),

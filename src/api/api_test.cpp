@@ -200,6 +200,19 @@ TEST_F(ApiTest, bad_bodies_are_refused_with_the_place) {
   EXPECT_EQ(ask("GET", "/health").status, 200);
 }
 
+TEST_F(ApiTest, ambiguous_bodies_paths_and_queries_are_refused) {
+  EXPECT_EQ(ask("POST", "/workspace", R"({"name":"a","name":"b"})").status, 422);
+  EXPECT_EQ(ask("POST", "/workspace", R"({"name":"a","config":{"cpus":1e999}})").status, 422);
+  EXPECT_EQ(ask("POST", "/workspace", R"({"name":"a","config":{"cpus":NaN}})").status, 422);
+  EXPECT_EQ(ask("POST", "/workspace", R"({"x":)" + std::string(40, '[') + std::string(40, ']') + "}").status, 422);
+  make();
+  EXPECT_EQ(ask("GET", "/workspace/box%2Fstats").status, 400);
+  EXPECT_EQ(ask("GET", "/workspace/a%2F..%2Fbox").status, 400);
+  EXPECT_EQ(ask("GET", "/workspace/%2e%2e/health").status, 400);
+  EXPECT_EQ(ask("GET", "/workspace/box%00").status, 400);
+  EXPECT_EQ(ask("GET", "/workspace/box/files/stat?path=/a&path=/b").status, 422);
+}
+
 TEST_F(ApiTest, workspace_is_created_listed_stopped_started_and_removed) {
   const auto made = ask("POST", "/workspace", R"({"name": "box", "image": "minimal", "config": {"ttl": "30m"}})");
   EXPECT_EQ(made.status, 201);

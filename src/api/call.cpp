@@ -7,16 +7,32 @@
 
 namespace cofferdam::api {
 
+namespace {
+
+// nullptr when it is absent.
+Result<const std::string*> find_once(const Call& call, std::string_view name) {
+  if (call.request.query_values(name).size() > 1) {
+    return fail(Code::InvalidArgument, cat("the query parameter '", name, "' is given more than once"));
+  }
+  return call.request.find_query(name);
+}
+
+}  // namespace
+
+Result<boost::json::object> parse_object(std::string_view text) {
+  if (trim(text).empty()) return boost::json::object{};
+  TRY_ASSIGN(boost::json::value value, model::parse_json(text));
+  if (!value.is_object()) return fail(Code::InvalidArgument, "/: must be an object");
+  return std::move(value.get_object());
+}
+
 Task<boost::json::object> read_object(Call& call) {
   CO_TRY_ASSIGN(const std::string text, co_await call.request.body->read_all(kMaxJsonBody));
-  if (trim(text).empty()) co_return boost::json::object{};
-  CO_TRY_ASSIGN(boost::json::value value, model::parse_json(text));
-  if (!value.is_object()) co_return fail(Code::InvalidArgument, "/: must be an object");
-  co_return std::move(value.get_object());
+  co_return parse_object(text);
 }
 
 Result<std::string> required_query(const Call& call, std::string_view name) {
-  const std::string* value = call.request.find_query(name);
+  TRY_ASSIGN(const std::string* value, find_once(call, name));
   if (value == nullptr || value->empty()) {
     return fail(Code::InvalidArgument, cat("the query parameter '", name, "' is missing"));
   }
@@ -24,7 +40,7 @@ Result<std::string> required_query(const Call& call, std::string_view name) {
 }
 
 Result<bool> query_flag(const Call& call, std::string_view name) {
-  const std::string* value = call.request.find_query(name);
+  TRY_ASSIGN(const std::string* value, find_once(call, name));
   if (value == nullptr || *value == "0" || *value == "false") return false;
   if (*value == "1" || *value == "true") return true;
   return fail(Code::InvalidArgument, cat("the query parameter '", name, "' must be 0 or 1"));

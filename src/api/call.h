@@ -21,11 +21,13 @@ struct Call {
 
 inline constexpr std::size_t kMaxJsonBody = 1U << 20;
 
-// The body as an object; an empty body is an empty object. More than kMaxJsonBody is refused.
+// A body as an object; an empty one is an empty object. The errors of model::parse_json.
+Result<boost::json::object> parse_object(std::string_view text);
+// The same from the request. More than kMaxJsonBody is refused.
 Task<boost::json::object> read_object(Call& call);
-// A text of the query that must be there and must not be empty.
+// A text of the query that must be there once and must not be empty.
 Result<std::string> required_query(const Call& call, std::string_view name);
-// False when absent; "1" and "true", "0" and "false" are known.
+// False when absent; given at most once; "1" and "true", "0" and "false" are known.
 Result<bool> query_flag(const Call& call, std::string_view name);
 // A text field that must be there and must not be empty.
 Result<std::string> required_text(const boost::json::object& object, std::string_view field);

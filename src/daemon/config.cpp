@@ -59,23 +59,32 @@ constexpr std::array<std::pair<std::string_view, vm::WantedAccelerator>, 3> kAcc
 constexpr std::array<std::pair<std::string_view, LogLevel>, 4> kLogLevels{
     {{"debug", LogLevel::debug}, {"info", LogLevel::info}, {"warn", LogLevel::warn}, {"error", LogLevel::error}}};
 
+constexpr std::array<std::pair<std::string_view, bool>, 4> kSwitch{
+    {{"true", true}, {"false", false}, {"1", true}, {"0", false}}};
+
 struct Setting {
-  std::string_view name;  // in the file; the flag is the same with dashes
-  std::string_view value;
+  std::string_view name;   // in the file; the flag is the same with dashes
+  std::string_view value;  // empty: a switch, whose flag alone means true
   std::string_view help;
   Apply apply;
 };
 
-constexpr std::array<Setting, 15> kSettings{{
+constexpr std::array<Setting, 18> kSettings{{
     {"state", "DIR", "all state (default /var/lib/cofferdam)",
      [](Config& c, const std::string& v) { return set_path(c.state_dir, v); }},
     {"run", "DIR", "run-time sockets (default /run/cofferdam)",
      [](Config& c, const std::string& v) { return set_path(c.run_dir, v); }},
     {"listen", "ADDR:PORT", "address of the HTTP API",
      [](Config& c, const std::string& v) -> Status {
-       c.listen = v;
+       TRY_ASSIGN(c.listen, http::parse_tcp_address(v));
        return {};
      }},
+    {"tls.cert", "FILE", "TLS for that address: the certificate with its chain, PEM",
+     [](Config& c, const std::string& v) { return set_path(c.tls.certificate, v); }},
+    {"tls.key", "FILE", "its key, PEM, for its owner's eyes only",
+     [](Config& c, const std::string& v) { return set_path(c.tls.key, v); }},
+    {"tls.self_signed", "", "TLS with a certificate that cofferd makes in STATE/tls",
+     [](Config& c, const std::string& v) { return set_choice(c.tls.self_signed, v, kSwitch); }},
     {"accel", "auto|kvm|tcg", "how guests run (default auto: KVM where a probe finds it fast)",
      [](Config& c, const std::string& v) { return set_choice(c.accelerator, v, kAccelerators); }},
     {"pool.size", "N", "machines kept ready of each kind asked for lately (default 2; 0: none)",
@@ -144,6 +153,7 @@ Result<Flags> parse_flags(const std::vector<std::string>& arguments) {
     if (setting == kSettings.end() && flag != "--config") {
       return fail(Code::InvalidArgument, cat("there is no option '", flag, "'"), "see: cofferd --help");
     }
+    if (!value && flag != "--config" && setting->value.empty()) value = "true";
     if (!value) {
       if (i + 1 == arguments.size()) return fail(Code::InvalidArgument, cat(flag, ": needs a value"));
       value = arguments[++i];
@@ -195,6 +205,18 @@ Status check(const Config& config) {
   if (config.state_dir == "/" || config.run_dir == "/") {
     return fail(Code::InvalidArgument, "the state and run-time folders must not be the root of the file system");
   }
+  const auto& tls = config.tls;
+  if (tls.certificate.empty() != tls.key.empty()) {
+    return fail(Code::InvalidArgument, "tls.cert and tls.key belong together: one of them is not set");
+  }
+  if (tls.self_signed && !tls.certificate.empty()) {
+    return fail(Code::InvalidArgument, "tls.self_signed and tls.cert exclude each other");
+  }
+  if (config.listen && !http::is_loopback(*config.listen) && !tls.self_signed && tls.certificate.empty()) {
+    return fail(Code::InvalidArgument,
+                cat("listen: ", config.listen->text(), " is reached from outside this host, and there is no TLS"),
+                "add --tls-self-signed, or --tls-cert and --tls-key; or listen on 127.0.0.1");
+  }
   if (config.uid_first > UINT32_MAX - config.uid_count - 1) {
     return fail(Code::InvalidArgument, "uids.first and uids.count reach past the last uid there is");
   }
@@ -222,7 +244,9 @@ Result<Invocation> read_invocation(const std::vector<std::string>& arguments, co
   Config& config = invocation.config;
   TRY(read_file_of(flags, environment, config));
   for (const auto& [variable, name] :
-       {std::pair{"COFFER_STATE", "state"}, std::pair{"COFFER_RUN", "run"}, std::pair{"COFFER_LISTEN", "listen"}}) {
+       {std::pair{"COFFER_STATE", "state"}, std::pair{"COFFER_RUN", "run"}, std::pair{"COFFER_LISTEN", "listen"},
+        std::pair{"COFFER_TLS_CERT", "tls.cert"}, std::pair{"COFFER_TLS_KEY", "tls.key"},
+        std::pair{"COFFER_TLS_SELF_SIGNED", "tls.self_signed"}}) {
     const auto value = environment(variable);
     if (!value || value->empty()) continue;
     auto applied = apply_setting(config, name, *value);

@@ -8,14 +8,23 @@
 
 #include "base/log.h"
 #include "base/result.h"
+#include "http/tcp.h"
 #include "vm/qemu_driver.h"
 
 namespace cofferdam::daemon {
 
+// Of the TCP address. A certificate and its key, or one that cofferd makes itself, or nothing: no TLS, which only an
+// address of this host may go without.
+struct TlsSettings {
+  std::string certificate, key;  // PEM files; both or none
+  bool self_signed = false;      // in STATE/tls, see http/tls_files.h
+};
+
 struct Config {
   std::string state_dir = "/var/lib/cofferdam";
   std::string run_dir = "/run/cofferdam";
-  std::optional<std::string> listen;  // nullopt: nobody asked for an address
+  std::optional<http::TcpAddress> listen;  // nullopt: nobody asked for an address
+  TlsSettings tls;
   vm::WantedAccelerator accelerator = vm::WantedAccelerator::automatic;
   std::uint32_t pool_size = 2;
   std::uint32_t pool_standby = 1;

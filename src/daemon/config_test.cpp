@@ -7,6 +7,7 @@
 #include <map>
 
 #include "base/file.h"
+#include "daemon/tls.h"
 
 namespace cofferdam::daemon {
 namespace {
@@ -95,6 +96,70 @@ TEST_F(ConfigTest, a_wrong_flag_is_named) {
 TEST_F(ConfigTest, folders_that_cannot_work_are_refused) {
   EXPECT_NE(error_of({"--run", "/" + std::string(100, 'r')}).find("too long"), std::string::npos);
   EXPECT_NE(error_of({"--state", "/"}).find("root"), std::string::npos);
+}
+
+TEST_F(ConfigTest, the_address_and_its_tls_come_from_flags_variables_and_the_file) {
+  file("listen: 127.0.0.1:1\ntls:\n  cert: /file.pem\n  key: /file.key\n");
+  auto config = read({}).value().config;
+  EXPECT_EQ(config.listen->text(), "127.0.0.1:1");
+  EXPECT_EQ(config.tls.certificate, "/file.pem");
+  EXPECT_EQ(config.tls.key, "/file.key");
+  EXPECT_FALSE(config.tls.self_signed);
+  variables_["COFFER_LISTEN"] = "[::1]:2";
+  variables_["COFFER_TLS_CERT"] = "/variable.pem";
+  variables_["COFFER_TLS_KEY"] = "/variable.key";
+  config = read({"--listen=0.0.0.0:0", "--tls-cert", "/flag.pem"}).value().config;
+  EXPECT_EQ(config.listen->text(), "0.0.0.0:0");
+  EXPECT_EQ(config.tls.certificate, "/flag.pem");
+  EXPECT_EQ(config.tls.key, "/variable.key");
+}
+
+TEST_F(ConfigTest, a_switch_needs_no_value_and_takes_one) {
+  EXPECT_TRUE(read({"--tls-self-signed"}).value().config.tls.self_signed);
+  EXPECT_TRUE(read({"--tls-self-signed", "--listen", "0.0.0.0:1"}).value().config.listen);
+  EXPECT_FALSE(read({"--tls-self-signed=false"}).value().config.tls.self_signed);
+  EXPECT_NE(error_of({"--tls-self-signed=maybe"}).find("--tls-self-signed: 'maybe'"), std::string::npos);
+  variables_["COFFER_TLS_SELF_SIGNED"] = "1";
+  EXPECT_TRUE(read({}).value().config.tls.self_signed);
+  variables_.erase("COFFER_TLS_SELF_SIGNED");
+  file("tls:\n  self_signed: true\n");
+  EXPECT_TRUE(read({}).value().config.tls.self_signed);
+  EXPECT_NE(help_text().find("--tls-self-signed "), std::string::npos);
+}
+
+TEST_F(ConfigTest, an_address_that_is_none_is_refused) {
+  for (const char* bad : {"7070", "localhost:7070", "127.0.0.1", "::1:7070", "127.0.0.1:65536", ""}) {
+    EXPECT_NE(error_of({"--listen", bad}).find("--listen: "), std::string::npos) << bad;
+  }
+}
+
+TEST_F(ConfigTest, an_address_beyond_this_host_needs_tls) {
+  EXPECT_NE(error_of({"--listen", "0.0.0.0:7070"}).find("no TLS"), std::string::npos);
+  EXPECT_NE(error_of({"--listen", "[::]:7070"}).find("no TLS"), std::string::npos);
+  EXPECT_TRUE(read({"--listen", "127.0.0.1:7070"}));
+  EXPECT_TRUE(read({"--listen", "[::1]:7070"}));
+}
+
+TEST_F(ConfigTest, half_a_certificate_and_two_of_them_are_refused) {
+  EXPECT_NE(error_of({"--tls-cert", "/c"}).find("belong together"), std::string::npos);
+  EXPECT_NE(error_of({"--tls-key", "/k"}).find("belong together"), std::string::npos);
+  EXPECT_NE(error_of({"--tls-cert", "/c", "--tls-key", "/k", "--tls-self-signed"}).find("exclude"), std::string::npos);
+}
+
+TEST_F(ConfigTest, the_certificate_is_made_in_the_state_folder_or_read_from_the_files) {
+  Config config;
+  config.state_dir = dir_ + "/state";
+  EXPECT_EQ(tls_identity(config).value(), nullptr);
+  config.tls.self_signed = true;
+  const auto identity = tls_identity(config).value();
+  ASSERT_NE(identity, nullptr);
+  EXPECT_TRUE(reload_tls_identity(config, *identity));
+  config.tls = {dir_ + "/state/tls/certificate.pem", dir_ + "/state/tls/key.pem", false};
+  EXPECT_NE(tls_identity(config).value(), nullptr);
+  config.tls.key = dir_ + "/absent";
+  EXPECT_EQ(tls_identity(config).error().code, Code::NotFound);
+  EXPECT_FALSE(reload_tls_identity(config, *identity));
+  EXPECT_NE(identity->context(), nullptr);
 }
 
 TEST_F(ConfigTest, paths_become_absolute) {

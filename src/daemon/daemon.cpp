@@ -87,6 +87,7 @@ class BuiltDaemon : public Daemon {
  private:
   Task<void> live();
   Task<void> serve();
+  Status start_tcp_listener();
   Task<void> watch_signals();
   Task<void> end();
   Task<void> shut_down_on_request(Manager::Permanent permanent);
@@ -182,15 +183,22 @@ Task<void> BuiltDaemon::watch_signals() {
   }
 }
 
+// The one place where TCP will be served, with server_->listen_tcp(*config_.listen, …, tls_identity(config_)). Closed
+// until the API has tokens: TCP carries no credentials of its peer, so whoever reached the port would be the
+// administrator.
+Status BuiltDaemon::start_tcp_listener() {
+  if (!config_.listen) return {};
+  log_info("no TCP address is served: the API has no tokens yet", {{"listen", config_.listen->text()}});
+  return {};
+}
+
 Task<void> BuiltDaemon::serve() {
   CO_TRY(co_await manager_->reconcile());
   CO_TRY_ASSIGN(UniqueFd socket, listen_for_administrators(config_.socket_path(), group_));
   CO_TRY(server_->listen_unix(std::move(socket), api::Api::local_administrators()));
   manager_->start_pools();
   log_info("serving", {{"socket", config_.socket_path()}, {"state", config_.state_dir}, {"pid", cat(::getpid())}});
-  if (config_.listen) {
-    log_info("no TCP address is served: the API has no tokens yet", {{"listen", *config_.listen}});
-  }
+  CO_TRY(start_tcp_listener());
   co_return co_await stop_.wait();
 }
 
@@ -232,7 +240,7 @@ Status BuiltDaemon::run() {
 
 }  // namespace
 
-Result<std::unique_ptr<Daemon>> Daemon::build(Config config, std::string version) {
+Result<std::unique_ptr<Daemon>> Daemon::build(Config config, const std::string& version) {
   const auto group = group_of_administrators();
   TRY(make_directories(config.state_dir, 0700));
   TRY(prepare_run_dir(config.run_dir, group));

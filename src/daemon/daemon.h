@@ -13,7 +13,7 @@ class Daemon {
  public:
   // Blocking: takes the locks, probes the accelerator, clears away old images. Unavailable when another daemon has the
   // state or run-time folder.
-  static Result<std::unique_ptr<Daemon>> build(Config config, std::string version);
+  static Result<std::unique_ptr<Daemon>> build(Config config, const std::string& version);
   Daemon(const Daemon&) = delete;
   Daemon& operator=(const Daemon&) = delete;
   virtual ~Daemon() = default;

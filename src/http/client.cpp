@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <cerrno>
 #include <charconv>
@@ -17,41 +16,13 @@ namespace cofferdam::http {
 namespace {
 
 using Clock = Stream::Clock;
-using loop::asio::local::stream_protocol;
 
 constexpr std::size_t kMaxAnswerHead = 64U << 10;
 constexpr std::size_t kReadSize = 64U << 10;
-constexpr std::chrono::seconds kConnectTimeout{5};
-constexpr std::chrono::milliseconds kConnectPause{5};
-constexpr std::string_view kHost = "localhost";
 
-// A Unix socket connects at once, or the listener's queue is full: then only asking again helps.
-Task<StreamSocket> connect_to(std::string path) {
-  const std::string what = cat("connect to '", path, "'");
-  const auto executor = co_await loop::asio::this_coro::executor;
-  if (path.size() > 107) co_return fail(Code::InvalidArgument, what + ": the path is longer than 107 bytes");
-  const auto deadline = Clock::now() + kConnectTimeout;
-  for (;;) {
-    stream_protocol::socket socket(executor);
-    boost::system::error_code ec;
-    (void)socket.open(stream_protocol(), ec);
-    if (!ec) (void)socket.non_blocking(true, ec);
-    if (!ec) (void)socket.connect(stream_protocol::endpoint(path), ec);
-    if (!ec) co_return StreamSocket(std::move(socket));
-    if (ec == loop::asio::error::try_again && Clock::now() < deadline) {
-      CO_TRY(co_await loop::sleep_for(kConnectPause));
-      continue;
-    }
-    Error error = loop::asio_error(what, ec);
-    // Nobody there is one answer, whether the socket's file is left over or gone.
-    if (error.code == Code::NotFound || error.code == Code::ResourceExhausted) error.code = Code::Unavailable;
-    co_return fail(std::move(error));
-  }
-}
-
-std::string head_of(const ClientRequest& request) {
+std::string head_of(const ClientRequest& request, std::string_view host) {
   std::string head = cat(request.method, " ", request.target, " HTTP/1.1\r\n");
-  append_header(head, "Host", kHost);
+  append_header(head, "Host", host);
   for (const auto& [name, value] : request.headers.items()) append_header(head, name, value);
   if (request.source && !request.source_length) {
     append_header(head, "Transfer-Encoding", "chunked");
@@ -67,10 +38,10 @@ std::string head_of(const ClientRequest& request) {
 }  // namespace
 
 struct detail::ClientState {
-  ClientState(loop::asio::any_io_executor on, std::string to) : executor(std::move(on)), path(std::move(to)) {}
+  ClientState(loop::asio::any_io_executor on, Endpoint to) : executor(std::move(on)), endpoint(std::move(to)) {}
 
   loop::asio::any_io_executor executor;
-  std::string path;
+  Endpoint endpoint;
   std::unique_ptr<Stream> stream;
   std::optional<Parser> parser;  // of the answer being read
   std::chrono::milliseconds timeout{};
@@ -87,15 +58,14 @@ struct detail::ClientState {
     if (busy) drop();
     if (stream && stream->readable()) drop();  // the server has closed it, or says what nobody asked for
     if (stream) co_return true;
-    CO_TRY_ASSIGN(StreamSocket socket, co_await connect_to(path));
-    stream = std::make_unique<Stream>(std::move(socket));
+    CO_TRY_ASSIGN(stream, co_await connect_to(endpoint));
     co_return false;
   }
 
   Task<void> send(const ClientRequest& request) {
     constexpr std::string_view what = "send the request";
     const auto soon = [&] { return Clock::now() + timeout; };
-    CO_TRY(co_await stream->write(head_of(request), request.body, {}, soon(), what));
+    CO_TRY(co_await stream->write(head_of(request, endpoint.host()), request.body, {}, soon(), what));
     if (!request.source) co_return Status{};
     std::uint64_t sent = 0;
     for (;;) {
@@ -210,8 +180,10 @@ Task<std::string> ClientResponse::read_all(std::size_t max_bytes) {
   }
 }
 
+Client::Client(loop::asio::any_io_executor executor, Endpoint endpoint)
+    : state_(std::make_shared<detail::ClientState>(std::move(executor), std::move(endpoint))) {}
 Client::Client(loop::asio::any_io_executor executor, std::string socket_path)
-    : state_(std::make_shared<detail::ClientState>(std::move(executor), std::move(socket_path))) {}
+    : Client(std::move(executor), unix_endpoint(std::move(socket_path))) {}
 Client::~Client() = default;
 Client::Client(Client&&) noexcept = default;
 Client& Client::operator=(Client&&) noexcept = default;
@@ -238,8 +210,9 @@ Task<std::unique_ptr<ClientResponse>> Client::request(ClientRequest request) {
 }
 
 Task<std::unique_ptr<WebSocket>> Client::websocket(std::string target, Headers headers) {
-  CO_TRY_ASSIGN(StreamSocket socket, co_await connect_to(state_->path));
-  co_return co_await WebSocket::connect(std::move(socket), std::string(kHost), std::move(target), std::move(headers));
+  CO_TRY_ASSIGN(const auto stream, co_await connect_to(state_->endpoint));
+  co_return co_await WebSocket::connect(stream->release(), state_->endpoint.host(), std::move(target),
+                                        std::move(headers));
 }
 
 namespace {

@@ -1,4 +1,4 @@
-// An HTTP/1.1 client on one keep-alive connection to a Unix socket.
+// An HTTP/1.1 client on one keep-alive connection, to a Unix socket or over TCP.
 #pragma once
 #include <chrono>
 #include <cstdint>
@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/unique_fd.h"
+#include "http/endpoint.h"
 #include "http/message.h"
 #include "http/websocket.h"
 
@@ -49,14 +50,15 @@ class ClientResponse : public BodySource {
 // One request at a time: the next only after the answer before it was read or dropped.
 class Client {
  public:
+  Client(loop::asio::any_io_executor executor, Endpoint endpoint);
   Client(loop::asio::any_io_executor executor, std::string socket_path);
   ~Client();
   Client(Client&&) noexcept;
   Client& operator=(Client&&) noexcept;
 
-  // Unavailable: nobody listens on the socket (absent, refused) or the connection was lost; PermissionDenied: the
-  // socket may not be opened; DeadlineExceeded. Any HTTP status is an answer, not an error. A kept connection that the
-  // server has closed in the meantime is replaced once when nothing was answered and the body can be sent again.
+  // The errors of connect_to, and Unavailable: the connection was lost. Any HTTP status is an answer, not an error. A
+  // kept connection that the server has closed in the meantime is replaced once when nothing was answered and the body
+  // can be sent again.
   Task<std::unique_ptr<ClientResponse>> request(ClientRequest request);
   // On a connection of its own; see WebSocket::connect.
   Task<std::unique_ptr<WebSocket>> websocket(std::string target, Headers headers);

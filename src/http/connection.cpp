@@ -1,5 +1,7 @@
 #include "http/connection.h"
 
+#include <algorithm>
+#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/system/system_error.hpp>
 #include <charconv>
 #include <exception>
@@ -35,8 +37,10 @@ std::string hex(std::size_t value) {
 // The body of the request being served, straight from the connection.
 class IncomingBody final : public RequestBody {
  public:
-  IncomingBody(Stream& stream, Parser& parser, std::chrono::milliseconds timeout, bool wants_continue)
-      : stream_(stream), parser_(parser), timeout_(timeout), wants_continue_(wants_continue) {}
+  // `min_rate` in bytes a second; 0: any.
+  IncomingBody(Stream& stream, Parser& parser, std::chrono::milliseconds timeout, std::size_t min_rate,
+               bool wants_continue)
+      : stream_(stream), parser_(parser), timeout_(timeout), min_rate_(min_rate), wants_continue_(wants_continue) {}
 
   [[nodiscard]] std::optional<std::uint64_t> length() const override {
     return parser_.done() ? std::optional<std::uint64_t>(0) : parser_.content_length();
@@ -58,7 +62,10 @@ class IncomingBody final : public RequestBody {
       }
       CO_TRY_ASSIGN(const bool advanced, parse_buffered());
       if (advanced) continue;
-      auto count = co_await stream_.fill(kBodyRead, Clock::now() + timeout_, "read the body of the request");
+      const auto started = Clock::now();
+      auto count = co_await stream_.fill(kBodyRead, started + patience(), "read the body of the request");
+      waited_ += Clock::now() - started;
+      received_ += count.value_or(0);
       if (!count) {
         failure_status_ = count.error().code == Code::DeadlineExceeded ? 408 : 400;
         co_return fail(std::move(count.error()));
@@ -71,6 +78,14 @@ class IncomingBody final : public RequestBody {
   }
 
  private:
+  // A byte now and then must not hold the connection for ever. Only the waiting for the client counts, not the time
+  // that the handler takes for each piece.
+  [[nodiscard]] Clock::duration patience() const {
+    if (min_rate_ == 0) return timeout_;
+    const auto earned = std::chrono::milliseconds(1000 * (received_ / min_rate_));
+    return std::clamp<Clock::duration>(timeout_ + earned - waited_, Clock::duration::zero(), timeout_);
+  }
+
   Result<bool> parse_buffered() {
     if (stream_.buffered().empty()) return false;
     auto used = parser_.put(stream_.buffered());
@@ -89,6 +104,9 @@ class IncomingBody final : public RequestBody {
   Stream& stream_;
   Parser& parser_;
   std::chrono::milliseconds timeout_;
+  std::size_t min_rate_;
+  std::uint64_t received_ = 0;
+  Clock::duration waited_{};
   bool wants_continue_;
   bool ended_ = false;
 };
@@ -104,8 +122,8 @@ Response plain_error(const Request&, int status, const Error& error) {
 }  // namespace
 
 struct Connection::State {
-  State(StreamSocket socket, const ConnectionContext& shared, Peer who, std::optional<Error> refused)
-      : stream(std::move(socket)), context(shared), peer(std::move(who)), refusal(std::move(refused)) {}
+  State(Transport transport, const ConnectionContext& shared, Peer who, std::optional<Error> refused)
+      : stream(std::move(transport)), context(shared), peer(std::move(who)), refusal(std::move(refused)) {}
 
   Stream stream;
   const ConnectionContext& context;
@@ -183,7 +201,7 @@ struct Connection::State {
       chunked_allowed = parser.head().minor_version > 0;
       can_keep = parser.keep_alive();
       if (auto understood = understand(parser.head(), request); !understood) {
-        status = 400;
+        status = request.target.size() > kMaxTarget ? 414 : 400;
         why = std::move(understood.error());
       } else if (refusal) {
         status = code_info(refusal->code).http_status;
@@ -196,7 +214,8 @@ struct Connection::State {
       co_return co_await respond(request, format(request, status, why));
     }
     const bool wants_continue = request.headers.has_token("expect", "100-continue") && !parser.done();
-    IncomingBody body(stream, parser, context.options.body_timeout, wants_continue);
+    const std::size_t min_rate = peer.local() ? 0 : context.options.min_body_rate;
+    IncomingBody body(stream, parser, context.options.body_timeout, min_rate, wants_continue);
     request.body = &body;
     CO_TRY_ASSIGN(Response response, co_await call_handler(request));
     if (response.websocket) co_return co_await upgrade(request, std::move(response));
@@ -283,10 +302,35 @@ struct Connection::State {
     co_return can_keep;
   }
 
+  // An exception must not reach the operator ||, which would go on waiting for the other side.
+  static Task<std::string> next_of(BodySource& source) {
+    std::string thrown;
+    try {
+      co_return co_await source.next();
+    } catch (const std::exception& e) {
+      thrown = e.what();
+    }
+    const auto cancellation = co_await loop::asio::this_coro::cancellation_state;
+    if (cancellation.cancelled() != loop::asio::cancellation_type::none) {
+      co_return fail(Code::Cancelled, "the server is stopping");
+    }
+    log_error("the source of an answer threw", {{"what", thrown}});
+    co_return fail(Code::Internal, "the answer's source threw");
+  }
+
+  // The source's next piece; Unavailable when the client goes before it is there.
+  Task<std::string> pull(BodySource& source) {
+    using loop::asio::experimental::awaitable_operators::operator||;
+    if (!source.may_wait()) co_return co_await source.next();
+    auto first = co_await (next_of(source) || stream.wait_until_gone());
+    if (first.index() == 0) co_return std::get<0>(std::move(first));
+    co_return fail(Code::Unavailable, "the client has gone");
+  }
+
   // A source that fails ends the connection without the last chunk: the client sees that the answer was cut.
   Task<void> send_chunks(BodySource& source) {
     for (;;) {
-      CO_TRY_ASSIGN(const std::string piece, co_await source.next());
+      CO_TRY_ASSIGN(const std::string piece, co_await pull(source));
       if (piece.empty()) break;
       const std::string head = hex(piece.size()) + "\r\n";
       CO_TRY(co_await stream.write(head, piece, "\r\n", write_deadline(), "send the answer"));
@@ -297,7 +341,7 @@ struct Connection::State {
   Task<void> send_plain(BodySource& source, std::optional<std::uint64_t> length) {
     std::uint64_t sent = 0;
     for (;;) {
-      CO_TRY_ASSIGN(std::string piece, co_await source.next());
+      CO_TRY_ASSIGN(std::string piece, co_await pull(source));
       if (piece.empty()) break;
       sent += piece.size();
       if (length && sent > *length) co_return fail(Code::DataLoss, "the answer's source has grown");
@@ -352,8 +396,8 @@ struct Connection::State {
   }
 };
 
-Connection::Connection(StreamSocket socket, const ConnectionContext& context, Peer peer, std::optional<Error> refusal)
-    : state_(std::make_unique<State>(std::move(socket), context, std::move(peer), std::move(refusal))) {}
+Connection::Connection(Transport transport, const ConnectionContext& context, Peer peer, std::optional<Error> refusal)
+    : state_(std::make_unique<State>(std::move(transport), context, std::move(peer), std::move(refusal))) {}
 
 Connection::~Connection() = default;
 
@@ -363,6 +407,11 @@ void Connection::drain() {
 }
 
 Task<void> Connection::serve() {
+  const auto deadline = Clock::now() + state_->context.options.handshake_timeout;
+  if (auto agreed = co_await state_->stream.handshake(deadline, "handshake"); !agreed) {
+    log_debug("connection ended", {{"why", agreed.error().message}});
+    co_return Status{};
+  }
   for (;;) {
     CO_TRY_ASSIGN(const bool more, co_await state_->wait_for_request());
     if (!more) break;

@@ -18,7 +18,7 @@ struct ConnectionContext {
 class Connection {
  public:
   // With `refusal`, every request is answered with that error as 403, and the connection closed.
-  Connection(StreamSocket socket, const ConnectionContext& context, Peer peer, std::optional<Error> refusal);
+  Connection(Transport transport, const ConnectionContext& context, Peer peer, std::optional<Error> refusal);
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
   ~Connection();

@@ -7,6 +7,7 @@ class QueueSource final : public BodySource {
  public:
   explicit QueueSource(std::shared_ptr<EventQueue> queue) : queue_(std::move(queue)) {}
   Task<std::string> next() override { return queue_->next(); }
+  [[nodiscard]] bool may_wait() const override { return true; }
 
  private:
   std::shared_ptr<EventQueue> queue_;

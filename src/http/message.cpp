@@ -60,6 +60,14 @@ const std::string* Request::find_query(std::string_view name) const {
   return nullptr;
 }
 
+std::vector<std::string_view> Request::query_values(std::string_view name) const {
+  std::vector<std::string_view> values;
+  for (const auto& [key, value] : query) {
+    if (key == name) values.emplace_back(value);
+  }
+  return values;
+}
+
 std::string_view reason_phrase(int status) {
   switch (status) {
     case 100:
@@ -90,6 +98,8 @@ std::string_view reason_phrase(int status) {
       return "Conflict";
     case 413:
       return "Content Too Large";
+    case 414:
+      return "URI Too Long";
     case 416:
       return "Range Not Satisfiable";
     case 422:

@@ -27,6 +27,9 @@ class BodySource {
   virtual ~BodySource() = default;
   // The next piece (64 KiB is a good size); empty at the end. One call at a time.
   virtual Task<std::string> next() = 0;
+  // True when the next piece may be long in coming: the server then watches whether the reader is still there, and
+  // cancels next() when it is not.
+  [[nodiscard]] virtual bool may_wait() const { return false; }
 };
 
 // In the order of arrival; names compare without case.
@@ -71,10 +74,12 @@ struct Request {
   std::vector<std::pair<std::string, std::string>> query;  // decoded, in order
   Headers headers;
   RequestBody* body = nullptr;  // never null in a handler; lives as long as the request
-  Peer peer;                    // empty when not a Unix socket
+  Peer peer;
 
   // The first query parameter of this name; nullptr when there is none.
   [[nodiscard]] const std::string* find_query(std::string_view name) const;
+  // All of this name, in order.
+  [[nodiscard]] std::vector<std::string_view> query_values(std::string_view name) const;
 };
 
 // What happens on a connection that was upgraded. The connection is closed when run() has returned.

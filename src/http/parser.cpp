@@ -86,6 +86,10 @@ struct Parser::Impl {
     // Beast's own limit starts anew with each line that it has taken.
     const std::size_t held = head_done() ? head_bytes : head_bytes + (bytes.size() - used);
     if (held > max_header_bytes || ec == beast_http::error::header_limit) {
+      // Nothing taken and no line end: the first line alone is too long.
+      if (head_bytes == 0 && bytes.substr(0, max_header_bytes).find('\n') == std::string_view::npos) {
+        return refuse(414, cat("the request line is longer than ", max_header_bytes, " bytes"));
+      }
       return refuse(431, cat("the head of the message is longer than ", max_header_bytes, " bytes or ",
                              kMaxHeaderFields, " fields"));
     }

@@ -13,7 +13,7 @@ constexpr std::size_t kMaxGroups = 65536;  // NGROUPS_MAX of Linux
 }  // namespace
 
 bool Peer::in_group(gid_t group) const {
-  return gid == group || std::find(groups.begin(), groups.end(), group) != groups.end();
+  return local() && (gid == group || std::find(groups.begin(), groups.end(), group) != groups.end());
 }
 
 Result<Peer> peer_of(int socket) {

@@ -1,8 +1,11 @@
 #include "http/server.h"
 
+#include <netinet/in.h>
+
 #include <boost/asio/basic_socket_acceptor.hpp>
-#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
 #include <list>
+#include <map>
 
 #include "base/log.h"
 #include "base/text.h"
@@ -13,7 +16,8 @@
 namespace cofferdam::http {
 namespace {
 
-using Acceptor = loop::asio::local::stream_protocol::acceptor;
+using Protocol = loop::asio::generic::stream_protocol;
+using Acceptor = loop::asio::basic_socket_acceptor<Protocol>;
 
 // Out of descriptors: others must close some first.
 constexpr std::chrono::milliseconds kAcceptPause{100};
@@ -36,11 +40,63 @@ struct Server::State {
   ConnectionContext context;
   std::list<Acceptor> acceptors;
   std::list<Connection*> open;
+  std::size_t local = 0, remote = 0;           // of `open`
+  std::map<std::string, std::size_t> sources;  // of the remote ones
   bool stopping = false;
   loop::TaskGroup tasks;
   const std::string too_many = busy_answer(context);
 
-  Task<void> accept_from(Acceptor& acceptor, AllowPeer allow) {
+  // A connection's share of the limits.
+  class Place {
+   public:
+    Place(State& state, const Peer& peer) : state_(state) {
+      if (!peer.local()) source_ = source_network(peer.address);
+      ++count();
+      if (!source_.empty()) ++state_.sources[source_];
+    }
+    Place(const Place&) = delete;
+    Place& operator=(const Place&) = delete;
+    ~Place() {
+      --count();
+      if (source_.empty()) return;
+      const auto found = state_.sources.find(source_);
+      if (--found->second == 0) state_.sources.erase(found);
+    }
+
+   private:
+    std::size_t& count() { return source_.empty() ? state_.local : state_.remote; }
+
+    State& state_;
+    std::string source_;
+  };
+
+  [[nodiscard]] bool has_place_for(const Peer& peer) const {
+    if (peer.local()) return local < context.options.max_connections;
+    if (remote >= context.options.max_connections) return false;
+    const auto found = sources.find(source_network(peer.address));
+    return found == sources.end() || found->second < context.options.max_connections_per_source;
+  }
+
+  // Says why, without waiting for anybody.
+  void turn_away(StreamSocket socket, const TlsIdentity* tls) const {
+    if (tls != nullptr) return;  // who has not shaken hands understands no answer
+    boost::system::error_code ignored;
+    (void)socket.non_blocking(true, ignored);
+    (void)socket.write_some(loop::asio::buffer(too_many), ignored);
+    (void)socket.shutdown(StreamSocket::shutdown_send, ignored);
+    // What lies unread would make the kernel throw the answer away.
+    char unread[4096];
+    (void)socket.read_some(loop::asio::buffer(unread), ignored);
+  }
+
+  static Result<Peer> look_at(int socket, int family) {
+    if (family == AF_UNIX) return peer_of(socket);
+    Peer peer;
+    TRY_ASSIGN(peer.address, source_address_of(socket));
+    return peer;
+  }
+
+  Task<void> accept_from(Acceptor& acceptor, int family, AllowPeer allow, std::shared_ptr<const TlsIdentity> tls) {
     for (;;) {
       auto [ec, socket] = co_await acceptor.async_accept(loop::as_result);
       if (stopping) co_return Status{};
@@ -49,15 +105,13 @@ struct Server::State {
         CO_TRY(co_await loop::sleep_for(kAcceptPause));
         continue;
       }
-      if (open.size() >= context.options.max_connections) {
-        boost::system::error_code ignored;
-        (void)socket.non_blocking(true, ignored);
-        (void)socket.write_some(loop::asio::buffer(too_many), ignored);
-        continue;
-      }
+      const int fd = socket.native_handle();
+      auto found = look_at(fd, family);
+      // A TCP peer that is gone already has no address any more.
+      if (!found && family != AF_UNIX) continue;
       Peer peer;
       std::optional<Error> refusal;
-      if (auto found = peer_of(socket.native_handle()); found) {
+      if (found) {
         peer = std::move(*found);
         if (allow) {
           if (auto allowed = allow(peer); !allowed) refusal = std::move(allowed.error());
@@ -65,19 +119,40 @@ struct Server::State {
       } else {
         refusal = std::move(found.error());
       }
-      tasks.spawn("connection", serve(StreamSocket(std::move(socket)), std::move(peer), std::move(refusal)));
+      if (!has_place_for(peer)) {
+        turn_away(std::move(socket), tls.get());
+        continue;
+      }
+      if (!peer.local()) set_up_tcp(fd, context.options.write_timeout);
+      auto place = std::make_unique<Place>(*this, peer);
+      auto transport = tls ? Transport(std::move(socket), TlsSession::server(tls->context()))
+                           : Transport(StreamSocket(std::move(socket)));
+      tasks.spawn("connection", serve(std::move(transport), std::move(peer), std::move(refusal), std::move(place)));
     }
   }
 
-  Task<void> serve(StreamSocket socket, Peer peer, std::optional<Error> refusal) {
-    Connection connection(std::move(socket), context, std::move(peer), std::move(refusal));
+  // `place` is given back when the connection has ended.
+  Task<void> serve(Transport transport, Peer peer, std::optional<Error> refusal, std::unique_ptr<Place> place) {
+    Connection connection(std::move(transport), context, std::move(peer), std::move(refusal));
     struct Entry {
       std::list<Connection*>& list;
-      std::list<Connection*>::iterator place;
-      ~Entry() { list.erase(place); }
+      std::list<Connection*>::iterator at;
+      ~Entry() { list.erase(at); }
     };
     const Entry entry{open, open.insert(open.end(), &connection)};
     co_return co_await connection.serve();
+  }
+
+  Status start_accepting(UniqueFd listening, int family, int protocol, AllowPeer allow,
+                         std::shared_ptr<const TlsIdentity> tls) {
+    Acceptor acceptor(tasks.executor());
+    boost::system::error_code ec;
+    (void)acceptor.assign(Protocol(family, protocol), listening.get(), ec);
+    if (ec) return fail(loop::asio_error("listen on the given socket", ec));
+    (void)listening.release();
+    auto& kept = acceptors.emplace_back(std::move(acceptor));
+    tasks.spawn("accept", accept_from(kept, family, std::move(allow), std::move(tls)));
+    return {};
   }
 };
 
@@ -88,14 +163,15 @@ Server::Server(loop::asio::any_io_executor executor, ServerOptions options, Hand
 Server::~Server() = default;
 
 Status Server::listen_unix(UniqueFd listening, AllowPeer allow) {
-  Acceptor acceptor(state_->tasks.executor());
-  boost::system::error_code ec;
-  (void)acceptor.assign(loop::asio::local::stream_protocol(), listening.get(), ec);
-  if (ec) return fail(loop::asio_error("listen on the given socket", ec));
-  (void)listening.release();
-  auto& kept = state_->acceptors.emplace_back(std::move(acceptor));
-  state_->tasks.spawn("accept", state_->accept_from(kept, std::move(allow)));
-  return {};
+  return state_->start_accepting(std::move(listening), AF_UNIX, 0, std::move(allow), {});
+}
+
+Result<TcpAddress> Server::listen_tcp(const TcpAddress& address, AllowPeer allow,
+                                      std::shared_ptr<const TlsIdentity> tls) {
+  TRY_ASSIGN(TcpListening made, listen_on_tcp(address));
+  const int family = made.address.host.find(':') == std::string::npos ? AF_INET : AF_INET6;
+  TRY(state_->start_accepting(std::move(made.socket), family, IPPROTO_TCP, std::move(allow), std::move(tls)));
+  return std::move(made.address);
 }
 
 std::size_t Server::connections() const { return state_->open.size(); }

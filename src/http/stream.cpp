@@ -1,11 +1,10 @@
 #include "http/stream.h"
 
-#include <poll.h>
-
 #include <array>
 #include <boost/asio/error.hpp>
 #include <boost/asio/write.hpp>
 #include <cstring>
+#include <tuple>
 
 #include "base/text.h"
 
@@ -44,15 +43,51 @@ struct Stream::Watchdog : std::enable_shared_from_this<Watchdog> {
   }
 };
 
-Stream::Stream(StreamSocket socket)
-    : socket_(std::move(socket)), watchdog_(std::make_shared<Watchdog>(socket_.get_executor(), &socket_)) {
+Stream::Stream(Transport transport)
+    : transport_(std::move(transport)),
+      watchdog_(std::make_shared<Watchdog>(transport_.get_executor(), &transport_.socket())) {
   boost::system::error_code ignored;
-  (void)socket_.non_blocking(true, ignored);
+  (void)transport_.socket().non_blocking(true, ignored);
 }
 
 Stream::~Stream() {
+  if (watchdog_->socket != nullptr && !cut_) transport_.flush(Transport::Farewell::close);
   watchdog_->socket = nullptr;
   watchdog_->timer.cancel();
+}
+
+Error Stream::explained(std::string_view what, const boost::system::error_code& ec) {
+  if (transport_.tls() == nullptr || transport_.tls()->failure().empty()) return loop::asio_error(what, ec);
+  return Error{Code::Unavailable, cat(what, ": TLS: ", transport_.tls()->failure()), {}};
+}
+
+Task<void> Stream::handshake(Clock::time_point deadline, std::string_view what) {
+  TlsSession* const tls = transport_.tls();
+  if (tls == nullptr) co_return Status{};
+  auto& socket = transport_.socket();
+  std::string incoming(4096, '\0');
+  for (;;) {
+    const auto step = tls->handshake();
+    if (step == TlsSession::Step::failed || step == TlsSession::Step::ended) {
+      transport_.flush(Transport::Farewell::none);  // the alert that says why
+      const bool untrusted = tls->failure().find("the server's certificate") != std::string::npos;
+      co_return fail(untrusted ? Code::Unauthenticated : Code::Unavailable, cat(what, ": TLS: ", tls->failure()));
+    }
+    const std::string output = tls->take_output();
+    begin(deadline);
+    boost::system::error_code ec;
+    if (!output.empty()) {
+      ec = std::get<0>(co_await loop::asio::async_write(socket, loop::asio::buffer(output), loop::as_result));
+    }
+    std::size_t count = 0;
+    if (!ec && step == TlsSession::Step::needs_input) {
+      std::tie(ec, count) = co_await socket.async_read_some(loop::asio::buffer(incoming), loop::as_result);
+    }
+    if (finish() && ec) co_return fail(Code::DeadlineExceeded, cat(what, ": the deadline has passed"));
+    if (ec) co_return fail(loop::asio_error(what, ec));
+    if (step == TlsSession::Step::done) co_return Status{};
+    tls->feed({incoming.data(), count});
+  }
 }
 
 void Stream::begin(Clock::time_point deadline) {
@@ -86,10 +121,10 @@ Task<std::size_t> Stream::fill(std::size_t max_bytes, Clock::time_point deadline
   if (buffer_.size() < end_ + max_bytes) buffer_.resize(end_ + max_bytes);
   begin(deadline);
   auto [ec, count] =
-      co_await socket_.async_read_some(loop::asio::buffer(buffer_.data() + end_, max_bytes), loop::as_result);
+      co_await transport_.async_read_some(loop::asio::buffer(buffer_.data() + end_, max_bytes), loop::as_result);
   if (finish() && ec) co_return fail(Code::DeadlineExceeded, cat(what, ": the deadline has passed"));
   if (ec == loop::asio::error::eof) co_return 0U;
-  if (ec) co_return fail(loop::asio_error(what, ec));
+  if (ec) co_return fail(explained(what, ec));
   end_ += count;
   co_return count;
 }
@@ -101,33 +136,41 @@ Task<void> Stream::write(std::string_view head, std::string_view body, std::stri
                                                       loop::asio::buffer(body.data(), body.size()),
                                                       loop::asio::buffer(tail.data(), tail.size())};
   begin(deadline);
-  auto [ec, count] = co_await loop::asio::async_write(socket_, parts, loop::as_result);
+  auto [ec, count] = co_await loop::asio::async_write(transport_, parts, loop::as_result);
   if (finish() && ec) co_return fail(Code::DeadlineExceeded, cat(what, ": the deadline has passed"));
-  if (ec) co_return fail(loop::asio_error(what, ec));
+  if (ec) co_return fail(explained(what, ec));
   co_return Status{};
 }
 
 void Stream::shut_down_writing() {
+  transport_.flush(Transport::Farewell::close);
   boost::system::error_code ignored;
-  (void)socket_.shutdown(StreamSocket::shutdown_send, ignored);
+  (void)transport_.socket().shutdown(StreamSocket::shutdown_send, ignored);
 }
 
 void Stream::cut() {
   cut_ = true;
   boost::system::error_code ignored;
-  (void)socket_.shutdown(StreamSocket::shutdown_both, ignored);
-  (void)socket_.cancel(ignored);
+  (void)transport_.socket().shutdown(StreamSocket::shutdown_both, ignored);
+  (void)transport_.socket().cancel(ignored);
 }
 
-bool Stream::readable() {
-  pollfd entry{socket_.native_handle(), POLLIN, 0};
-  return begin_ < end_ || ::poll(&entry, 1, 0) != 0;
+Task<void> Stream::wait_until_gone() {
+  for (;;) {
+    const Seen seen = look();
+    if (seen == Seen::end) co_return Status{};
+    const auto what = seen == Seen::bytes ? StreamSocket::wait_error : StreamSocket::wait_read;
+    auto [ec] = co_await transport_.socket().async_wait(what, loop::as_result);
+    const auto state = co_await loop::asio::this_coro::cancellation_state;
+    if (state.cancelled() != loop::asio::cancellation_type::none) co_return fail(Code::Cancelled, "wait cancelled");
+    if (ec || seen == Seen::bytes) co_return Status{};
+  }
 }
 
-StreamSocket Stream::release() {
+Transport Stream::release() {
   watchdog_->socket = nullptr;
   watchdog_->timer.cancel();
-  return std::move(socket_);
+  return std::move(transport_);
 }
 
 }  // namespace cofferdam::http

@@ -5,9 +5,7 @@
 namespace cofferdam::http {
 namespace {
 
-constexpr std::size_t kMaxTarget = 8U << 10;
 constexpr std::size_t kMaxSegments = 64;
-constexpr std::size_t kMaxParameters = 64;
 
 int hex_value(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -46,26 +44,6 @@ Status parse_path(std::string_view path, std::vector<std::string>& segments) {
   return {};
 }
 
-Status parse_query(std::string_view query, std::vector<std::pair<std::string, std::string>>& out) {
-  while (!query.empty()) {
-    const auto end = query.find('&');
-    const std::string_view item = query.substr(0, end);
-    query = end == std::string_view::npos ? std::string_view{} : query.substr(end + 1);
-    if (item.empty()) continue;
-    const auto equals = item.find('=');
-    TRY_ASSIGN(std::string name, decode_query_text(item.substr(0, equals)));
-    std::string value;
-    if (equals != std::string_view::npos) {
-      TRY_ASSIGN(value, decode_query_text(item.substr(equals + 1)));
-    }
-    if (out.size() == kMaxParameters) {
-      return fail(Code::InvalidArgument, cat("the query has more than ", kMaxParameters, " parameters"));
-    }
-    out.emplace_back(std::move(name), std::move(value));
-  }
-  return {};
-}
-
 }  // namespace
 
 Result<Target> parse_target(std::string_view target) {
@@ -84,8 +62,31 @@ Result<Target> parse_target(std::string_view target) {
   const auto question = target.find('?');
   Target parsed;
   TRY(parse_path(target.substr(0, question), parsed.segments));
-  if (question != std::string_view::npos) TRY(parse_query(target.substr(question + 1), parsed.query));
+  if (question != std::string_view::npos) {
+    TRY_ASSIGN(parsed.query, parse_query(target.substr(question + 1)));
+  }
   return parsed;
+}
+
+Result<QueryItems> parse_query(std::string_view query) {
+  QueryItems items;
+  while (!query.empty()) {
+    const auto end = query.find('&');
+    const std::string_view item = query.substr(0, end);
+    query = end == std::string_view::npos ? std::string_view{} : query.substr(end + 1);
+    if (item.empty()) continue;
+    const auto equals = item.find('=');
+    TRY_ASSIGN(std::string name, decode_query_text(item.substr(0, equals)));
+    std::string value;
+    if (equals != std::string_view::npos) {
+      TRY_ASSIGN(value, decode_query_text(item.substr(equals + 1)));
+    }
+    if (items.size() == kMaxQueryItems) {
+      return fail(Code::InvalidArgument, cat("the query has more than ", kMaxQueryItems, " parameters"));
+    }
+    items.emplace_back(std::move(name), std::move(value));
+  }
+  return items;
 }
 
 Result<std::string> percent_decode(std::string_view text) {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "http/message.h"
+
 namespace cofferdam::http {
 namespace {
 
@@ -31,6 +33,27 @@ TEST(Target, what_is_not_strict_is_refused) {
   std::string many = "/?a";
   for (int i = 0; i < 65; ++i) many += "&a";
   EXPECT_FALSE(parse_target(many));
+}
+
+TEST(Query, keeps_repeated_names_and_their_order) {
+  const QueryItems wanted{{"a", "1"}, {"b", ""}, {"a", "x=y"}, {"", "z"}, {"a", "+ &"}};
+  EXPECT_EQ(parse_query("a=1&&b&a=x=y&=z&a=%2B+%26&").value(), wanted);
+  EXPECT_TRUE(parse_query("")->empty());
+  Request request;
+  request.query = wanted;
+  EXPECT_EQ(request.query_values("a"), (std::vector<std::string_view>{"1", "x=y", "+ &"}));
+  EXPECT_TRUE(request.query_values("c").empty());
+}
+
+TEST(Query, is_decoded_once) {
+  EXPECT_EQ(parse_query("a=%2541").value(), (QueryItems{{"a", "%41"}}));
+  EXPECT_EQ(parse_target("/%252e%252e")->segments, std::vector<std::string>{"%2e%2e"});
+}
+
+TEST(Query, what_is_not_strict_is_refused) {
+  for (const std::string bad : {"a=%", "a=%4", "a=%4g", "%=1", "a=%00", "%00", "a=1&b=%zz"}) {
+    EXPECT_FALSE(parse_query(bad)) << bad;
+  }
 }
 
 TEST(Percent, encoding_and_decoding_are_inverse) {

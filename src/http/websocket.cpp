@@ -10,6 +10,19 @@
 #include "loop/event.h"
 
 namespace cofferdam::http {
+
+// How Beast ends and cuts a stream of ours; it finds them by their argument.
+template <class Handler>
+void async_teardown(boost::beast::role_type role, Transport& transport, Handler&& handler) {
+  transport.flush(Transport::Farewell::close);
+  boost::beast::websocket::async_teardown(role, transport.socket(), std::forward<Handler>(handler));
+}
+
+static void beast_close_socket(Transport& transport) {
+  boost::system::error_code ignored;
+  (void)transport.socket().close(ignored);
+}
+
 namespace {
 
 namespace beast = boost::beast;
@@ -18,7 +31,7 @@ namespace ws = boost::beast::websocket;
 // One writev a message instead of many small ones: room for a masked message and its frame head.
 constexpr std::size_t kWriteBuffer = WebSocket::kMaxMessageBytes + 14;
 
-using Wire = ws::stream<StreamSocket, false>;
+using Wire = ws::stream<Transport, false>;
 
 beast::string_view view(const std::string& text) { return {text.data(), text.size()}; }
 
@@ -69,7 +82,7 @@ void set_limits(Wire& wire) {
 }  // namespace
 
 struct WebSocket::Impl {
-  explicit Impl(StreamSocket socket) : wire(std::move(socket)), write_free(wire.get_executor()) { set_limits(wire); }
+  explicit Impl(Transport transport) : wire(std::move(transport)), write_free(wire.get_executor()) { set_limits(wire); }
 
   Wire wire;
   beast::flat_buffer incoming;
@@ -88,7 +101,7 @@ struct WebSocket::Impl {
 
   void cut() {
     boost::system::error_code ignored;
-    auto& socket = wire.next_layer();
+    auto& socket = wire.next_layer().socket();
     (void)socket.shutdown(StreamSocket::shutdown_both, ignored);
     (void)socket.cancel(ignored);
   }
@@ -97,8 +110,8 @@ struct WebSocket::Impl {
 WebSocket::WebSocket(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 WebSocket::~WebSocket() = default;
 
-Task<std::unique_ptr<WebSocket>> WebSocket::accept(StreamSocket socket, const Request& request, Headers answer) {
-  auto impl = std::make_unique<Impl>(std::move(socket));
+Task<std::unique_ptr<WebSocket>> WebSocket::accept(Transport transport, const Request& request, Headers answer) {
+  auto impl = std::make_unique<Impl>(std::move(transport));
   beast::http::request<beast::http::empty_body> upgrade;
   upgrade.version(11);
   upgrade.method(beast::http::verb::get);
@@ -113,9 +126,9 @@ Task<std::unique_ptr<WebSocket>> WebSocket::accept(StreamSocket socket, const Re
   co_return std::unique_ptr<WebSocket>(new WebSocket(std::move(impl)));
 }
 
-Task<std::unique_ptr<WebSocket>> WebSocket::connect(StreamSocket socket, std::string host, std::string target,
+Task<std::unique_ptr<WebSocket>> WebSocket::connect(Transport transport, std::string host, std::string target,
                                                     Headers headers) {
-  auto impl = std::make_unique<Impl>(std::move(socket));
+  auto impl = std::make_unique<Impl>(std::move(transport));
   impl->wire.set_option(ws::stream_base::decorator([headers = std::move(headers)](ws::request_type& request) {
     request.erase(beast::http::field::user_agent);
     for (const auto& [name, value] : headers.items()) request.set(view(name), view(value));
@@ -182,7 +195,7 @@ Task<void> WebSocket::keep_alive(std::chrono::steady_clock::duration interval) {
 }
 
 Task<void> WebSocket::wait_until_lost() {
-  (void)co_await impl_->wire.next_layer().async_wait(StreamSocket::wait_error, loop::as_result);
+  (void)co_await impl_->wire.next_layer().socket().async_wait(StreamSocket::wait_error, loop::as_result);
   const auto state = co_await loop::asio::this_coro::cancellation_state;
   if (state.cancelled() != loop::asio::cancellation_type::none) co_return fail(Code::Cancelled, "wait cancelled");
   co_return Status{};

@@ -1,17 +1,15 @@
 // One WebSocket connection (RFC 6455), either end. No compression.
 #pragma once
-#include <boost/asio/generic/stream_protocol.hpp>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 
 #include "http/message.h"
+#include "http/transport.h"
 #include "loop/task.h"
 
 namespace cofferdam::http {
-
-using StreamSocket = loop::asio::generic::stream_protocol::socket;
 
 // One reader; any number of writers.
 class WebSocket {
@@ -26,10 +24,10 @@ class WebSocket {
   static constexpr std::chrono::seconds kHandshakeTimeout{10};
 
   // Answers the upgrade that `request` asks for; `answer` holds extra headers. An error: the answer said so already.
-  static Task<std::unique_ptr<WebSocket>> accept(StreamSocket socket, const Request& request, Headers answer);
+  static Task<std::unique_ptr<WebSocket>> accept(Transport transport, const Request& request, Headers answer);
   // The client's side. `headers` holds extra headers, such as Sec-WebSocket-Protocol. An answer other than 101 fails
   // with the code that fits the status, and the answer's body as message.
-  static Task<std::unique_ptr<WebSocket>> connect(StreamSocket socket, std::string host, std::string target,
+  static Task<std::unique_ptr<WebSocket>> connect(Transport transport, std::string host, std::string target,
                                                   Headers headers);
 
   WebSocket(const WebSocket&) = delete;

@@ -90,14 +90,54 @@ json::array to_array(const std::vector<std::string>& items) {
   return array;
 }
 
+// How many members the objects of valid JSON have, as they are written: the colons outside of strings.
+std::size_t members_in(std::string_view text) {
+  std::size_t members = 0;
+  bool in_string = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string && c == '\\') {
+      ++i;
+    } else if (c == '"') {
+      in_string = !in_string;
+    } else if (c == ':' && !in_string) {
+      ++members;
+    }
+  }
+  return members;
+}
+
+struct Contents {
+  std::size_t members = 0;  // the parser keeps the last of those with the same key
+  bool all_finite = true;
+};
+
+// As deep as the parser allowed.
+void look_through(const json::value& value, Contents& found) {
+  if (const auto* object = value.if_object()) {
+    found.members += object->size();
+    for (const auto& item : *object) look_through(item.value(), found);
+  } else if (const auto* array = value.if_array()) {
+    for (const auto& item : *array) look_through(item, found);
+  } else if (const auto* number = value.if_double()) {
+    if (!std::isfinite(*number)) found.all_finite = false;
+  }
+}
+
 }  // namespace
 
 Result<json::value> parse_json(std::string_view text) {
   json::error_code ec;
   json::parse_options options;
-  options.max_depth = 32;
+  options.max_depth = kMaxJsonDepth;
   auto value = json::parse(json::string_view(text.data(), text.size()), ec, json::storage_ptr{}, options);
   if (ec) return fail(Code::InvalidArgument, cat("the body is not valid JSON: ", ec.message()));
+  Contents found;
+  look_through(value, found);
+  if (!found.all_finite) return fail(Code::InvalidArgument, "the body has a number that is out of range");
+  if (found.members != members_in(text)) {
+    return fail(Code::InvalidArgument, "the body has an object with the same key twice");
+  }
   return value;
 }
 

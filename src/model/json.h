@@ -12,7 +12,11 @@
 
 namespace cofferdam::model {
 
-// Parses hostile text: at most 32 levels deep; InvalidArgument says where it stops being JSON.
+inline constexpr std::size_t kMaxJsonDepth = 32;
+
+// Parses hostile text. InvalidArgument: not JSON (NaN and the like are none), not UTF-8, more than kMaxJsonDepth levels
+// deep, a number beyond the range of a double, an object that has the same key twice: two readers could take different
+// ones.
 Result<boost::json::value> parse_json(std::string_view text);
 
 // The body of a create: {name?, image?, mode?, config: {cpus, memory_mb, disk_size_mb, ttl, env, …}}; the config's

@@ -62,7 +62,37 @@ TEST(WorkspaceSpec, a_secret_in_a_bad_env_item_is_not_repeated) {
   EXPECT_EQ(spec.error().message.find("hunter2"), std::string::npos);
 }
 
-TEST(Json, a_deeply_nested_body_is_refused) { EXPECT_FALSE(parse_json(std::string(100'000, '['))); }
+TEST(Json, a_deeply_nested_body_is_refused) {
+  EXPECT_FALSE(parse_json(std::string(100'000, '[')));
+  const auto nested = [](std::size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); };
+  EXPECT_TRUE(parse_json(nested(kMaxJsonDepth)));
+  EXPECT_FALSE(parse_json(nested(kMaxJsonDepth + 1)));
+}
+
+TEST(Json, the_same_key_twice_is_refused) {
+  for (const char* bad : {R"({"a":1,"a":2})", R"({"a":{"b":1,"b":1}})", R"([{"a":1,"\u0061":2}])"}) {
+    const auto parsed = parse_json(bad);
+    ASSERT_FALSE(parsed) << bad;
+    EXPECT_EQ(parsed.error().code, Code::InvalidArgument);
+  }
+  EXPECT_TRUE(parse_json(R"({"a":":","b:":{"a":"\":\\"},"c":[{"a":1},{"a":1}]})"));
+}
+
+TEST(Json, numbers_out_of_range_and_words_for_them_are_refused) {
+  for (const char* bad :
+       {"1e999", "-1e999", R"({"a":[1e400]})", "NaN", "nan", "Infinity", "-Infinity", "+1", "01", ".5", "0x10", "1e"}) {
+    EXPECT_FALSE(parse_json(bad)) << bad;
+  }
+  for (const char* good : {"1e308", "-0", "18446744073709551615", "1e-999", "123456789012345678901234567890"}) {
+    EXPECT_TRUE(parse_json(good)) << good;
+  }
+}
+
+TEST(Json, text_that_is_not_utf8_is_refused) {
+  EXPECT_FALSE(parse_json("\"\xff\""));
+  EXPECT_FALSE(parse_json("\"\xed\xa0\x80\""));
+  EXPECT_FALSE(parse_json(R"("\ud800")"));
+}
 
 TEST(ExecSpec, a_string_runs_in_a_shell_and_bad_words_are_refused) {
   auto spec = exec_spec_from_json(parse_json(R"({"cmd":"echo hi","tty":true,"timeout_ms":0})").value()).value();
