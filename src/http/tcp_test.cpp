@@ -191,6 +191,9 @@ TEST_F(Tcp, a_thousand_pipelined_requests_are_answered_one_by_one) {
   std::string all;
   for (int i = 0; i < 1000; ++i) all += kHello;
   const auto got = run(raw(all)).value();
+  std::size_t answers = 0;
+  for (auto at = got.find("hello GET"); at != std::string::npos; at = got.find("hello GET", at + 1)) ++answers;
+  EXPECT_EQ(answers, 1000U);
   EXPECT_EQ(handled_, 1000);
   EXPECT_EQ(server_->connections(), 0U);
 }

@@ -23,7 +23,7 @@ Status read_whole(const json::object& object, std::string_view path, std::string
   TRY_ASSIGN(const std::optional<double> number, get_number(object, path, field));
   if (!number) return {};
   const double scaled = std::round(*number * factor);
-  if (!(scaled >= 0) || scaled > static_cast<double>(std::numeric_limits<T>::max() / 2)) {
+  if (!(scaled >= 0) || scaled > static_cast<double>(std::numeric_limits<T>::max()) / 2) {
     return fail(Code::InvalidArgument, cat(path, "/", field, ": ", *number, " is out of range"));
   }
   target = static_cast<T>(scaled);

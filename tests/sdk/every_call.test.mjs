@@ -40,7 +40,8 @@ before(async () => {
 });
 after(() => {
   server.close();
-  rmSync(process.env.COFFER_SDK_BUILD, { recursive: true, force: true });
+  // Behind the report, which is written when the process ends.
+  process.once('exit', () => rmSync(process.env.COFFER_SDK_BUILD, { recursive: true, force: true }));
 });
 
 async function callAll(object) {
