@@ -1,11 +1,16 @@
 #!/bin/sh
-# Installs the Debian packages of tools/packages.txt that are missing. Needs a shell and apt, nothing else; does nothing,
-# quickly, when everything is there.
+# install-deps.sh [LIST]: installs the Debian packages of a list (tools/packages.txt) that are missing. Needs a shell and
+# apt, nothing else; does nothing, quickly, when everything is there.
 set -eu
 cd "$(dirname "$0")/.."
 . tools/lib.sh
 
-wanted=$(sed -e 's/#.*//' -e '/^[[:space:]]*$/d' tools/packages.txt)
+wanted=
+for line in $(sed -e 's/#.*//' "${1:-tools/packages.txt}"); do
+  package=${line%/*} command=${line#"${line%/*}"}
+  [ -n "$command" ] && command -v "${command#/}" >/dev/null 2>&1 || wanted="$wanted $package"
+done
+[ -n "$wanted" ] || exit 0
 
 missing_packages() {
   # dpkg-query fails for a package it has never heard of, which is an answer here.
