@@ -17,13 +17,19 @@ namespace cofferdam {
 namespace {
 
 Result<UniqueFd> open_locked(const std::string& path, int operation) {
-  TRY_ASSIGN(UniqueFd fd, open_file(path, O_RDWR | O_CREAT, 0600));
-  while (::flock(fd.get(), operation) != 0) {
-    if (errno == EINTR) continue;
-    if (errno == EWOULDBLOCK) return fail(Code::Unavailable, cat("'", path, "' is locked by another process"));
-    return fail_errno(cat("lock '", path, "'"));
+  for (;;) {
+    TRY_ASSIGN(UniqueFd fd, open_file(path, O_RDWR | O_CREAT, 0600));
+    while (::flock(fd.get(), operation) != 0) {
+      if (errno == EINTR) continue;
+      if (errno == EWOULDBLOCK) return fail(Code::Unavailable, cat("'", path, "' is locked by another process"));
+      return fail_errno(cat("lock '", path, "'"));
+    }
+    // Its last holder may have taken the name away while we waited: then the lock that counts is another file's.
+    struct stat ours{};
+    struct stat named{};
+    if (::fstat(fd.get(), &ours) != 0) return fail_errno(cat("stat '", path, "'"));
+    if (::stat(path.c_str(), &named) == 0 && named.st_ino == ours.st_ino && named.st_dev == ours.st_dev) return fd;
   }
-  return fd;
 }
 
 Status fsync_parent(const std::string& path) {
@@ -178,6 +184,17 @@ Result<std::uint64_t> copy_sparse(int from, int to) {
 Result<FileLock> FileLock::acquire(const std::string& path) {
   TRY_ASSIGN(UniqueFd fd, open_locked(path, LOCK_EX));
   return FileLock(std::move(fd));
+}
+
+FileLock::~FileLock() {
+  if (fd_ && !passing_.empty()) (void)::unlink(passing_.c_str());
+}
+
+Result<FileLock> FileLock::acquire_passing(const std::string& path) {
+  TRY_ASSIGN(UniqueFd fd, open_locked(path, LOCK_EX));
+  FileLock lock(std::move(fd));
+  lock.passing_ = path;
+  return lock;
 }
 
 Result<FileLock> FileLock::try_acquire(const std::string& path) {

@@ -39,12 +39,18 @@ class FileLock {
  public:
   // Waits until the lock is free.
   static Result<FileLock> acquire(const std::string& path);
+  // The same, and the file goes with the lock.
+  static Result<FileLock> acquire_passing(const std::string& path);
   // Unavailable at once when somebody holds it.
   static Result<FileLock> try_acquire(const std::string& path);
+  FileLock(FileLock&&) noexcept = default;
+  FileLock& operator=(FileLock&&) = delete;
+  ~FileLock();
 
  private:
   explicit FileLock(UniqueFd fd) : fd_(std::move(fd)) {}
   UniqueFd fd_;
+  std::string passing_;  // its path, when it goes with the lock
 };
 
 }  // namespace cofferdam

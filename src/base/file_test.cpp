@@ -4,7 +4,10 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <atomic>
 #include <cstdlib>
+#include <thread>
+#include <vector>
 
 #include "base/text.h"
 
@@ -58,6 +61,27 @@ TEST_F(FileTest, a_lock_is_exclusive_until_it_is_dropped) {
     EXPECT_EQ(FileLock::try_acquire(folder_ + "/lock").error().code, Code::Unavailable);
   }
   EXPECT_TRUE(FileLock::try_acquire(folder_ + "/lock"));
+}
+
+TEST_F(FileTest, a_passing_lock_takes_its_file_along_and_still_excludes) {
+  const auto path = folder_ + "/passing";
+  std::atomic<int> inside = 0;
+  std::atomic<bool> alone = true;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      for (int turn = 0; turn < 200; ++turn) {
+        const auto lock = FileLock::acquire_passing(path);
+        ASSERT_TRUE(lock);
+        if (++inside != 1) alone = false;
+        std::this_thread::yield();
+        --inside;
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_TRUE(alone);
+  EXPECT_FALSE(path_exists(path));
 }
 
 }  // namespace

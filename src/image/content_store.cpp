@@ -85,7 +85,7 @@ Result<BuildFolder> ContentStore::make_build_folder() const {
 }
 
 Result<FileLock> ContentStore::lock_name(const std::string& name) const {
-  return FileLock::acquire(cat(root_, "/locks/name-", name));
+  return FileLock::acquire_passing(cat(root_, "/locks/name-", name));
 }
 
 Result<FileLock> ContentStore::lock_names() const { return FileLock::acquire(cat(root_, "/locks/names")); }

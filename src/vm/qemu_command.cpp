@@ -87,10 +87,12 @@ std::vector<std::string> qemu_argv(const QemuSpec& spec) {
     add("-blockdev", cat("driver=throttle,node-name=", kDiskNode, ",throttle-group=limits,file=disk-raw"));
   }
 
+  // An error of the host's disk is the guest's error: by default a full one would stop the guest, without a word.
   // The guest finds the buses from the highest down: the root is /dev/vda, the disk /dev/vdb. Bus 0 stays empty:
   // QEMU 7.2 maps pin 0 of every I/O APIC to the timer's pin, so its interrupt would arrive as bus 2's.
   add("-device", "virtio-blk-device,bus=virtio-mmio-bus.5,drive=root,id=blk-root");
-  add("-device", cat("virtio-blk-device,bus=virtio-mmio-bus.4,drive=", kDiskNode, ",id=blk-disk"));
+  add("-device",
+      cat("virtio-blk-device,bus=virtio-mmio-bus.4,drive=", kDiskNode, ",id=blk-disk,werror=report,rerror=report"));
   add("-device", "virtio-serial-device,bus=virtio-mmio-bus.2,id=serial");
   add("-chardev", cat("socket,id=agent,fd=", fd_number::kAgent, ",server=on,wait=off"));
   add("-device", "virtserialport,bus=serial.0,nr=1,chardev=agent,name=cofferdam.agent");

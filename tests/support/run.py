@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """run.py PART…: builds what a part needs, runs it, and closes with one line: how many tests passed and how many failed.
 
-Parts: lint, unit (GoogleTest), e2e, attack, crash (pytest, real microVMs); `all` is these. On their own: sanitized (unit tests
-under ASan and UBSan), slow (limits and bad input, minutes under TCG), setup (the installation in a bare Debian root).
+Parts: lint, unit (GoogleTest), e2e, attack, crash, slow (pytest, real microVMs; slow is limits and bad input, minutes under
+TCG); `all` is these. On their own: sanitized (unit tests under ASan and UBSan), setup (the installation in a bare Debian root).
 """
 
 import os
@@ -15,8 +15,8 @@ import xml.etree.ElementTree as ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "build" / "test-results"
-PARTS = ["lint", "unit", "e2e", "attack", "crash"]
-ON_THEIR_OWN = ["sanitized", "slow", "setup"]
+PARTS = ["lint", "unit", "e2e", "attack", "crash", "slow"]
+ON_THEIR_OWN = ["sanitized", "setup"]
 # Rooms whose unit tests also run under the sanitizers: those that read bytes of guests and clients. The rest is glue over
 # the kernel and QEMU, or a static program, and a second build of it would double the time of ./test.
 SANITIZED = ["base", "wire", "guest", "http", "model"]
