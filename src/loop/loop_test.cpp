@@ -3,6 +3,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <optional>
+#include <stdexcept>
 #include <thread>
 
 #include "loop/child.h"
@@ -39,6 +40,16 @@ TEST(Deadline, a_slow_task_is_cancelled_and_named) {
   auto result = run_to_end(io, with_deadline(sleep_for(1h), 10ms, "nap"));
   EXPECT_EQ(result.error().code, Code::DeadlineExceeded);
   EXPECT_NE(result.error().message.find("nap"), std::string::npos);
+}
+
+// With an hour to go, a lost exception would show as a test that hangs.
+TEST(Deadline, what_the_task_throws_is_thrown_at_once) {
+  asio::io_context io;
+  auto bug = []() -> Task<int> {
+    throw std::logic_error("a bug");
+    co_return 7;
+  };
+  EXPECT_THROW((void)run_to_end(io, with_deadline(bug(), 1h, "bug")), std::logic_error);
 }
 
 TEST(Event, wakes_a_waiter_and_remembers_one_notify) {

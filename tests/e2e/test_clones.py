@@ -65,6 +65,12 @@ def test_the_clock_is_the_hosts_to_50_ms(daemon):
     assert best[1] <= 0.05, f"the guest's clock is off by at least {best[1]:.3f} s"
 
 
+def test_the_clock_does_not_depend_on_the_timer_interrupt(daemon):
+    with daemon.workspace() as name:
+        source = daemon.exec(name, "cat /sys/devices/system/clocksource/clocksource0/current_clocksource").out.strip()
+        assert source and "jiffies" not in source
+
+
 def test_hostname_resolves_inside(daemon):
     done = daemon.run("grep -q \"$(hostname)\" /etc/hosts && echo listed")
     assert done.out == "listed\n", done
