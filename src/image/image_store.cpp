@@ -174,6 +174,8 @@ Result<Image> ImageStore::build(const std::string& name, Rebuild rebuild, const 
 Result<Image> ImageStore::import_image(const std::string& path, const std::string& name, const ProgressSink& progress) {
   TRY(check_image_name(name));
   TRY(need_root());
+  // Before a kernel is fetched for it.
+  if (!path_exists(path)) return fail(Code::NotFound, cat("there is nothing at '", path, "' to import"));
   const auto& store = state_->store;
   TRY_ASSIGN(const FileLock lock, store.lock_name(name));
   TRY(ensure_kernel(store, Refresh::no, progress));

@@ -155,6 +155,15 @@ def test_a_busy_loop_takes_no_more_than_its_cpu(daemon):
         assert share < 0.75, f"half a CPU was asked, {share:.2f} were used"
 
 
+def test_a_disk_is_no_faster_than_its_limit(daemon):
+    for option, value in (("--disk-bps", "1M"), ("--disk-iops", "64")):
+        with daemon.workspace(option, value) as name:
+            start = time.monotonic()
+            done = daemon.exec(name, "dd if=/dev/zero of=/root/f bs=16k count=256 oflag=direct", "--timeout", "60")
+            assert done.status == 0, done
+            assert time.monotonic() - start > 2.5, f"4 MiB in 256 writes at {option} {value}"
+
+
 def test_a_console_flood_is_bounded_on_the_host(daemon):
     with neighbour.unharmed(daemon), daemon.workspace() as name:
         before = sum(p.stat().st_blocks for p in daemon.base.rglob("*") if p.is_file())
