@@ -20,12 +20,15 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "http/server.h"
+#include "identity/schema.h"
 #include "loop/deadline.h"
 #include "loop/event.h"
 #include "loop/task_group.h"
 #include "loop/worker_pool.h"
+#include "store/database.h"
 #include "vm/qemu_driver.h"
 #include "workspace/manager.h"
+#include "workspace/schema.h"
 
 namespace cofferdam::daemon {
 namespace {
@@ -99,6 +102,7 @@ class BuiltDaemon : public Daemon {
   loop::asio::io_context io_{1};
   // Short calls only; the API has threads of its own for image builds.
   loop::WorkerPool workers_;
+  std::unique_ptr<store::Database> database_;
   std::optional<image::ImageStore> images_;
   std::unique_ptr<vm::MachineDriver> driver_;
   std::unique_ptr<Manager> manager_;
@@ -114,6 +118,9 @@ class BuiltDaemon : public Daemon {
 
 Status BuiltDaemon::connect(const std::string& version) {
   const auto executor = io_.get_executor();
+
+  TRY_ASSIGN(database_, store::Database::open(config_.state_dir + "/cofferd.db",
+                                              store::join({identity::migrations(), workspace::migrations()})));
 
   image::StoreOptions images;
   images.state_dir = config_.state_dir;
@@ -142,7 +149,8 @@ Status BuiltDaemon::connect(const std::string& version) {
   workspaces.default_image = config_.default_image;
   workspaces.max_workspaces = config_.max_workspaces;
   auto find_image = [this](const std::string& name) { return images_->find(name); };
-  TRY_ASSIGN(manager_, Manager::open(executor, workers_, std::move(find_image), *driver_, std::move(workspaces)));
+  TRY_ASSIGN(manager_,
+             Manager::open(executor, workers_, *database_, std::move(find_image), *driver_, std::move(workspaces)));
 
   api::HostFacts facts;
   facts.version = version;

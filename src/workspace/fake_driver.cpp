@@ -99,6 +99,18 @@ Task<void> FakeMachine::set_ttl(std::optional<std::chrono::milliseconds> from_no
   co_return Status{};
 }
 
+Task<void> FakeMachine::pause() {
+  if (exit_) co_return ended();
+  paused_ = true;
+  co_return Status{};
+}
+
+Task<void> FakeMachine::resume() {
+  if (exit_) co_return ended();
+  paused_ = false;
+  co_return Status{};
+}
+
 Task<std::unique_ptr<vm::GuestProcess>> FakeMachine::start(model::ExecSpec spec) {
   if (exit_) co_return ended();
   co_return std::make_unique<FakeProcess>(executor_, shared_from_this(), std::move(spec));

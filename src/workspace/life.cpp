@@ -137,7 +137,8 @@ Task<void> ManagerImpl::remove_unclaimed(std::string id) {
   co_return Status{};
 }
 
-Task<Info> ManagerImpl::set_ttl(std::string id, std::optional<std::chrono::milliseconds> from_now) {
+Task<Info> ManagerImpl::set_ttl(std::string id, std::optional<std::chrono::milliseconds> from_now,
+                                std::optional<model::TtlAction> /*action*/) {
   auto operation = [this, from_now](EntryPtr entry) { return do_set_ttl(std::move(entry), from_now); };
   return in_turn<Info>(std::move(id), "set ttl", std::move(operation));
 }

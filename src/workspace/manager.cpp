@@ -48,9 +48,10 @@ Info info_of(const Entry& entry) {
 }
 
 Result<std::unique_ptr<Manager>> Manager::open(loop::asio::any_io_executor executor, loop::WorkerPool& workers,
-                                               FindImage find_image, vm::MachineDriver& driver,
-                                               ManagerOptions options) {
+                                               store::Database& database, FindImage find_image,
+                                               vm::MachineDriver& driver, ManagerOptions options) {
   TRY_ASSIGN(auto volumes, disk::VolumeStore::open(options.state_dir + "/disks"));
+  (void)database;
   WorkspaceTable table(options.state_dir + "/workspaces");
   TRY(table.open());
   return std::make_unique<ManagerImpl>(std::move(executor), workers, std::move(find_image), driver, std::move(options),
@@ -73,7 +74,8 @@ ManagerImpl::ManagerImpl(loop::asio::any_io_executor executor, loop::WorkerPool&
       cold_starts_(executor_, "too many virtual machines are being started", options_.cold_starts_at_once,
                    options_.max_workspaces),
       operations_(executor_),
-      watchers_(executor_) {}
+      watchers_(executor_),
+      workloads_(make_no_workloads()) {}
 
 Result<ManagerImpl::EntryPtr> ManagerImpl::find(const std::string& id) const {
   if (const auto by_id = entries_.find(id); by_id != entries_.end()) return by_id->second;
@@ -152,7 +154,8 @@ Status ManagerImpl::check_new(const model::WorkspaceSpec& spec) const {
   return {};
 }
 
-Task<Info> ManagerImpl::create(model::WorkspaceSpec spec) {
+Task<Info> ManagerImpl::create(model::WorkspaceSpec spec, std::string idempotency_key) {
+  if (!idempotency_key.empty()) co_return fail(Code::Unimplemented, "idempotency keys are not built yet");
   CO_TRY(check_new(spec));
   Record record;
   record.id = new_id("ws");
@@ -274,7 +277,8 @@ Task<void> ManagerImpl::bring_up(EntryPtr entry) {
   co_return Status{};
 }
 
-Task<std::unique_ptr<vm::GuestProcess>> ManagerImpl::exec(std::string id, model::ExecSpec spec, AfterExec after) {
+Task<std::unique_ptr<vm::GuestProcess>> ManagerImpl::exec(std::string id, model::ExecSpec spec, AfterExec after,
+                                                          KeepOutput /*keep_output*/) {
   if (closing_) co_return fail(Code::Unavailable, "the daemon is shutting down");
   CO_TRY(model::validate(spec));
   CO_TRY_ASSIGN(const EntryPtr entry, find(id));

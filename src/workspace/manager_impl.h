@@ -25,15 +25,37 @@ class ManagerImpl : public Manager {
   Task<void> reconcile() override;
   void start_pools() override;
   Task<void> shut_down(Permanent permanent) override;
-  Task<Info> create(model::WorkspaceSpec spec) override;
+  Task<Info> create(model::WorkspaceSpec spec, std::string idempotency_key) override;
   [[nodiscard]] std::vector<Info> list() const override;
   [[nodiscard]] Result<Info> get(const std::string& id) const override;
   Task<Info> start(std::string id) override;
   Task<Info> stop(std::string id) override;
+  Task<Info> restart(std::string id) override;
+  Task<Info> pause(std::string id) override;
+  Task<Info> suspend(std::string id) override;
+  Task<Info> resume(std::string id) override;
   Task<Removal> remove(std::string id) override;
-  Task<Info> set_ttl(std::string id, std::optional<std::chrono::milliseconds> from_now) override;
+  Task<Info> set_ttl(std::string id, std::optional<std::chrono::milliseconds> from_now,
+                     std::optional<model::TtlAction> action) override;
+  Task<Info> update(std::string id, Change change) override;
+  Task<Info> set_metadata(std::string id, model::Metadata values, MetadataChange how) override;
+  Task<Info> make_permanent(std::string id, std::optional<model::RestartPolicy> restart_policy) override;
+  Task<Info> make_temporary(std::string id, std::optional<std::chrono::milliseconds> ttl,
+                            std::optional<model::TtlAction> action, std::optional<model::OnExit> on_exit) override;
+  Task<Info> set_idle(std::string id, std::optional<model::IdlePolicy> policy) override;
+  Task<Info> ping(std::string id, std::optional<std::chrono::milliseconds> ttl) override;
+  Task<Resized> resize(std::string id, Resources resources, Apply apply) override;
   Result<std::shared_ptr<vm::Machine>> machine(const std::string& id) const override;
-  Task<std::unique_ptr<vm::GuestProcess>> exec(std::string id, model::ExecSpec spec, AfterExec after) override;
+  Task<std::shared_ptr<vm::Machine>> wake_machine(std::string id) override;
+  void touch(const std::string& id) override;
+  Task<std::unique_ptr<vm::GuestProcess>> exec(std::string id, model::ExecSpec spec, AfterExec after,
+                                               KeepOutput keep_output) override;
+  Task<std::vector<LogLine>> logs(std::string id, LogSource source, std::size_t tail) override;
+  Task<void> clear_logs(std::string id) override;
+  Result<std::shared_ptr<Feed<LogLine>>> follow_logs(const std::string& id, LogSource source) override;
+  [[nodiscard]] identity::Totals usage_of(const std::string& namespace_id) const override;
+  void on_event(OnEvent callback) override;
+  Workloads& workloads() override { return *workloads_; }
   [[nodiscard]] HostInfo host_info() const override;
 
  private:
@@ -90,8 +112,10 @@ class ManagerImpl : public Manager {
   bool closing_ = false;
   loop::TaskGroup operations_;  // run to their end
   loop::TaskGroup watchers_;    // cancelled at the end
+  std::unique_ptr<Workloads> workloads_;
 };
 
+std::unique_ptr<Workloads> make_no_workloads();
 [[nodiscard]] Info info_of(const Entry& entry);
 
 // Operations on a workspace wait this long for those before them.

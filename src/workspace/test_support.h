@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "workspace/fake_driver.h"
 #include "workspace/manager.h"
+#include "workspace/schema.h"
 
 namespace cofferdam::workspace {
 
@@ -42,8 +43,13 @@ class WorkspaceTest : public testing::Test {
   }
 
   void open() {
+    if (!database_) {
+      auto store = store::Database::open(state_ + "/cofferd.db", store::join({migrations()}));
+      ASSERT_TRUE(store) << store.error().message;
+      database_ = std::move(*store);
+    }
     auto find = [this](const std::string& name) { return find_image(name); };
-    auto opened = Manager::open(io_.get_executor(), workers_, find, driver_, options_);
+    auto opened = Manager::open(io_.get_executor(), workers_, *database_, find, driver_, options_);
     ASSERT_TRUE(opened) << opened.error().message;
     manager_ = std::move(*opened);
   }
@@ -124,6 +130,7 @@ class WorkspaceTest : public testing::Test {
   loop::WorkerPool workers_{2};
   FakeDriver driver_{io_.get_executor()};
   ManagerOptions options_;
+  std::unique_ptr<store::Database> database_;
   std::unique_ptr<Manager> manager_;
 };
 

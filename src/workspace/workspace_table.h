@@ -16,6 +16,12 @@ namespace cofferdam::workspace {
 // What becomes of a workspace when the command that runs in it has ended, or its client has gone.
 enum class AfterExec { keep, remove };
 
+// What is to change of a workspace's size.
+struct Resources {
+  std::optional<std::uint32_t> cpu_millis, memory_mib, disk_mib;
+  bool operator==(const Resources&) const = default;
+};
+
 struct Record {
   std::string id;
   model::WorkspaceSpec spec;
