@@ -384,6 +384,12 @@ class FakeMachine final : public vm::Machine, public vm::GuestFiles {
 
 }  // namespace
 
+std::string fake_id(int number) {
+  constexpr std::size_t kDigits = 26;
+  const auto digits = std::to_string(number);
+  return cat("ws_", std::string(kDigits - digits.size(), '0'), digits);
+}
+
 struct FakeManager::Entry {
   workspace::Info info;
   std::shared_ptr<vm::Machine> machine;
@@ -395,7 +401,7 @@ FakeManager::~FakeManager() = default;
 
 Result<FakeManager::Entry*> FakeManager::find(const std::string& id) const {
   for (const auto& [key, entry] : entries_) {
-    if (key == id || entry->info.spec.name == id) return entry.get();
+    if (key == id || entry->info.spec.name == id || (!id.empty() && entry->info.spec.slug == id)) return entry.get();
   }
   return fail(Code::NotFound, cat("there is no workspace '", id, "'"), "list them with `coffer ls`");
 }
@@ -410,12 +416,12 @@ Task<void> FakeManager::shut_down(Permanent) {
 Task<workspace::Info> FakeManager::create(model::WorkspaceSpec spec, std::string idempotency_key) {
   if (!idempotency_key.empty()) {
     if (const auto made = made_for_.find(idempotency_key); made != made_for_.end()) co_return get(made->second);
-    made_for_[idempotency_key] = cat("ws_", made_ + 1);
+    made_for_[idempotency_key] = fake_id(made_ + 1);
   }
   if (spec.image == "absent") co_return fail(Code::NotFound, "there is no image 'absent'", "build it");
   auto entry = std::make_unique<Entry>();
   auto& info = entry->info;
-  info.id = cat("ws_", ++made_);
+  info.id = fake_id(++made_);
   info.spec = std::move(spec);
   info.state = model::State::running;
   info.created_at = info.updated_at = std::chrono::system_clock::time_point(std::chrono::seconds(1'700'000'000));
@@ -423,7 +429,9 @@ Task<workspace::Info> FakeManager::create(model::WorkspaceSpec spec, std::string
   if (info.spec.ttl) info.expires_at = info.created_at + *info.spec.ttl;
   info.hostname = "box";
   entry->machine = std::make_shared<FakeMachine>(info.id, record_);
-  co_return (entries_[info.id] = std::move(entry))->info;
+  const workspace::Info made = (entries_[info.id] = std::move(entry))->info;
+  tell(workspace::EventKind::created, made);
+  co_return made;
 }
 
 std::vector<workspace::Info> FakeManager::list() const {
@@ -455,6 +463,7 @@ Task<workspace::Removal> FakeManager::remove(std::string id) {
   removal.id = entry->info.id;
   removal.took_us = 1500;
   record_.removed.push_back(removal.id);
+  tell(workspace::EventKind::removed, entry->info);
   entries_.erase(removal.id);
   co_return removal;
 }
@@ -584,6 +593,11 @@ identity::Totals FakeManager::usage_of(const std::string& namespace_id) const {
     totals.disk_mib += spec.disk_mib;
   }
   return totals;
+}
+
+void FakeManager::tell(workspace::EventKind kind, const workspace::Info& info) const {
+  const workspace::Event event{kind, info.id, info.spec.name, info.spec.namespace_id, info.created_at, ""};
+  for (const auto& listener : listeners_) listener(event);
 }
 
 void FakeManager::on_event(workspace::OnEvent callback) { listeners_.push_back(std::move(callback)); }

@@ -24,6 +24,9 @@ struct FakeRecord {
   std::optional<workspace::AfterExec> last_after;
 };
 
+// The id of the n-th workspace that a fake manager makes.
+std::string fake_id(int number);
+
 // Answers Unimplemented, whatever it is asked.
 class FakeWorkloads final : public workspace::Workloads {
  public:
@@ -104,6 +107,7 @@ class FakeManager final : public workspace::Manager {
  private:
   struct Entry;
   [[nodiscard]] Result<Entry*> find(const std::string& id) const;
+  void tell(workspace::EventKind kind, const workspace::Info& info) const;
   Task<workspace::Info> change_state(std::string id, model::State to);
 
   loop::asio::any_io_executor executor_;
