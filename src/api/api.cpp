@@ -62,7 +62,11 @@ struct Api::State {
 
   void heard(const workspace::Event& event) {
     services.events.add(event);
-    services.webhooks.notify(notice_of(event));
+    auto notice = notice_of(event);
+    if (const auto slug = services.space_slugs.find(event.namespace_id); slug != services.space_slugs.end()) {
+      notice.namespace_slug = slug->second;
+    }
+    services.webhooks.notify(std::move(notice));
     if (event.kind == workspace::EventKind::removed) {
       services.runtime_access.forget(event.workspace_id);
       streams.spawn("tokens of a removed workspace", forget_tokens(event.workspace_id));

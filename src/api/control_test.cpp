@@ -167,6 +167,15 @@ TEST_F(ControlTest, a_verb_that_is_lacking_is_named) {
   EXPECT_EQ(ask("GET", "/workspace").body().at("total"), 1);
 }
 
+TEST_F(ControlTest, who_may_run_commands_may_not_therefore_destroy) {
+  make();
+  const auto token = mint(R"({"scope": "account", "verbs": ["exec"]})");
+  EXPECT_FALSE(run(far_client_->websocket("/workspace/box/exec/ws?destroy_after=1&token=" + token, {})));
+  EXPECT_TRUE(run(far_client_->websocket("/workspace/box/exec/ws?token=" + token, {})));
+  pause();
+  EXPECT_TRUE(record_.removed.empty());
+}
+
 TEST_F(ControlTest, a_token_of_one_namespace_has_nothing_of_the_host) {
   make_space("mine");
   const auto token = mint(R"({"scope": "namespace", "namespace": "mine"})");
