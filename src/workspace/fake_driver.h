@@ -16,9 +16,10 @@ class FakeDriver;
 
 // What the guest does with a command, chosen by argv[0]:
 //   "print" writes argv[1] and ends; "flood" writes without end until it is killed; "sleep" ends when it is killed;
-//   "deaf" never ends and never answers; "env" writes its environment, cwd and user.
+//   "deaf" never ends and never answers; "fail" ends with 3; "env" writes its environment, cwd and user.
 class FakeMachine : public vm::Machine, public std::enable_shared_from_this<FakeMachine> {
  public:
+  static constexpr std::uint32_t kPid = 42;  // of every process
   FakeMachine(loop::asio::any_io_executor executor, FakeDriver& driver, vm::MachineSpec spec);
   [[nodiscard]] const std::string& id() const override { return spec_.id; }
   loop::Task<void> wake(std::string hostname) override;

@@ -16,14 +16,18 @@
 #include "loop/worker_pool.h"
 #include "model/workspace_spec.h"
 #include "model/workspace_state.h"
-#include "store/database.h"
 #include "vm/machine.h"
 #include "workspace/event.h"
 #include "workspace/feed.h"
 #include "workspace/limits.h"
+#include "workspace/log_line.h"
 #include "workspace/pool.h"
 #include "workspace/workloads.h"
 #include "workspace/workspace_table.h"
+
+namespace cofferdam::store {
+class Database;
+}
 
 namespace cofferdam::workspace {
 
@@ -55,12 +59,7 @@ struct Resized {
   bool relaunched = false;
 };
 
-// The log of a workspace: of its life, or the output of commands that were started with KeepOutput::yes.
-enum class LogSource { boot, cmd };
-struct LogLine {
-  std::chrono::system_clock::time_point time;
-  std::string message;  // one line; of a command the guest's bytes, perhaps no UTF-8
-};
+// Whether the output also goes to the log of the workspace.
 enum class KeepOutput { no, yes };
 
 // Whether one thing more (or what a larger workspace takes more) still fits the namespace, beside what is in use there;
@@ -103,6 +102,7 @@ struct ManagerOptions {
   AdmitWorkspace admit;          // none: everything is admitted
   RevealSecrets reveal_secrets;  // none: a workspace with secrets is refused
   RestartDelays restarts;
+  std::chrono::milliseconds workload_figures_every{2000}, workload_stop_grace{5000};
 };
 
 // Used on the loop's thread only. Ids, slugs and names are accepted as `id`.
