@@ -52,7 +52,6 @@ struct Api::State {
                  {},
                  {}} {
     manager.on_event([this](const workspace::Event& event) { heard(event); });
-    streams.spawn("activity of namespaces", services.events.keep(identity.namespaces()));
   }
 
   loop::WorkerPool builders{kBuildThreads};
@@ -78,17 +77,17 @@ struct Api::State {
   }
 
   Task<http::Response> handle(http::Request& request) {
-    const bool credentials = has_credentials(request);
     auto match = find_route(request.method, request.segments);
     const bool open = match.route != nullptr && match.route->reach == Reach::open;
-    auto caller = authenticate(services.identity, request);
-    if (!caller) {
-      const bool nobody = open && !credentials && caller.error().code == Code::Unauthenticated;
-      if (!nobody) co_return refuse_caller(services.identity, request, caller.error());
-      caller = Caller{};
+    Result<Caller> caller = Caller{};
+    if (!open || request.peer.local() || has_credentials(request)) {
+      caller = authenticate(services.identity, request);
+    } else {
+      (void)take_bearer(request);
     }
+    if (!caller) co_return refuse_caller(services.identity, request, caller.error());
     const auto started = std::chrono::steady_clock::now();
-    auto response = caller->kind == identity::TokenKind::runtime ? co_await serve_runtime(services, *caller, request)
+    auto response = caller->kind == identity::TokenKind::runtime ? co_await open_runtime(services, *caller, request)
                                                                  : co_await serve_control(*caller, request, match);
     const auto took = std::chrono::steady_clock::now() - started;
     const auto took_us = std::chrono::duration_cast<std::chrono::microseconds>(took).count();
@@ -168,6 +167,10 @@ http::AllowPeer Api::anybody() {
 void Api::set_address(std::string address) { state_->services.facts.address = std::move(address); }
 
 const std::string& Api::address() const { return state_->services.facts.address; }
+
+void Api::start() {
+  state_->streams.spawn("activity of namespaces", state_->services.events.keep(state_->services.identity.namespaces()));
+}
 
 Task<void> Api::stop() {
   state_->streams.cancel();

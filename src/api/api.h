@@ -52,6 +52,8 @@ class Api {
   void set_address(std::string address);
   [[nodiscard]] const std::string& address() const;
 
+  // Begins to write down what happens to workspaces; once, when the loop runs.
+  void start();
   // Cuts the streams, and waits until the builds that still run have ended: a build is never left half done.
   Task<void> stop();
 

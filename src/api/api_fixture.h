@@ -57,6 +57,7 @@ class ApiTest : public ::testing::Test {
     };
     api_ = std::make_unique<Api>(io_.get_executor(), manager_, *identity_, *webhooks_, *images_, workers_, facts,
                                  shutdown);
+    api_->start();
     server_ =
         std::make_unique<http::Server>(io_.get_executor(), http::ServerOptions{}, api_->handler(), Api::error_format());
     EXPECT_TRUE(server_->listen_unix(listen_unix(dir_ + "/s", SOCK_STREAM).value(), Api::local_administrators()));

@@ -95,6 +95,19 @@ TEST_F(ControlTest, a_runtime_token_opens_no_control_call) {
   EXPECT_EQ(ask("GET", "/workspace").body().at("total"), 1);
 }
 
+TEST_F(ControlTest, a_runtime_token_reaches_of_its_workspace_what_its_verbs_say) {
+  make();
+  const auto token = mint(R"({"kind": "runtime", "scope": "workspace", "workspaceId": "box", "verbs": ["files"]})");
+  expect_error(far("GET", "/files", bearer(token)), 501, "not_supported");
+  expect_error(far("GET", "/runtimes/other/files/stat", bearer(token)), 501, "not_supported");
+  expect_error(far("POST", "/exec", bearer(token)), 403, "forbidden");
+  expect_error(far("GET", "/proxy/x", bearer(token)), 403, "forbidden");
+  const auto wide = mint(R"({"kind": "runtime", "scope": "account"})");
+  expect_error(far("GET", "/files", bearer(wide)), 403, "forbidden");
+  expect_error(ask("POST", "/tokens", R"({"kind": "runtime", "scope": "account", "verbs": ["admin"]})"), 422,
+               "validation_error");
+}
+
 TEST_F(ControlTest, a_token_in_the_query_counts_for_websockets_alone) {
   make();
   const auto token = mint(R"({"scope": "account"})");
@@ -247,7 +260,7 @@ TEST_F(ControlTest, wrong_types_are_refused_with_the_pointer_of_the_field) {
       {R"({"config": {"workloads": {}}})", "/config/workloads"},
       {R"({"config": {"workloads": [{"name": "x"}]}})", "/config/workloads/0"},
       {R"({"config": {"secrets": ["not a name"]}})", "/config/secrets/0"},
-      {R"({"metadata": {"a": 1}})", "/metadata/a"},
+      {R"({"metadata": {"a": []}})", "/metadata/a"},
       {R"({"slug": "No Slug"})", "/slug"},
       {R"({"idempotency_key": 5})", "/idempotency_key"}};
   for (const auto& [body, pointer] : wrong) {

@@ -8,8 +8,8 @@ namespace cofferdam::api {
 // `services` and `call` outlive the task.
 using CallHandler = Task<http::Response> (*)(Services& services, Call& call);
 
-// Answers a request that came with a runtime token; `caller` outlives the task.
-Task<http::Response> serve_runtime(Services& services, const Caller& caller, http::Request& request);
+// runtime_door.cpp: answers a request that came with a runtime token; `caller` outlives the task.
+Task<http::Response> open_runtime(Services& services, const Caller& caller, http::Request& request);
 
 // call.cpp: 501, with the route's summary as the reason.
 Task<http::Response> refuse(Services& services, Call& call);

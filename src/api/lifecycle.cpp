@@ -22,10 +22,11 @@ Task<http::Response> changed(Services& services, workspace::Info info) {
 
 Task<http::Response> set_metadata(Services& services, Call& call, workspace::MetadataChange how) {
   CO_TRY_ASSIGN(const auto body, co_await read_object(call));
-  CO_TRY_ASSIGN(auto metadata, get_text_map(body, "", "metadata"));
-  if (!metadata) co_return fail(Code::InvalidArgument, "/metadata: is missing");
-  CO_TRY(model::validate(*metadata));
-  CO_TRY(co_await services.manager.set_metadata(call.id(), std::move(*metadata), how));
+  const auto* given = body.if_contains("metadata");
+  if (given == nullptr) co_return fail(Code::InvalidArgument, "/metadata: is missing");
+  CO_TRY_ASSIGN(auto metadata, model::metadata_from_json(*given));
+  CO_TRY(model::validate(metadata));
+  CO_TRY(co_await services.manager.set_metadata(call.id(), std::move(metadata), how));
   co_return co_await get_metadata(services, call);
 }
 

@@ -206,17 +206,9 @@ Result<std::optional<std::uint32_t>> mode_field(const json::object& object) {
 
 Result<std::optional<model::IdlePolicy>> idle_field(const json::value& value, std::string_view path) {
   if (value.is_null()) return std::nullopt;
-  const auto* object = value.if_object();
-  if (object == nullptr) return fail(Code::InvalidArgument, cat(path, ": must be an object or null"));
-  const auto* suspend = object->if_contains("suspend_after");
-  const bool off = suspend != nullptr && suspend->is_number() && suspend->to_number<double>() == 0;
-  model::IdlePolicy policy;
-  if (!off) {
-    TRY_ASSIGN(policy.suspend_after, get_duration(*object, path, "suspend_after"));
-  }
-  TRY_ASSIGN(policy.stop_after, get_duration(*object, path, "stop_after"));
-  if (off && !policy.stop_after) return std::nullopt;
-  TRY(model::validate(policy));
+  auto policy = model::idle_policy_from_json(value);
+  if (!policy) return fail(path.empty() ? std::move(policy.error()) : std::move(policy.error()).in(path));
+  if (*policy) TRY(model::validate(**policy));
   return policy;
 }
 
@@ -259,46 +251,13 @@ Result<workspace::Resources> resources_fields(const json::object& object, std::s
   return resources;
 }
 
-namespace {
-
-// From the config first and from the top level then, which wins.
-Status read_more(const json::object& object, std::string_view path, model::WorkspaceSpec& spec) {
-  TRY_ASSIGN(const auto action, ttl_action_field(object, path));
-  if (action) spec.ttl_action = action;
-  TRY_ASSIGN(const auto on_exit, on_exit_field(object, path));
-  if (on_exit) spec.on_exit = *on_exit;
-  TRY_ASSIGN(const auto policy, restart_policy_field(object, path));
-  if (policy) spec.restart_policy = *policy;
-  TRY_ASSIGN(const auto restarts, get_whole(object, path, "max_restarts", 0, 1000));
-  if (restarts) spec.max_restarts = static_cast<std::uint32_t>(*restarts);
-  if (const auto* idle = object.if_contains("idle"); idle != nullptr) {
-    TRY_ASSIGN(spec.idle, idle_field(*idle, cat(path, "/idle")));
-  }
-  TRY_ASSIGN(auto secrets, get_texts(object, path, "secrets"));
-  if (secrets) spec.secrets = std::move(*secrets);
-  return {};
-}
-
-}  // namespace
-
 Result<model::WorkspaceSpec> spec_of_create(const json::object& body) {
   TRY_ASSIGN(auto spec, model::workspace_spec_from_json(body));
-  TRY_ASSIGN(const auto slug, model::get_string(body, "", "slug"));
-  TRY_ASSIGN(const auto logo, model::get_string(body, "", "logo"));
-  spec.slug = slug.value_or("");
-  spec.logo = logo.value_or("");
-  TRY_ASSIGN(auto metadata, get_text_map(body, "", "metadata"));
-  if (metadata) spec.metadata = std::move(*metadata);
   TRY_ASSIGN(const auto config, get_object(body, "", "config"));
-  if (config) {
-    TRY(read_more(*config, "/config", spec));
-    // An older spelling, and what it gives way to.
-    TRY_ASSIGN(const auto old, get_whole(*config, "/config", "writable_size_mb", 1, 1U << 20));
-    if (old && !config->contains("disk_size_mb") && !body.contains("disk_size_mb")) {
-      spec.disk_mib = static_cast<std::uint32_t>(*old);
-    }
-  }
-  TRY(read_more(body, "", spec));
+  if (!config || config->contains("disk_size_mb") || body.contains("disk_size_mb")) return spec;
+  // An older spelling, and what it gives way to.
+  TRY_ASSIGN(const auto old, get_whole(*config, "/config", "writable_size_mb", 1, 1U << 20));
+  if (old) spec.disk_mib = static_cast<std::uint32_t>(*old);
   TRY(model::validate(spec));
   return spec;
 }

@@ -33,9 +33,9 @@ std::string octal_mode(std::uint32_t mode);  // "0644"
 Result<std::uint32_t> parse_mode(std::string_view octal);
 Result<std::optional<std::uint32_t>> mode_field(const boost::json::object& object);
 
-// What a create asks for, besides what model::workspace_spec_from_json reads: slug, idle, ttl_action, secrets, ….
+// What a create asks for: model::workspace_spec_from_json, and an older spelling of the disk's size.
 Result<model::WorkspaceSpec> spec_of_create(const boost::json::object& body);
-// {suspend_after, stop_after}: seconds or texts such as "10m". Null, or a suspend_after of 0, is no policy.
+// Null, or nothing but 0, is no policy; validated.
 Result<std::optional<model::IdlePolicy>> idle_field(const boost::json::value& value, std::string_view path);
 Result<std::optional<model::TtlAction>> ttl_action_field(const boost::json::object& object, std::string_view path);
 Result<std::optional<model::RestartPolicy>> restart_policy_field(const boost::json::object& object,

@@ -92,7 +92,7 @@ class BuiltDaemon : public Daemon {
         stop_(io_.get_executor()),
         tasks_(io_.get_executor()),
         upkeep_(io_.get_executor()),
-        signals_(io_, SIGTERM, SIGINT) {}
+        signals_(io_, SIGTERM, SIGINT, SIGHUP) {}
 
   Status connect(const std::string& version);
   Status run() override;
@@ -105,6 +105,7 @@ class BuiltDaemon : public Daemon {
   Status start_tcp_listener();
   Task<void> keep_up();
   Task<void> watch_signals();
+  void renew_certificate();
   Task<void> end();
   Task<void> shut_down_on_request(Manager::Permanent permanent);
   void ask_to_stop(Manager::Permanent permanent);
@@ -230,10 +231,24 @@ Task<void> BuiltDaemon::shut_down_on_request(Manager::Permanent permanent) {
   co_return Status{};
 }
 
+// The files were replaced by whoever renews them; connections that exist keep what they began with.
+void BuiltDaemon::renew_certificate() {
+  if (!tls_) return;
+  if (auto renewed = reload_tls_identity(config_, *tls_); !renewed) {
+    log_error("the certificate was not read again; the old one stays", {{"error", renewed.error().message}});
+    return;
+  }
+  log_info("the certificate was read again");
+}
+
 Task<void> BuiltDaemon::watch_signals() {
   for (;;) {
     auto [ec, number] = co_await signals_.async_wait(loop::as_result);
     if (ec) co_return Status{};
+    if (number == SIGHUP) {
+      renew_certificate();
+      continue;
+    }
     if (asked_) {
       // The next start clears away what this one had no time for.
       log_warn("asked to end a second time: ending at once");
@@ -270,6 +285,7 @@ Task<void> BuiltDaemon::keep_up() {
 }
 
 Task<void> BuiltDaemon::serve() {
+  api_->start();
   CO_TRY(co_await manager_->reconcile());
   CO_TRY_ASSIGN(UniqueFd socket, listen_for_administrators(config_.socket_path(), group_));
   CO_TRY(server_->listen_unix(std::move(socket), api::Api::local_administrators()));
