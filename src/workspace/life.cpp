@@ -12,6 +12,7 @@ using std::chrono::steady_clock;
 using std::chrono::system_clock;
 
 constexpr std::chrono::milliseconds kStopGrace = 5s;
+constexpr std::chrono::milliseconds kSweepPause = 2s;
 
 std::string_view reason_text(vm::ExitReason reason) {
   switch (reason) {
@@ -76,7 +77,15 @@ Task<void> ManagerImpl::forget(EntryPtr entry) {
   CO_TRY(co_await remove_folder(entry->record.id));
   entry->gone = true;
   entries_.erase(entry->record.id);
+  if (!std::exchange(sweeping_, true)) watchers_.spawn("sweep of the database", sweep_soon());
   co_return Status{};
+}
+
+// What was removed last may still be in the database's journal: once for all that is removed in a while.
+Task<void> ManagerImpl::sweep_soon() {
+  CO_TRY(co_await loop::sleep_for(kSweepPause));
+  sweeping_ = false;
+  co_return co_await table_.sweep();
 }
 
 Task<Info> ManagerImpl::start(std::string id) {

@@ -108,6 +108,7 @@ class ManagerImpl : public Manager {
   Task<void> note_end(EntryPtr entry, std::shared_ptr<vm::Machine> machine, vm::MachineExit exit);
   Task<void> forget(EntryPtr entry);
   Task<void> remove_folder(std::string id);
+  Task<void> sweep_soon();
   Task<void> let_go(EntryPtr entry);
   Task<void> save(EntryPtr entry);
   Task<Prepared> cold_start(EntryPtr entry, MachineWish wish, std::optional<disk::Volume> volume);
@@ -152,6 +153,7 @@ class ManagerImpl : public Manager {
   Lane cold_starts_;
   std::map<std::string, EntryPtr> entries_;
   bool closing_ = false;
+  bool sweeping_ = false;
   loop::TaskGroup operations_;  // run to their end
   loop::TaskGroup watchers_;    // cancelled at the end
   std::vector<OnEvent> listeners_;

@@ -21,6 +21,12 @@ constexpr auto kLastCallsLimit = 5s;
 
 bool expired(const Record& record) { return record.expires_at && *record.expires_at <= system_clock::now(); }
 
+// Whether it rests at the end of its time: then the end is still to be seen to, as long as the machine lives.
+bool rests_at_the_end(const Record& record) {
+  const auto action = record.spec.at_end_of_ttl();
+  return action == model::TtlAction::pause || action == model::TtlAction::suspend;
+}
+
 }  // namespace
 
 // Machines of a former daemon that nobody has spoken for yet.
@@ -67,7 +73,7 @@ Task<void> ManagerImpl::reconcile_one(std::shared_ptr<Orphans> orphans, StoredRe
   const bool never_ran = record.state == model::State::creating && !record.started_at;
   const bool client_is_gone = !entry->permanent() && record.after_exec == AfterExec::remove;
 
-  if (lives && was_up && !client_is_gone && !expired(record)) {
+  if (lives && was_up && !client_is_gone && (!expired(record) || rests_at_the_end(record))) {
     auto machine = co_await machines_.adopt(record.vm_id);
     if (machine) {
       entry->machine = std::move(*machine);

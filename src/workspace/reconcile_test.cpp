@@ -207,6 +207,16 @@ TEST_F(ReconcileTest, a_disk_without_a_record_is_kept) {
   EXPECT_TRUE(path_exists(state_ + "/workspaces/" + record.id + "/disk.img"));
 }
 
+TEST_F(ReconcileTest, a_rest_that_was_due_meanwhile_is_begun) {
+  auto record = leave(State::running, Mode::temporary, Left::with_machine);
+  record.spec.ttl_action = model::TtlAction::suspend;
+  record.expires_at = system_clock::now() - 1s;
+  rewrite(record);
+  reconcile();
+  EXPECT_TRUE(until([&] { return manager_->get(record.id).value().state == State::suspended; }));
+  EXPECT_TRUE(fake(record.vm_id)->alive());
+}
+
 TEST_F(ReconcileTest, what_is_always_to_run_runs_again) {
   auto record = leave(State::running, Mode::permanent, Left::record_only);
   record.spec.restart_policy = model::RestartPolicy::always;

@@ -258,4 +258,6 @@ Task<void> WorkspaceTable::remove(std::string id) const {
   co_return co_await database_->run(std::move(work));
 }
 
+Task<void> WorkspaceTable::sweep() const { return database_->checkpoint(); }
+
 }  // namespace cofferdam::workspace

@@ -71,6 +71,8 @@ class WorkspaceTable {
   Task<void> write(Record record) const;
   // The row, and before it the folder with all that is in it.
   Task<void> remove(std::string id) const;
+  // What was removed is in no file of the database afterwards.
+  Task<void> sweep() const;
 
   [[nodiscard]] std::string folder(const std::string& id) const;
   [[nodiscard]] std::string disk_path(const std::string& id) const;
