@@ -41,7 +41,7 @@ def golden():
 @pytest.fixture(scope="session")
 def daemon(golden):
     """One daemon for all tests that leave it as they found it."""
-    one = support.Cofferdam(golden=golden)
+    one = support.Cofferdam(golden=golden, tcp=True)
     one.up()
     yield one
     one.close()

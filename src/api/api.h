@@ -7,8 +7,10 @@
 
 #include "http/message.h"
 #include "http/server.h"
+#include "identity/identity.h"
 #include "image/image_store.h"
 #include "loop/worker_pool.h"
+#include "monitor/webhooks.h"
 #include "workspace/manager.h"
 
 namespace cofferdam::api {
@@ -19,6 +21,8 @@ using loop::Task;
 struct HostFacts {
   std::string version;
   std::string state_dir, run_dir, socket;
+  std::string address;  // "https://127.0.0.1:7070"; empty: no TCP
+  std::uint32_t max_workspaces = 1000;
   std::chrono::system_clock::time_point started_at;
 };
 
@@ -29,8 +33,9 @@ class Api {
  public:
   // All references outlive the object. `workers` runs short calls of the image store only; builds have threads of their
   // own, which the executor's loop must outlive.
-  Api(loop::asio::any_io_executor executor, workspace::Manager& manager, image::ImageStore& images,
-      loop::WorkerPool& workers, HostFacts facts, Shutdown shutdown);
+  Api(loop::asio::any_io_executor executor, workspace::Manager& manager, identity::Identity& identity,
+      monitor::Webhooks& webhooks, image::ImageStore& images, loop::WorkerPool& workers, HostFacts facts,
+      Shutdown shutdown);
   Api(const Api&) = delete;
   Api& operator=(const Api&) = delete;
   ~Api();  // must be stopped before
@@ -40,8 +45,16 @@ class Api {
   static http::ErrorFormat error_format();
   // The local administrator: root, the daemon's own user, or a member of the group `cofferdam`.
   static http::AllowPeer local_administrators();
+  // Of TCP: who somebody is, their credentials say.
+  static http::AllowPeer anybody();
 
-  // Waits until the builds that still run have ended: a build is never left half done.
+  // Once the TCP address is bound.
+  void set_address(std::string address);
+  [[nodiscard]] const std::string& address() const;
+
+  // Begins to write down what happens to workspaces; once, when the loop runs.
+  void start();
+  // Cuts the streams, and waits until the builds that still run have ended: a build is never left half done.
   Task<void> stop();
 
  private:

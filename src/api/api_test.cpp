@@ -1,32 +1,18 @@
 // The API over a real HTTP server on a Unix socket, with workspaces in memory.
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <sys/socket.h>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/json/parse.hpp>
-#include <boost/json/serialize.hpp>
-#include <filesystem>
-
-#include "api/api.h"
-#include "api/fake_workspace.h"
+#include "api/api_fixture.h"
+#include "api/call.h"
 #include "api/routes.h"
 #include "api/utf8.h"
 #include "api/workspace_json.h"
-#include "base/fd_passing.h"
 #include "base/file.h"
 #include "base/text.h"
-#include "http/client.h"
-#include "loop/deadline.h"
 #include "model/json.h"
 
 namespace cofferdam::api {
 namespace {
-
-using namespace std::chrono_literals;
-namespace json = boost::json;
-using http::WebSocket;
 
 constexpr std::size_t kPiece = 64U << 10;
 
@@ -41,128 +27,6 @@ class ZeroSource final : public http::BodySource {
 
  private:
   std::size_t left_;
-};
-
-class ApiTest : public ::testing::Test {
- public:
-  ApiTest() {
-    std::string pattern = "/tmp/cofferdam-api-XXXXXX";
-    dir_ = ::mkdtemp(pattern.data());
-    std::filesystem::create_directories(dir_ + "/recipes");
-    image::StoreOptions options;
-    options.state_dir = dir_ + "/state";
-    options.recipes_dir = dir_ + "/recipes";
-    options.guest_binary = dir_ + "/none";
-    images_ = std::make_unique<image::ImageStore>(image::ImageStore::open(options).value());
-    HostFacts facts;
-    facts.version = "1.2.3";
-    facts.socket = dir_ + "/s";
-    auto shutdown = [this](workspace::Manager::Permanent permanent) -> Task<void> {
-      asked_to_end_ = permanent;
-      return manager_.shut_down(permanent);
-    };
-    api_ = std::make_unique<Api>(io_.get_executor(), manager_, *images_, workers_, facts, shutdown);
-    server_ =
-        std::make_unique<http::Server>(io_.get_executor(), http::ServerOptions{}, api_->handler(), Api::error_format());
-    EXPECT_TRUE(server_->listen_unix(listen_unix(dir_ + "/s", SOCK_STREAM).value(), Api::local_administrators()));
-    client_ = std::make_unique<http::Client>(io_.get_executor(), dir_ + "/s");
-  }
-  ~ApiTest() override {
-    EXPECT_TRUE(run(server_->stop(0ms)));
-    EXPECT_TRUE(run(api_->stop()));
-    server_.reset();
-    EXPECT_EQ(record_.processes_alive, 0);
-    std::filesystem::remove_all(dir_);
-  }
-
-  template <class T>
-  Result<T> run(Task<T> task) {
-    std::optional<Result<T>> answer;
-    loop::asio::co_spawn(io_, loop::with_deadline(std::move(task), 60s, "the test"),
-                         [&](const std::exception_ptr& thrown, Result<T> result) {
-                           if (thrown) std::rethrow_exception(thrown);
-                           answer = std::move(result);
-                         });
-    io_.restart();
-    while (!answer) io_.run_one();
-    return std::move(*answer);
-  }
-
-  struct Answer {
-    int status = 0;
-    std::string text;
-    http::Headers headers;
-    [[nodiscard]] json::value body() const { return json::parse(text); }
-  };
-  Task<Answer> send(http::ClientRequest request) {
-    CO_TRY_ASSIGN(auto response, co_await client_->request(std::move(request)));
-    Answer answer;
-    answer.status = response->status;
-    answer.headers = response->headers;
-    CO_TRY_ASSIGN(answer.text, co_await response->read_all(64U << 20));
-    co_return answer;
-  }
-  Answer ask(std::string method, std::string target, std::string body = {}) {
-    http::ClientRequest request;
-    request.method = std::move(method);
-    request.target = std::move(target);
-    request.body = std::move(body);
-    auto answer = run(send(std::move(request)));
-    EXPECT_TRUE(answer) << answer.error().message;
-    return std::move(answer).value_or(Answer{});
-  }
-  std::string make() {
-    return std::string(ask("POST", "/workspace", R"({"name": "box"})").body().at("workspace").at("id").as_string());
-  }
-
-  // A command's WebSocket, its spec sent.
-  std::unique_ptr<WebSocket> open(const std::string& target, const std::string& spec) {
-    http::Headers headers{{"Sec-WebSocket-Protocol", "v5.channel.k8s.io"}};
-    auto socket = run(client_->websocket(target, headers));
-    EXPECT_TRUE(socket) << socket.error().message;
-    EXPECT_TRUE(run((*socket)->write(WebSocket::Kind::text, spec)));
-    return std::move(*socket);
-  }
-  struct Ended {
-    std::string out, err;
-    json::object result;
-    int close_code = 0;
-  };
-  Task<Ended> to_end(WebSocket& socket) {
-    Ended ended;
-    for (;;) {
-      CO_TRY_ASSIGN(const auto message, co_await socket.read());
-      if (!message) break;
-      EXPECT_EQ(message->kind, WebSocket::Kind::binary);
-      EXPECT_LE(message->bytes.size(), WebSocket::kMaxMessageBytes);
-      const std::string content = message->bytes.substr(1);
-      if (message->bytes[0] == 1) ended.out += content;
-      if (message->bytes[0] == 2) ended.err += content;
-      if (message->bytes[0] == 3) ended.result = json::parse(content).as_object();
-    }
-    ended.close_code = socket.peer_close_code();
-    co_return ended;
-  }
-  Ended finish(WebSocket& socket) {
-    auto ended = run(to_end(socket));
-    EXPECT_TRUE(ended) << ended.error().message;
-    return std::move(ended).value_or(Ended{});
-  }
-  void send_frame(WebSocket& socket, char channel, const std::string& content) {
-    EXPECT_TRUE(run(socket.write(WebSocket::Kind::binary, channel + content)));
-  }
-  void pause() { EXPECT_TRUE(run(loop::sleep_for(100ms))); }
-
-  loop::asio::io_context io_;
-  std::string dir_;
-  FakeRecord record_;
-  FakeManager manager_{io_.get_executor(), record_};
-  loop::WorkerPool workers_{1};
-  std::unique_ptr<image::ImageStore> images_;
-  std::unique_ptr<Api> api_;
-  std::unique_ptr<http::Server> server_;
-  std::unique_ptr<http::Client> client_;
-  std::optional<workspace::Manager::Permanent> asked_to_end_;
 };
 
 TEST_F(ApiTest, health_and_host) {
@@ -182,7 +46,8 @@ TEST_F(ApiTest, errors_have_one_shape) {
   EXPECT_FALSE(body.at("success").as_bool());
   EXPECT_EQ(body.at("error").as_string(), "not_found");
   EXPECT_EQ(body.at("code").as_string(), "not_found");
-  EXPECT_EQ(body.at("hint").as_string(), "list them with `coffer ls`");
+  EXPECT_EQ(body.at("hint").as_string(),
+            "list them with `coffer ls`; a temporary one is gone when its time is over or its machine has ended");
   EXPECT_EQ(*missing.headers.find("X-Request-Id"), std::string(body.at("requestId").as_string()));
   EXPECT_EQ(ask("GET", "/nothing/here").status, 404);
   const auto wrong = ask("PATCH", "/workspace");
@@ -219,14 +84,16 @@ TEST_F(ApiTest, workspace_is_created_listed_stopped_started_and_removed) {
   const auto workspace = made.body().at("workspace");
   EXPECT_EQ(workspace.at("status").as_string(), "running");
   EXPECT_EQ(workspace.at("resources"), json::parse(R"({"cpus": 1.0, "memory_mb": 512, "disk_size_mb": 4096})"));
-  EXPECT_EQ(workspace.at("lifecycle"), json::parse(R"({"ttl": 1800.0, "ttl_expires_at": "2023-11-14T22:43:20.000Z"})"));
+  EXPECT_EQ(workspace.at("lifecycle").at("ttl"), 1800.0);
+  EXPECT_EQ(workspace.at("lifecycle").at("ttl_expires_at").as_string(), "2023-11-14T22:43:20.000Z");
   EXPECT_TRUE(workspace.at("info").at("is_running").as_bool());
   EXPECT_EQ(ask("GET", "/workspace").body().at("total"), 1);
   EXPECT_EQ(ask("GET", "/workspace/box").body().at("workspace").at("id"), workspace.at("id"));
   EXPECT_EQ(ask("POST", "/workspace/box/stop").body().at("workspace").at("status").as_string(), "stopped");
   EXPECT_EQ(ask("GET", "/workspace/box/stats").status, 409);
   EXPECT_EQ(ask("POST", "/workspace/box/start").body().at("workspace").at("ready"), true);
-  EXPECT_EQ(ask("DELETE", "/workspace/box").body().at("removed"), json::parse(R"({"id": "ws_1", "took_ms": 1.5})"));
+  const auto removed = ask("DELETE", "/workspace/box").body().at("removed");
+  EXPECT_EQ(removed, (json::object{{"id", fake_id(1)}, {"took_ms", 1.5}}));
   EXPECT_EQ(ask("GET", "/workspace").body().at("total"), 0);
 }
 
@@ -380,7 +247,7 @@ TEST_F(ApiTest, exec_destroys_afterwards_when_asked) {
   make();
   const auto ended = finish(*open("/workspace/box/exec/ws?destroy_after=1", R"({"cmd": ["echo", "bye"]})"));
   EXPECT_EQ(ended.result.at("destroyed").at("took_ms"), 1.5);
-  EXPECT_EQ(record_.removed, std::vector<std::string>{"ws_1"});
+  EXPECT_EQ(record_.removed, std::vector<std::string>{fake_id(1)});
   EXPECT_EQ(record_.last_after, workspace::AfterExec::remove);
   // Also when the command could not even be read.
   make();
@@ -398,7 +265,7 @@ TEST_F(ApiTest, exec_ends_when_its_client_goes) {
   }
   pause();
   EXPECT_EQ(record_.processes_alive, 0);
-  EXPECT_EQ(record_.removed, std::vector<std::string>{"ws_1"});
+  EXPECT_EQ(record_.removed, std::vector<std::string>{fake_id(1)});
   EXPECT_EQ(server_->connections(), 1U);  // the one that made the workspace
 }
 

@@ -2,6 +2,7 @@
 
 #include <boost/json/serialize.hpp>
 
+#include "api/authentication.h"
 #include "api/utf8.h"
 
 namespace cofferdam::api {
@@ -12,15 +13,22 @@ boost::json::object error_to_json(const Error& error) {
   return object;
 }
 
-http::Response error_response(const http::Request& request, int status, const Error& error) {
-  boost::json::object object{{"success", false}, {"error", code_info(error.code).wire_name}};
+http::Response error_response(const http::Request& request, int status, const Error& error, std::string_view code) {
+  boost::json::object object{{"success", false}, {"error", ""}};
   for (auto& [key, value] : error_to_json(error)) object[key] = std::move(value);
+  if (!code.empty()) object["code"] = code;
+  object["error"] = object["code"];
   object["requestId"] = request.id;
   http::Response response;
   response.status = status;
   response.headers.add("Content-Type", "application/json");
+  add_security_headers(response.headers);
   response.body = boost::json::serialize(object);
   return response;
+}
+
+http::Response error_response(const http::Request& request, int status, const Error& error) {
+  return error_response(request, status, error, {});
 }
 
 }  // namespace cofferdam::api

@@ -7,6 +7,7 @@
 
 #include "api/error_body.h"
 #include "api/handlers.h"
+#include "api/permission.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "http/websocket.h"
@@ -308,8 +309,10 @@ class ExecSession final : public http::WebSocketSession {
 
 Task<http::Response> open_exec_socket(Services& services, Call& call) {
   CO_TRY_ASSIGN(const bool destroy, query_flag(call, "destroy_after"));
+  // Who may run commands may not therefore destroy.
+  if (destroy) CO_TRY(may(*call.caller, identity::Verb::lifecycle));
   CO_TRY_ASSIGN(const auto info, services.manager.get(call.id()));
-  CO_TRY(services.manager.machine(info.id));
+  CO_TRY(co_await services.manager.wake_machine(info.id));
   const auto after = destroy ? workspace::AfterExec::remove : workspace::AfterExec::keep;
   http::Response response;
   response.websocket = std::make_unique<ExecSession>(services.manager, info.id, after);

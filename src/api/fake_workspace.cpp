@@ -233,6 +233,8 @@ class FakeMachine final : public vm::Machine, public vm::GuestFiles {
   Task<void> wake(std::string) override { co_return Status{}; }
   Task<void> claim(vm::Claim) override { co_return Status{}; }
   Task<void> set_ttl(std::optional<std::chrono::milliseconds>) override { co_return Status{}; }
+  Task<void> pause() override { co_return Status{}; }
+  Task<void> resume() override { co_return Status{}; }
   Task<std::unique_ptr<vm::GuestProcess>> start(model::ExecSpec spec) override {
     co_return std::make_unique<FakeProcess>(co_await loop::asio::this_coro::executor, record_, spec);
   }
@@ -382,6 +384,12 @@ class FakeMachine final : public vm::Machine, public vm::GuestFiles {
 
 }  // namespace
 
+std::string fake_id(int number) {
+  constexpr std::size_t kDigits = 26;
+  const auto digits = std::to_string(number);
+  return cat("ws_", std::string(kDigits - digits.size(), '0'), digits);
+}
+
 struct FakeManager::Entry {
   workspace::Info info;
   std::shared_ptr<vm::Machine> machine;
@@ -393,7 +401,7 @@ FakeManager::~FakeManager() = default;
 
 Result<FakeManager::Entry*> FakeManager::find(const std::string& id) const {
   for (const auto& [key, entry] : entries_) {
-    if (key == id || entry->info.spec.name == id) return entry.get();
+    if (key == id || entry->info.spec.name == id || (!id.empty() && entry->info.spec.slug == id)) return entry.get();
   }
   return fail(Code::NotFound, cat("there is no workspace '", id, "'"), "list them with `coffer ls`");
 }
@@ -405,11 +413,15 @@ Task<void> FakeManager::shut_down(Permanent) {
   co_return Status{};
 }
 
-Task<workspace::Info> FakeManager::create(model::WorkspaceSpec spec) {
+Task<workspace::Info> FakeManager::create(model::WorkspaceSpec spec, std::string idempotency_key) {
+  if (!idempotency_key.empty()) {
+    if (const auto made = made_for_.find(idempotency_key); made != made_for_.end()) co_return get(made->second);
+    made_for_[idempotency_key] = fake_id(made_ + 1);
+  }
   if (spec.image == "absent") co_return fail(Code::NotFound, "there is no image 'absent'", "build it");
   auto entry = std::make_unique<Entry>();
   auto& info = entry->info;
-  info.id = cat("ws_", ++made_);
+  info.id = fake_id(++made_);
   info.spec = std::move(spec);
   info.state = model::State::running;
   info.created_at = info.updated_at = std::chrono::system_clock::time_point(std::chrono::seconds(1'700'000'000));
@@ -417,7 +429,9 @@ Task<workspace::Info> FakeManager::create(model::WorkspaceSpec spec) {
   if (info.spec.ttl) info.expires_at = info.created_at + *info.spec.ttl;
   info.hostname = "box";
   entry->machine = std::make_shared<FakeMachine>(info.id, record_);
-  co_return (entries_[info.id] = std::move(entry))->info;
+  const workspace::Info made = (entries_[info.id] = std::move(entry))->info;
+  tell(workspace::EventKind::created, made);
+  co_return made;
 }
 
 std::vector<workspace::Info> FakeManager::list() const {
@@ -449,15 +463,144 @@ Task<workspace::Removal> FakeManager::remove(std::string id) {
   removal.id = entry->info.id;
   removal.took_us = 1500;
   record_.removed.push_back(removal.id);
+  tell(workspace::EventKind::removed, entry->info);
   entries_.erase(removal.id);
   co_return removal;
 }
 
-Task<workspace::Info> FakeManager::set_ttl(std::string id, std::optional<std::chrono::milliseconds> from_now) {
+Task<workspace::Info> FakeManager::set_ttl(std::string id, std::optional<std::chrono::milliseconds> from_now,
+                                           std::optional<model::TtlAction> action) {
   CO_TRY_ASSIGN(Entry * entry, find(id));
   entry->info.spec.ttl = from_now;
+  if (action) entry->info.spec.ttl_action = action;
   co_return entry->info;
 }
+
+Task<workspace::Info> FakeManager::change_state(std::string id, model::State to) {
+  CO_TRY_ASSIGN(Entry * entry, find(id));
+  entry->info.state = to;
+  co_return entry->info;
+}
+
+Task<workspace::Info> FakeManager::restart(std::string id) {
+  return change_state(std::move(id), model::State::running);
+}
+Task<workspace::Info> FakeManager::pause(std::string id) { return change_state(std::move(id), model::State::paused); }
+Task<workspace::Info> FakeManager::suspend(std::string id) {
+  return change_state(std::move(id), model::State::suspended);
+}
+Task<workspace::Info> FakeManager::resume(std::string id) { return change_state(std::move(id), model::State::running); }
+
+Task<workspace::Info> FakeManager::update(std::string id, workspace::Change change) {
+  CO_TRY_ASSIGN(Entry * entry, find(id));
+  if (change.name) entry->info.spec.name = *change.name;
+  if (change.slug) entry->info.spec.slug = *change.slug;
+  if (change.logo) entry->info.spec.logo = *change.logo;
+  co_return entry->info;
+}
+
+Task<workspace::Info> FakeManager::set_metadata(std::string id, model::Metadata values, workspace::MetadataChange how) {
+  CO_TRY_ASSIGN(Entry * entry, find(id));
+  if (how == workspace::MetadataChange::replace) entry->info.spec.metadata.clear();
+  for (auto& [key, value] : values) entry->info.spec.metadata[key] = value;
+  co_return entry->info;
+}
+
+Task<workspace::Info> FakeManager::make_permanent(std::string id, std::optional<model::RestartPolicy> restart_policy) {
+  CO_TRY_ASSIGN(Entry * entry, find(id));
+  entry->info.spec.mode = model::Mode::permanent;
+  if (restart_policy) entry->info.spec.restart_policy = *restart_policy;
+  co_return entry->info;
+}
+
+Task<workspace::Info> FakeManager::make_temporary(std::string id, std::optional<std::chrono::milliseconds> ttl,
+                                                  std::optional<model::TtlAction> action,
+                                                  std::optional<model::OnExit> on_exit) {
+  CO_TRY_ASSIGN(Entry * entry, find(id));
+  entry->info.spec.mode = model::Mode::temporary;
+  if (ttl) entry->info.spec.ttl = ttl;
+  if (action) entry->info.spec.ttl_action = action;
+  if (on_exit) entry->info.spec.on_exit = *on_exit;
+  co_return entry->info;
+}
+
+Task<workspace::Info> FakeManager::set_idle(std::string id, std::optional<model::IdlePolicy> policy) {
+  CO_TRY_ASSIGN(Entry * entry, find(id));
+  entry->info.spec.idle = policy;
+  co_return entry->info;
+}
+
+Task<workspace::Info> FakeManager::ping(std::string id, std::optional<std::chrono::milliseconds> ttl) {
+  CO_TRY_ASSIGN(Entry * entry, find(id));
+  if (ttl) entry->info.spec.ttl = ttl;
+  co_return entry->info;
+}
+
+Task<workspace::Resized> FakeManager::resize(std::string id, workspace::Resources resources, workspace::Apply apply) {
+  CO_TRY_ASSIGN(Entry * entry, find(id));
+  workspace::Resized resized;
+  resized.relaunched = apply == workspace::Apply::now;
+  if (resized.relaunched) {
+    auto& spec = entry->info.spec;
+    spec.cpu_millis = resources.cpu_millis.value_or(spec.cpu_millis);
+    spec.memory_mib = resources.memory_mib.value_or(spec.memory_mib);
+    spec.disk_mib = resources.disk_mib.value_or(spec.disk_mib);
+  } else {
+    entry->info.pending = resources;
+  }
+  resized.info = entry->info;
+  co_return resized;
+}
+
+Task<std::shared_ptr<vm::Machine>> FakeManager::wake_machine(std::string id) {
+  CO_TRY_ASSIGN(Entry * entry, find(id));
+  if (entry->info.state == model::State::suspended) entry->info.state = model::State::running;
+  co_return machine(id);
+}
+
+void FakeManager::touch(const std::string& /*id*/) {}
+
+Task<std::vector<workspace::LogLine>> FakeManager::logs(std::string id, workspace::LogSource source,
+                                                        std::size_t /*tail*/) {
+  CO_TRY_ASSIGN(const Entry* entry, find(id));
+  std::vector<workspace::LogLine> lines;
+  lines.push_back({entry->info.created_at, source == workspace::LogSource::boot ? "created" : "output"});
+  co_return lines;
+}
+
+Task<void> FakeManager::clear_logs(std::string id) {
+  CO_TRY_ASSIGN([[maybe_unused]] const Entry* entry, find(id));
+  co_return Status{};
+}
+
+Result<std::shared_ptr<workspace::Feed<workspace::LogLine>>> FakeManager::follow_logs(const std::string& id,
+                                                                                      workspace::LogSource /*source*/) {
+  TRY_ASSIGN(const Entry* entry, find(id));
+  auto feed = std::make_shared<workspace::Feed<workspace::LogLine>>(executor_);
+  feed->push({entry->info.created_at, "a line"});
+  feed->close();
+  return feed;
+}
+
+identity::Totals FakeManager::usage_of(const std::string& namespace_id) const {
+  identity::Totals totals;
+  for (const auto& [key, entry] : entries_) {
+    const auto& spec = entry->info.spec;
+    if (spec.namespace_id != namespace_id) continue;
+    ++totals.workspaces;
+    totals.cpu_millis += spec.cpu_millis;
+    totals.memory_mib += spec.memory_mib;
+    totals.disk_mib += spec.disk_mib;
+  }
+  return totals;
+}
+
+void FakeManager::tell(workspace::EventKind kind, const workspace::Info& info) const {
+  const workspace::Event event{kind, info.id, info.spec.name, info.spec.namespace_id, info.created_at, ""};
+  for (const auto& listener : listeners_) listener(event);
+}
+
+void FakeManager::on_event(workspace::OnEvent callback) { listeners_.push_back(std::move(callback)); }
 
 Result<std::shared_ptr<vm::Machine>> FakeManager::machine(const std::string& id) const {
   TRY_ASSIGN(const Entry* entry, find(id));
@@ -468,7 +611,8 @@ Result<std::shared_ptr<vm::Machine>> FakeManager::machine(const std::string& id)
 }
 
 Task<std::unique_ptr<vm::GuestProcess>> FakeManager::exec(std::string id, model::ExecSpec spec,
-                                                          workspace::AfterExec after) {
+                                                          workspace::AfterExec after,
+                                                          workspace::KeepOutput /*keep_output*/) {
   record_.last_after = after;
   CO_TRY_ASSIGN(const auto running, machine(id));
   co_return co_await running->start(std::move(spec));

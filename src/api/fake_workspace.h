@@ -24,6 +24,39 @@ struct FakeRecord {
   std::optional<workspace::AfterExec> last_after;
 };
 
+// The id of the n-th workspace that a fake manager makes.
+std::string fake_id(int number);
+
+// Answers Unimplemented, whatever it is asked.
+class FakeWorkloads final : public workspace::Workloads {
+ public:
+  Task<workspace::Workload> create(std::string, workspace::WorkloadSpec, std::string) override { co_return no(); }
+  [[nodiscard]] Result<std::vector<workspace::Workload>> list(const std::string&) const override { return no(); }
+  [[nodiscard]] Result<workspace::Workload> get(const std::string&, const std::string&) const override { return no(); }
+  Task<workspace::Workload> update(std::string, std::string, workspace::WorkloadChange) override { co_return no(); }
+  Task<void> remove(std::string, std::string) override { co_return no(); }
+  Task<void> remove_all(std::string) override { co_return no(); }
+  Task<workspace::Workload> start(std::string, std::string) override { co_return no(); }
+  Task<workspace::Workload> stop(std::string, std::string) override { co_return no(); }
+  [[nodiscard]] Result<std::vector<workspace::WorkloadLine>> logs(const std::string&, const std::string&,
+                                                                  std::size_t) const override {
+    return no();
+  }
+  Result<std::shared_ptr<workspace::Feed<workspace::WorkloadLine>>> follow_logs(const std::string&,
+                                                                                const std::string&) override {
+    return no();
+  }
+  Task<workspace::WorkloadStats> stats(std::string, std::string) override { co_return no(); }
+  Task<std::vector<workspace::WorkloadStats>> all_stats(std::string) override { co_return no(); }
+  Result<std::shared_ptr<workspace::Feed<std::vector<workspace::WorkloadStats>>>> follow_stats(
+      const std::string&, const std::string&) override {
+    return no();
+  }
+
+ private:
+  static tl::unexpected<Error> no() { return fail(Code::Unimplemented, "the fake manager has no workloads"); }
+};
+
 // Commands: "echo WORD…", "cat" (stdin to stdout), "complain" (to stderr, ends with 3), "flood N" (pieces of 64 KiB),
 // "hang" (until a signal), "deaf" (never takes stdin), "size" (prints each resize, until a signal), "vanish" (its
 // machine dies). Anything else is not found, as a guest says it. On port 7 of a machine's loopback a server sends back
@@ -36,25 +69,53 @@ class FakeManager final : public workspace::Manager {
   Task<void> reconcile() override;
   void start_pools() override {}
   Task<void> shut_down(Permanent permanent) override;
-  Task<workspace::Info> create(model::WorkspaceSpec spec) override;
+  Task<workspace::Info> create(model::WorkspaceSpec spec, std::string idempotency_key) override;
   [[nodiscard]] std::vector<workspace::Info> list() const override;
   [[nodiscard]] Result<workspace::Info> get(const std::string& id) const override;
   Task<workspace::Info> start(std::string id) override;
   Task<workspace::Info> stop(std::string id) override;
+  Task<workspace::Info> restart(std::string id) override;
+  Task<workspace::Info> pause(std::string id) override;
+  Task<workspace::Info> suspend(std::string id) override;
+  Task<workspace::Info> resume(std::string id) override;
   Task<workspace::Removal> remove(std::string id) override;
-  Task<workspace::Info> set_ttl(std::string id, std::optional<std::chrono::milliseconds> from_now) override;
+  Task<workspace::Info> set_ttl(std::string id, std::optional<std::chrono::milliseconds> from_now,
+                                std::optional<model::TtlAction> action) override;
+  Task<workspace::Info> update(std::string id, workspace::Change change) override;
+  Task<workspace::Info> set_metadata(std::string id, model::Metadata values, workspace::MetadataChange how) override;
+  Task<workspace::Info> make_permanent(std::string id, std::optional<model::RestartPolicy> restart_policy) override;
+  Task<workspace::Info> make_temporary(std::string id, std::optional<std::chrono::milliseconds> ttl,
+                                       std::optional<model::TtlAction> action,
+                                       std::optional<model::OnExit> on_exit) override;
+  Task<workspace::Info> set_idle(std::string id, std::optional<model::IdlePolicy> policy) override;
+  Task<workspace::Info> ping(std::string id, std::optional<std::chrono::milliseconds> ttl) override;
+  Task<workspace::Resized> resize(std::string id, workspace::Resources resources, workspace::Apply apply) override;
   Result<std::shared_ptr<vm::Machine>> machine(const std::string& id) const override;
-  Task<std::unique_ptr<vm::GuestProcess>> exec(std::string id, model::ExecSpec spec,
-                                               workspace::AfterExec after) override;
+  Task<std::shared_ptr<vm::Machine>> wake_machine(std::string id) override;
+  void touch(const std::string& id) override;
+  Task<std::unique_ptr<vm::GuestProcess>> exec(std::string id, model::ExecSpec spec, workspace::AfterExec after,
+                                               workspace::KeepOutput keep_output) override;
+  Task<std::vector<workspace::LogLine>> logs(std::string id, workspace::LogSource source, std::size_t tail) override;
+  Task<void> clear_logs(std::string id) override;
+  Result<std::shared_ptr<workspace::Feed<workspace::LogLine>>> follow_logs(const std::string& id,
+                                                                           workspace::LogSource source) override;
+  [[nodiscard]] identity::Totals usage_of(const std::string& namespace_id) const override;
+  void on_event(workspace::OnEvent callback) override;
+  workspace::Workloads& workloads() override { return workloads_; }
   [[nodiscard]] workspace::HostInfo host_info() const override;
 
  private:
   struct Entry;
   [[nodiscard]] Result<Entry*> find(const std::string& id) const;
+  void tell(workspace::EventKind kind, const workspace::Info& info) const;
+  Task<workspace::Info> change_state(std::string id, model::State to);
 
   loop::asio::any_io_executor executor_;
   FakeRecord& record_;
   std::map<std::string, std::unique_ptr<Entry>> entries_;
+  std::map<std::string, std::string> made_for_;  // ids by idempotency key
+  std::vector<workspace::OnEvent> listeners_;
+  FakeWorkloads workloads_;
   int made_ = 0;
 };
 

@@ -41,7 +41,7 @@ class GuestFileSource final : public http::BodySource {
 
 Task<http::Response> read_raw_file(Services& services, Call& call) {
   CO_TRY_ASSIGN(const std::string path, required_query(call, "path"));
-  CO_TRY_ASSIGN(auto machine, services.manager.machine(call.id()));
+  CO_TRY_ASSIGN(auto machine, co_await services.manager.wake_machine(call.id()));
   CO_TRY_ASSIGN(const vm::FileInfo info, co_await machine->files().stat(path));
   if (info.type == vm::FileType::directory) {
     co_return fail(Code::InvalidArgument, cat("'", path, "' is a folder"), "list it, and read its files one by one");
@@ -69,7 +69,7 @@ Task<http::Response> write_raw_file(Services& services, Call& call) {
   CO_TRY_ASSIGN(const bool wanted, query_flag(call, "parents"));
   const auto parents = wanted ? vm::CreateParents::yes : vm::CreateParents::no;
   const auto* owner = call.request.find_query("owner");
-  CO_TRY_ASSIGN(auto machine, services.manager.machine(call.id()));
+  CO_TRY_ASSIGN(auto machine, co_await services.manager.wake_machine(call.id()));
   const std::string as = owner == nullptr ? std::string{} : *owner;
   CO_TRY_ASSIGN(auto writer, co_await machine->files().create(path, mode, parents, as));
   std::uint64_t size = 0;
@@ -87,7 +87,7 @@ Task<http::Response> write_raw_file(Services& services, Call& call) {
 
 Task<http::Response> stat_file(Services& services, Call& call) {
   CO_TRY_ASSIGN(const std::string path, required_query(call, "path"));
-  CO_TRY_ASSIGN(auto machine, services.manager.machine(call.id()));
+  CO_TRY_ASSIGN(auto machine, co_await services.manager.wake_machine(call.id()));
   CO_TRY_ASSIGN(const vm::FileInfo info, co_await machine->files().stat(path));
   json::object found = to_json(info);
   put_text(found, "path", path);
@@ -96,7 +96,7 @@ Task<http::Response> stat_file(Services& services, Call& call) {
 
 Task<http::Response> list_files(Services& services, Call& call) {
   CO_TRY_ASSIGN(const std::string path, required_query(call, "path"));
-  CO_TRY_ASSIGN(auto machine, services.manager.machine(call.id()));
+  CO_TRY_ASSIGN(auto machine, co_await services.manager.wake_machine(call.id()));
   CO_TRY_ASSIGN(const auto listed, co_await machine->files().list(path));
   json::array entries;
   entries.reserve(listed.size());
@@ -117,7 +117,7 @@ Task<http::Response> make_directory(Services& services, Call& call) {
   CO_TRY_ASSIGN(const auto wanted, model::get_flag(body, "", "parents"));
   const auto parents = wanted.value_or(false) ? vm::CreateParents::yes : vm::CreateParents::no;
   CO_TRY_ASSIGN(const auto owner, model::get_string(body, "", "owner"));
-  CO_TRY_ASSIGN(auto machine, services.manager.machine(call.id()));
+  CO_TRY_ASSIGN(auto machine, co_await services.manager.wake_machine(call.id()));
   CO_TRY(co_await machine->files().make_directory(path, mode.value_or(kFolderMode), parents, owner.value_or("")));
   co_return answer({{"path", path}});
 }
@@ -127,7 +127,7 @@ Task<http::Response> delete_file(Services& services, Call& call) {
   CO_TRY_ASSIGN(const std::string path, required_text(body, "path"));
   CO_TRY_ASSIGN(const auto wanted, model::get_flag(body, "", "recursive"));
   const auto recursive = wanted.value_or(false) ? vm::Recursive::yes : vm::Recursive::no;
-  CO_TRY_ASSIGN(auto machine, services.manager.machine(call.id()));
+  CO_TRY_ASSIGN(auto machine, co_await services.manager.wake_machine(call.id()));
   CO_TRY(co_await machine->files().remove(path, recursive));
   co_return answer({{"path", path}});
 }
@@ -136,7 +136,7 @@ Task<http::Response> rename_file(Services& services, Call& call) {
   CO_TRY_ASSIGN(const auto body, co_await read_object(call));
   CO_TRY_ASSIGN(const std::string from, required_text(body, "from"));
   CO_TRY_ASSIGN(const std::string to, required_text(body, "to"));
-  CO_TRY_ASSIGN(auto machine, services.manager.machine(call.id()));
+  CO_TRY_ASSIGN(auto machine, co_await services.manager.wake_machine(call.id()));
   CO_TRY(co_await machine->files().rename(from, to));
   co_return answer({{"from", from}, {"to", to}});
 }

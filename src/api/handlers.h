@@ -8,21 +8,101 @@ namespace cofferdam::api {
 // `services` and `call` outlive the task.
 using CallHandler = Task<http::Response> (*)(Services& services, Call& call);
 
+// runtime_door.cpp: answers a request that came with a runtime token; `caller` outlives the task.
+Task<http::Response> open_runtime(Services& services, const Caller& caller, http::Request& request);
+
+// call.cpp: 501, with the route's summary as the reason.
+Task<http::Response> refuse(Services& services, Call& call);
+
 // host.cpp
 Task<http::Response> get_health(Services& services, Call& call);
 Task<http::Response> get_host(Services& services, Call& call);
 Task<http::Response> shut_down_host(Services& services, Call& call);
 
+// openapi.cpp
+Task<http::Response> get_openapi(Services& services, Call& call);
+
+// images.cpp
+Task<http::Response> list_images(Services& services, Call& call);
+Task<http::Response> import_image(Services& services, Call& call);
+Task<http::Response> build_image(Services& services, Call& call);
+Task<http::Response> remove_image(Services& services, Call& call);
+
+// account.cpp
+Task<http::Response> get_quota(Services& services, Call& call);
+Task<http::Response> get_estimate(Services& services, Call& call);
+Task<http::Response> get_usage(Services& services, Call& call);
+Task<http::Response> get_activity(Services& services, Call& call);
+Task<http::Response> list_archived(Services& services, Call& call);
+
 // workspaces.cpp
 Task<http::Response> create_workspace(Services& services, Call& call);
 Task<http::Response> list_workspaces(Services& services, Call& call);
 Task<http::Response> get_workspace(Services& services, Call& call);
+Task<http::Response> update_workspace(Services& services, Call& call);
 Task<http::Response> remove_workspace(Services& services, Call& call);
+Task<http::Response> get_details(Services& services, Call& call);
 Task<http::Response> start_workspace(Services& services, Call& call);
 Task<http::Response> stop_workspace(Services& services, Call& call);
+Task<http::Response> restart_workspace(Services& services, Call& call);
+Task<http::Response> pause_workspace(Services& services, Call& call);
+Task<http::Response> resume_workspace(Services& services, Call& call);
+Task<http::Response> ping_workspace(Services& services, Call& call);
+Task<http::Response> retry_provisioning(Services& services, Call& call);
+
+// lifecycle.cpp
+Task<http::Response> get_lifecycle(Services& services, Call& call);
+Task<http::Response> make_permanent(Services& services, Call& call);
+Task<http::Response> make_temporary(Services& services, Call& call);
 Task<http::Response> set_workspace_ttl(Services& services, Call& call);
+Task<http::Response> set_workspace_idle(Services& services, Call& call);
+Task<http::Response> get_resources(Services& services, Call& call);
+Task<http::Response> set_resources(Services& services, Call& call);
+Task<http::Response> get_metadata(Services& services, Call& call);
+Task<http::Response> replace_metadata(Services& services, Call& call);
+Task<http::Response> merge_metadata(Services& services, Call& call);
+
+// stats.cpp
 Task<http::Response> get_workspace_stats(Services& services, Call& call);
+Task<http::Response> stream_workspace_stats(Services& services, Call& call);
+Task<http::Response> get_info(Services& services, Call& call);
+Task<http::Response> get_config(Services& services, Call& call);
+Task<http::Response> get_workspace_usage(Services& services, Call& call);
+Task<http::Response> get_credits_chart(Services& services, Call& call);
+
+// logs.cpp
+Task<http::Response> get_logs(Services& services, Call& call);
+Task<http::Response> clear_logs(Services& services, Call& call);
 Task<http::Response> get_boot_log(Services& services, Call& call);
+Task<http::Response> list_log_files(Services& services, Call& call);
+Task<http::Response> get_log_file(Services& services, Call& call);
+Task<http::Response> stream_boot_log(Services& services, Call& call);
+Task<http::Response> stream_cmd_log(Services& services, Call& call);
+
+// workloads.cpp
+Task<http::Response> create_workload(Services& services, Call& call);
+Task<http::Response> list_workloads(Services& services, Call& call);
+Task<http::Response> remove_workloads(Services& services, Call& call);
+Task<http::Response> stream_all_workload_stats(Services& services, Call& call);
+Task<http::Response> get_workload(Services& services, Call& call);
+Task<http::Response> update_workload(Services& services, Call& call);
+Task<http::Response> remove_workload(Services& services, Call& call);
+Task<http::Response> start_workload(Services& services, Call& call);
+Task<http::Response> stop_workload(Services& services, Call& call);
+Task<http::Response> get_workload_logs(Services& services, Call& call);
+Task<http::Response> stream_workload_logs(Services& services, Call& call);
+Task<http::Response> get_workload_stats(Services& services, Call& call);
+Task<http::Response> stream_workload_stats(Services& services, Call& call);
+
+// network.cpp
+Task<http::Response> get_network(Services& services, Call& call);
+Task<http::Response> update_network(Services& services, Call& call);
+
+// runtime_access.cpp
+Task<http::Response> get_runtime_access(Services& services, Call& call);
+Task<http::Response> enable_runtime_access(Services& services, Call& call);
+Task<http::Response> disable_runtime_access(Services& services, Call& call);
+Task<http::Response> rotate_runtime_token(Services& services, Call& call);
 
 // exec.cpp
 Task<http::Response> open_exec_socket(Services& services, Call& call);
@@ -36,10 +116,42 @@ Task<http::Response> make_directory(Services& services, Call& call);
 Task<http::Response> delete_file(Services& services, Call& call);
 Task<http::Response> rename_file(Services& services, Call& call);
 
-// images.cpp
-Task<http::Response> list_images(Services& services, Call& call);
-Task<http::Response> build_image(Services& services, Call& call);
-Task<http::Response> import_image(Services& services, Call& call);
-Task<http::Response> remove_image(Services& services, Call& call);
+// namespaces.cpp
+Task<http::Response> create_namespace(Services& services, Call& call);
+Task<http::Response> ensure_namespace(Services& services, Call& call);
+Task<http::Response> list_namespaces(Services& services, Call& call);
+Task<http::Response> get_namespace(Services& services, Call& call);
+Task<http::Response> update_namespace(Services& services, Call& call);
+Task<http::Response> remove_namespace(Services& services, Call& call);
+Task<http::Response> suspend_namespace(Services& services, Call& call);
+Task<http::Response> activate_namespace(Services& services, Call& call);
+Task<http::Response> stop_namespace_workspaces(Services& services, Call& call);
+Task<http::Response> get_namespace_activity(Services& services, Call& call);
+Task<http::Response> get_namespace_usage(Services& services, Call& call);
+Task<http::Response> list_credit_namespaces(Services& services, Call& call);
+Task<http::Response> get_credit_namespace(Services& services, Call& call);
+Task<http::Response> get_credit_defaults(Services& services, Call& call);
+
+// tokens.cpp
+Task<http::Response> create_token(Services& services, Call& call);
+Task<http::Response> list_tokens(Services& services, Call& call);
+Task<http::Response> get_token(Services& services, Call& call);
+Task<http::Response> revoke_token(Services& services, Call& call);
+Task<http::Response> rotate_token(Services& services, Call& call);
+
+// secrets.cpp
+Task<http::Response> list_secrets(Services& services, Call& call);
+Task<http::Response> set_secret(Services& services, Call& call);
+Task<http::Response> get_secret(Services& services, Call& call);
+Task<http::Response> remove_secret(Services& services, Call& call);
+
+// webhooks.cpp
+Task<http::Response> list_webhooks(Services& services, Call& call);
+Task<http::Response> list_webhook_events(Services& services, Call& call);
+Task<http::Response> create_webhook(Services& services, Call& call);
+Task<http::Response> get_webhook(Services& services, Call& call);
+Task<http::Response> update_webhook(Services& services, Call& call);
+Task<http::Response> remove_webhook(Services& services, Call& call);
+Task<http::Response> list_deliveries(Services& services, Call& call);
 
 }  // namespace cofferdam::api

@@ -20,20 +20,23 @@ constexpr std::size_t kMaxBuilds = 8;
 constexpr std::size_t kMaxLines = 256;
 
 json::object to_json(const image::Image& image, const std::string& description) {
-  return {{"image", image.name},
-          {"id", image.digest},
-          {"label", image.name},
-          {"desc", to_utf8(description)},
-          {"size", image.size_bytes},
-          {"created", image.created},
-          {"kernel", image.kernel_version},
-          {"source", image.source},
-          {"built", true}};
+  return {{"image", image.name},          {"id", image.digest},
+          {"category", "system"},         {"label", image.name},
+          {"desc", to_utf8(description)}, {"size", image.size_bytes},
+          {"created", image.created},     {"kernel", image.kernel_version},
+          {"source", image.source},       {"built", true}};
 }
 
 json::object to_json(const image::RecipeInfo& recipe) {
-  return {{"image", recipe.name}, {"id", nullptr},      {"label", recipe.name}, {"desc", to_utf8(recipe.description)},
-          {"size", nullptr},      {"created", nullptr}, {"kernel", nullptr},    {"source", "recipe"},
+  return {{"image", recipe.name},
+          {"id", nullptr},
+          {"category", "system"},
+          {"label", recipe.name},
+          {"desc", to_utf8(recipe.description)},
+          {"size", nullptr},
+          {"created", nullptr},
+          {"kernel", nullptr},
+          {"source", "recipe"},
           {"built", false}};
 }
 
@@ -77,7 +80,7 @@ Result<http::Response> stream_build(Services& services, Build build) {
 
 }  // namespace
 
-Task<http::Response> list_images(Services& services, Call&) {
+Task<http::Response> list_images(Services& services, Call& call) {
   struct Lists {
     std::vector<image::Image> images;
     std::vector<image::RecipeInfo> recipes;
@@ -89,6 +92,12 @@ Task<http::Response> list_images(Services& services, Call&) {
     return lists;
   };
   CO_TRY_ASSIGN(const Lists lists, co_await services.workers.run(work));
+  CO_TRY_ASSIGN(const auto search, query_text(call, "search"));
+  CO_TRY_ASSIGN(const auto category, query_text(call, "category"));
+  const auto wanted = [&](const std::string& name, const std::string& description) {
+    if (category && *category != "system") return false;
+    return !search || name.find(*search) != std::string::npos || description.find(*search) != std::string::npos;
+  };
   std::set<std::string_view> built;
   json::array all;
   for (const auto& image : lists.images) {
@@ -97,12 +106,13 @@ Task<http::Response> list_images(Services& services, Call&) {
     for (const auto& recipe : lists.recipes) {
       if (recipe.name == image.name && image.source == "recipe") description = recipe.description;
     }
-    all.emplace_back(to_json(image, description));
+    if (wanted(image.name, description)) all.emplace_back(to_json(image, description));
   }
   for (const auto& recipe : lists.recipes) {
-    if (!built.contains(recipe.name)) all.emplace_back(to_json(recipe));
+    if (!built.contains(recipe.name) && wanted(recipe.name, recipe.description)) all.emplace_back(to_json(recipe));
   }
-  co_return answer({{"images", std::move(all)}});
+  json::array categories{json::object{{"id", "system"}, {"label", "Systems"}}};
+  co_return answer({{"images", std::move(all)}, {"categories", std::move(categories)}});
 }
 
 Task<http::Response> build_image(Services& services, Call& call) {

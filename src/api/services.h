@@ -1,18 +1,29 @@
 // What the handlers work with.
 #pragma once
+#include <string>
+#include <unordered_map>
+
 #include "api/api.h"
+#include "api/event_log.h"
+#include "api/runtime_access.h"
 #include "loop/task_group.h"
 
 namespace cofferdam::api {
 
 struct Services {
   workspace::Manager& manager;
+  identity::Identity& identity;
+  monitor::Webhooks& webhooks;
   image::ImageStore& images;
   loop::WorkerPool& workers;
   loop::WorkerPool& builders;
-  loop::TaskGroup& builds;  // those that run, whether or not their client still listens
+  loop::TaskGroup& builds;   // those that run, whether or not their client still listens
+  loop::TaskGroup& streams;  // what feeds answers that go on
   HostFacts facts;
   Shutdown shutdown;
+  EventLog events;
+  RuntimeAccess runtime_access;
+  std::unordered_map<std::string, std::string> space_slugs;  // of namespaces by id, as far as they were asked for
 };
 
 }  // namespace cofferdam::api

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "api/call.h"
 #include "api/utf8.h"
 #include "base/text.h"
 #include "base/time.h"
@@ -17,11 +18,6 @@ namespace json = boost::json;
 constexpr std::uint32_t kAllModeBits = 07777;
 constexpr double kMsPerSecond = 1000.0;
 constexpr std::int64_t kLatestTimeMs = 9'000'000'000'000;  // in the year 2255
-
-json::value time_or_null(const std::optional<std::chrono::system_clock::time_point>& time) {
-  if (!time) return nullptr;
-  return json::value(format_rfc3339(*time));
-}
 
 std::string_view type_name(vm::FileType type) {
   switch (type) {
@@ -39,28 +35,90 @@ std::string_view type_name(vm::FileType type) {
 
 }  // namespace
 
-json::object to_json(const workspace::Info& info) {
+json::value time_or_null(const std::optional<std::chrono::system_clock::time_point>& time) {
+  if (!time) return nullptr;
+  return json::value(format_rfc3339(*time));
+}
+
+json::value seconds_or_null(const std::optional<std::chrono::milliseconds>& duration) {
+  if (!duration) return nullptr;
+  return static_cast<double>(duration->count()) / kMsPerSecond;
+}
+
+json::value idle_to_json(const std::optional<model::IdlePolicy>& idle) {
+  if (!idle) return nullptr;
+  return json::object{{"suspend_after", seconds_or_null(idle->suspend_after)},
+                      {"stop_after", seconds_or_null(idle->stop_after)}};
+}
+
+json::object resources_to_json(const workspace::Info& info) {
+  const auto& spec = info.spec;
+  return {{"cpus", spec.cpu_millis / kMsPerSecond}, {"memory_mb", spec.memory_mib}, {"disk_size_mb", spec.disk_mib}};
+}
+
+json::object lifecycle_to_json(const workspace::Info& info) {
+  const auto& spec = info.spec;
+  return {{"ttl", seconds_or_null(spec.ttl)},
+          {"ttl_action", model::ttl_action_name(spec.at_end_of_ttl())},
+          {"ttl_expires_at", time_or_null(info.expires_at)},
+          {"remove_on_exit", spec.on_exit == model::OnExit::remove},
+          {"restart_policy", model::restart_policy_name(spec.restart_policy)}};
+}
+
+json::object config_to_json(const workspace::Info& info) {
+  const auto& spec = info.spec;
+  json::object config = resources_to_json(info);
+  for (auto& [key, value] : lifecycle_to_json(info)) config[key] = std::move(value);
+  config["max_restarts"] = spec.max_restarts;
+  config["idle"] = idle_to_json(spec.idle);
+  config["allow_internet"] = false;
+  json::array names, secrets;
+  for (const auto& item : spec.env) names.emplace_back(to_utf8(item.substr(0, item.find('='))));
+  for (const auto& name : spec.secrets) secrets.emplace_back(name);
+  config["env_names"] = std::move(names);
+  config["secrets"] = std::move(secrets);
+  return config;
+}
+
+json::object to_json(const workspace::Info& info, const std::string& space) {
   const auto& spec = info.spec;
   const bool running = info.state == model::State::running;
-  json::object lifecycle{{"ttl", nullptr}, {"ttl_expires_at", time_or_null(info.expires_at)}};
-  if (spec.ttl) lifecycle["ttl"] = static_cast<double>(spec.ttl->count()) / kMsPerSecond;
-  return {{"id", info.id},
-          {"name", to_utf8(spec.name)},
-          {"status", model::state_name(info.state)},
-          {"status_detail", to_utf8(info.state_detail)},
-          {"image", spec.image},
-          {"mode", spec.mode == model::Mode::permanent ? "permanent" : "temporary"},
-          {"ready", running},
-          {"created_at", format_rfc3339(info.created_at)},
-          {"updated_at", format_rfc3339(info.updated_at)},
-          {"started_at", time_or_null(info.started_at)},
-          {"hostname", info.hostname},
-          {"from_pool", info.from_pool},
-          {"vm_id", info.vm_id},
-          {"resources",
-           {{"cpus", spec.cpu_millis / kMsPerSecond}, {"memory_mb", spec.memory_mib}, {"disk_size_mb", spec.disk_mib}}},
-          {"lifecycle", std::move(lifecycle)},
-          {"info", {{"is_running", running}}}};
+  const bool stopped = info.state == model::State::stopped;
+  const json::value slug = spec.slug.empty() ? json::value() : json::value(spec.slug);
+  const json::value logo = spec.logo.empty() ? json::value() : json::value(to_utf8(spec.logo));
+  json::object pending;
+  if (info.pending && info.pending->cpu_millis) pending["cpus"] = *info.pending->cpu_millis / kMsPerSecond;
+  if (info.pending && info.pending->memory_mib) pending["memory_mb"] = *info.pending->memory_mib;
+  if (info.pending && info.pending->disk_mib) pending["disk_size_mb"] = *info.pending->disk_mib;
+  json::object whole{{"id", info.id},
+                     {"name", to_utf8(spec.name)},
+                     {"slug", slug},
+                     {"logo", logo},
+                     {"status", model::state_name(info.state)},
+                     {"status_detail", to_utf8(info.state_detail)},
+                     {"image", spec.image},
+                     {"mode", spec.mode == model::Mode::permanent ? "permanent" : "temporary"},
+                     {"namespace", space},
+                     {"namespace_id", spec.namespace_id},
+                     {"ip", nullptr},
+                     {"ready", running},
+                     {"provisioning", nullptr},
+                     {"created_at", format_rfc3339(info.created_at)},
+                     {"updated_at", format_rfc3339(info.updated_at)},
+                     {"started_at", time_or_null(info.started_at)},
+                     {"hostname", info.hostname},
+                     {"from_pool", info.from_pool},
+                     {"vm_id", info.vm_id},
+                     {"resources", resources_to_json(info)},
+                     {"lifecycle", lifecycle_to_json(info)},
+                     {"config", config_to_json(info)},
+                     {"info",
+                      {{"status", model::state_name(info.state)},
+                       {"is_running", running},
+                       {"ready", running},
+                       {"user_requested_stop", stopped}}}};
+  if (!pending.empty()) whole["pending_resources"] = std::move(pending);
+  return whole;
 }
 
 json::object to_json(const workspace::PoolInfo& pool) {
@@ -146,25 +204,62 @@ Result<std::optional<std::uint32_t>> mode_field(const json::object& object) {
   return static_cast<std::uint32_t>(*number);
 }
 
-Result<std::optional<std::chrono::milliseconds>> ttl_field(const json::object& object) {
-  const json::value* value = object.if_contains("ttl");
-  if (value == nullptr) return fail(Code::InvalidArgument, "/ttl: is missing");
-  if (value->is_null()) return std::nullopt;
-  std::chrono::milliseconds ttl{};
-  if (const auto* text = value->if_string()) {
-    auto parsed = parse_duration(*text);
-    if (!parsed) return fail(std::move(parsed.error()).in("/ttl"));
-    ttl = *parsed;
-  } else {
-    constexpr double kMaxSeconds = 365.0 * 86'400;
-    TRY_ASSIGN(const auto seconds, model::get_number(object, "", "ttl"));
-    if (!(*seconds >= 0) || *seconds > kMaxSeconds) {
-      return fail(Code::InvalidArgument, "/ttl: must be a positive number of seconds, at most a year");
-    }
-    ttl = std::chrono::milliseconds(static_cast<std::int64_t>(*seconds * kMsPerSecond));
+Result<std::optional<model::IdlePolicy>> idle_field(const json::value& value, std::string_view path) {
+  if (value.is_null()) return std::nullopt;
+  auto policy = model::idle_policy_from_json(value);
+  if (!policy) return fail(path.empty() ? std::move(policy.error()) : std::move(policy.error()).in(path));
+  if (*policy) TRY(model::validate(**policy));
+  return policy;
+}
+
+Result<std::optional<model::TtlAction>> ttl_action_field(const json::object& object, std::string_view path) {
+  TRY_ASSIGN(const auto name, model::get_string(object, path, "ttl_action"));
+  if (!name) return std::nullopt;
+  auto action = model::parse_ttl_action(*name);
+  if (!action) return fail(std::move(action.error()).in(cat(path, "/ttl_action")));
+  return *action;
+}
+
+Result<std::optional<model::RestartPolicy>> restart_policy_field(const json::object& object, std::string_view path) {
+  TRY_ASSIGN(const auto name, model::get_string(object, path, "restart_policy"));
+  if (!name) return std::nullopt;
+  auto policy = model::parse_restart_policy(*name);
+  if (!policy) return fail(std::move(policy.error()).in(cat(path, "/restart_policy")));
+  return *policy;
+}
+
+Result<std::optional<model::OnExit>> on_exit_field(const json::object& object, std::string_view path) {
+  TRY_ASSIGN(const auto remove, model::get_flag(object, path, "remove_on_exit"));
+  if (!remove) return std::nullopt;
+  return *remove ? model::OnExit::remove : model::OnExit::keep;
+}
+
+Result<workspace::Resources> resources_fields(const json::object& object, std::string_view path) {
+  constexpr std::uint64_t kMost = 1ULL << 31;
+  workspace::Resources resources;
+  TRY_ASSIGN(const auto cpus, model::get_number(object, path, "cpus"));
+  if (cpus) {
+    if (!(*cpus > 0) || *cpus > 1000) return fail(Code::InvalidArgument, cat(path, "/cpus: is out of range"));
+    resources.cpu_millis = static_cast<std::uint32_t>(std::lround(*cpus * 1000));
   }
-  if (ttl < std::chrono::seconds(1)) return fail(Code::InvalidArgument, "/ttl: must be at least one second");
-  return ttl;
+  TRY_ASSIGN(const auto memory, get_whole(object, path, "memory_mb", 1, kMost));
+  TRY_ASSIGN(const auto disk, get_whole(object, path, "disk_size_mb", 1, kMost));
+  TRY_ASSIGN(const auto writable, get_whole(object, path, "writable_size_mb", 1, kMost));
+  if (memory) resources.memory_mib = static_cast<std::uint32_t>(*memory);
+  if (writable) resources.disk_mib = static_cast<std::uint32_t>(*writable);
+  if (disk) resources.disk_mib = static_cast<std::uint32_t>(*disk);
+  return resources;
+}
+
+Result<model::WorkspaceSpec> spec_of_create(const json::object& body) {
+  TRY_ASSIGN(auto spec, model::workspace_spec_from_json(body));
+  TRY_ASSIGN(const auto config, get_object(body, "", "config"));
+  if (!config || config->contains("disk_size_mb") || body.contains("disk_size_mb")) return spec;
+  // An older spelling, and what it gives way to.
+  TRY_ASSIGN(const auto old, get_whole(*config, "/config", "writable_size_mb", 1, 1U << 20));
+  if (old) spec.disk_mib = static_cast<std::uint32_t>(*old);
+  TRY(model::validate(spec));
+  return spec;
 }
 
 }  // namespace cofferdam::api

@@ -1,80 +1,271 @@
-// Workspaces: create, look, start, stop, remove, TTL, figures, console.
+// Workspaces: create, look, change, start, stop, pause, remove.
+#include <algorithm>
+
 #include "api/handlers.h"
+#include "api/permission.h"
+#include "api/workload_json.h"
 #include "api/workspace_json.h"
 #include "base/text.h"
+#include "identity/limits.h"
 #include "model/json.h"
 
 namespace cofferdam::api {
 namespace {
 
-constexpr int kCreated = 201;
-constexpr double kUsPerMs = 1000.0;
+namespace json = boost::json;
+using std::chrono::steady_clock;
 
-http::Response one(const workspace::Info& info, int status = 200) {
-  return answer({{"workspace", to_json(info)}}, status);
+constexpr int kCreated = 201;
+constexpr int kConflict = 409;
+constexpr int kForbidden = 403;
+constexpr double kUsPerMs = 1000.0;
+constexpr std::uint64_t kMaxPage = 1000;
+
+Task<json::object> shape(Services& services, workspace::Info info) {
+  CO_TRY_ASSIGN(const std::string space, co_await slug_of(services, info.spec.namespace_id));
+  co_return to_json(info, space);
+}
+
+Task<http::Response> one(Services& services, workspace::Info info) {
+  CO_TRY_ASSIGN(auto workspace, co_await shape(services, std::move(info)));
+  co_return answer({{"workspace", std::move(workspace)}});
+}
+
+http::Response suspended(const Call& call, const std::string& slug) {
+  return refusal(call, kForbidden, "namespace_suspended",
+                 cat("the namespace '", slug, "' is suspended: nothing is made or started in it"),
+                 "activate it: POST /namespaces/ID/activate");
+}
+
+// Nothing, or why nothing may be started in the namespace of this workspace.
+Task<std::optional<http::Response>> refuse_suspended(Services& services, const Call& call) {
+  CO_TRY_ASSIGN(const auto info, services.manager.get(call.id()));
+  if (info.spec.namespace_id.empty()) co_return std::nullopt;
+  const auto space = co_await services.identity.namespaces().get(info.spec.namespace_id);
+  if (!space || space->status != identity::NamespaceStatus::suspended) co_return std::nullopt;
+  co_return std::optional<http::Response>(suspended(call, space->slug));
+}
+
+// What asks for an open network is not refused, since programs ask by habit; it is told that it has none.
+json::array warnings_for(const json::object& body) {
+  json::array warnings;
+  const auto asks = [](const json::object& object) {
+    const auto on = [&](const char* field) {
+      const auto* value = object.if_contains(field);
+      return value != nullptr && value->is_bool() && value->get_bool();
+    };
+    const auto* network = object.if_contains("network_config");
+    const bool inner = network != nullptr && network->is_object() && [&](const json::object& config) {
+      const auto* value = config.if_contains("allow_internet");
+      return value != nullptr && value->is_bool() && value->get_bool();
+    }(network->get_object());
+    return on("allow_internet") || on("public_access") || inner;
+  };
+  const auto* config = body.if_contains("config");
+  if (asks(body) || (config != nullptr && config->is_object() && asks(config->get_object()))) {
+    warnings.emplace_back("the workspace has no network: access to the internet is not there yet");
+  }
+  return warnings;
+}
+
+struct Wanted {
+  model::WorkspaceSpec spec;
+  std::string idempotency_key, space;
+  std::vector<NamedWorkload> workloads;
+  json::array warnings;
+};
+
+Result<Wanted> read_wish(const json::object& body) {
+  Wanted wanted;
+  TRY_ASSIGN(wanted.spec, spec_of_create(body));
+  TRY_ASSIGN(const auto key, model::get_string(body, "", "idempotency_key"));
+  TRY_ASSIGN(const auto space, model::get_string(body, "", "namespace"));
+  TRY_ASSIGN(wanted.workloads, workloads_of_create(body));
+  wanted.idempotency_key = key.value_or("");
+  wanted.space = space.value_or("");
+  wanted.warnings = warnings_for(body);
+  return wanted;
+}
+
+identity::Totals totals_of(const model::WorkspaceSpec& spec) {
+  return {1, spec.cpu_millis, spec.memory_mib, spec.disk_mib};
 }
 
 }  // namespace
 
 Task<http::Response> create_workspace(Services& services, Call& call) {
-  CO_TRY_ASSIGN(auto body, co_await read_object(call));
-  CO_TRY_ASSIGN(model::WorkspaceSpec spec, model::workspace_spec_from_json(std::move(body)));
-  CO_TRY_ASSIGN(const auto info, co_await services.manager.create(std::move(spec)));
-  co_return one(info, kCreated);
+  const auto began = steady_clock::now();
+  CO_TRY_ASSIGN(const auto body, co_await read_object(call));
+  CO_TRY_ASSIGN(Wanted wanted, read_wish(body));
+  CO_TRY_ASSIGN(const auto space,
+                co_await namespace_for(services, *call.caller, identity::Verb::lifecycle, wanted.space));
+  if (space.status == identity::NamespaceStatus::suspended) co_return suspended(call, space.slug);
+  wanted.spec.namespace_id = space.id;
+  const auto wish = totals_of(wanted.spec);
+  auto made = co_await services.manager.create(wanted.spec, wanted.idempotency_key);
+  if (!made && made.error().code == Code::ResourceExhausted) {
+    // The host's own limits keep the code they have.
+    const auto fits = identity::admit(space.limits, services.manager.usage_of(space.id), wish);
+    if (!fits) co_return refusal(call, kConflict, "NAMESPACE_LIMIT_REACHED", made.error().message, made.error().hint);
+  }
+  if (!made) co_return fail(std::move(made.error()));
+  for (auto& workload : wanted.workloads) {
+    auto begun = co_await services.manager.workloads().create(made->id, workload.spec, workload.id);
+    if (begun || begun.error().code == Code::AlreadyExists) continue;
+    (void)co_await services.manager.remove(made->id);
+    co_return fail(std::move(begun.error()).in("/config/workloads"));
+  }
+  const auto took = std::chrono::duration_cast<std::chrono::microseconds>(steady_clock::now() - began).count();
+  CO_TRY_ASSIGN(auto workspace, co_await shape(services, *made));
+  workspace["timings_us"] = json::object{{"create", took}};
+  json::object whole{{"workspace", std::move(workspace)}, {"timings_us", {{"create", took}}}};
+  if (!wanted.warnings.empty()) whole["warnings"] = std::move(wanted.warnings);
+  co_return answer(std::move(whole), kCreated);
 }
 
-Task<http::Response> list_workspaces(Services& services, Call&) {
-  boost::json::array all;
-  for (const auto& info : services.manager.list()) all.emplace_back(to_json(info));
-  const auto total = all.size();
-  co_return answer({{"workspaces", std::move(all)}, {"total", total}});
+Task<http::Response> list_workspaces(Services& services, Call& call) {
+  CO_TRY_ASSIGN(const auto page, query_whole(call, "page", 1, 1, 1'000'000));
+  CO_TRY_ASSIGN(const auto limit, query_whole(call, "limit", 0, 0, kMaxPage));
+  CO_TRY_ASSIGN(const auto status, query_text(call, "status"));
+  CO_TRY_ASSIGN(const auto mode, query_text(call, "mode"));
+  CO_TRY_ASSIGN(const auto space, query_text(call, "namespace"));
+  if (mode && *mode != "temporary" && *mode != "permanent") {
+    co_return fail(Code::InvalidArgument, "the query parameter 'mode' must be temporary or permanent");
+  }
+  std::optional<std::string> space_id;
+  if (space) {
+    const auto found = co_await services.identity.namespaces().get(*space);
+    space_id = found ? found->id : *space;
+  }
+  std::vector<workspace::Info> all;
+  for (auto& info : services.manager.list()) {
+    const bool permanent = info.spec.mode == model::Mode::permanent;
+    const bool fits =
+        call.who().sees(info.id, info.spec.namespace_id) && (!status || model::state_name(info.state) == *status) &&
+        (!mode || permanent == (*mode == "permanent")) && (!space_id || info.spec.namespace_id == *space_id);
+    if (fits) all.push_back(std::move(info));
+  }
+  json::array shown;
+  const auto first = limit == 0 ? 0 : (page - 1) * limit;
+  for (std::size_t i = first; i < all.size() && (limit == 0 || i < first + limit); ++i) {
+    CO_TRY_ASSIGN(auto workspace, co_await shape(services, all[i]));
+    shown.emplace_back(std::move(workspace));
+  }
+  co_return answer({{"workspaces", std::move(shown)},
+                    {"total", all.size()},
+                    {"page", page},
+                    {"limit", limit == 0 ? std::max<std::size_t>(all.size(), 1) : limit}});
 }
 
 Task<http::Response> get_workspace(Services& services, Call& call) {
-  CO_TRY_ASSIGN(const auto info, services.manager.get(call.id()));
-  co_return one(info);
+  CO_TRY_ASSIGN(auto info, services.manager.get(call.id()));
+  co_return co_await one(services, std::move(info));
+}
+
+Task<http::Response> update_workspace(Services& services, Call& call) {
+  CO_TRY_ASSIGN(const auto body, co_await read_object(call));
+  workspace::Change change;
+  CO_TRY_ASSIGN(change.name, model::get_string(body, "", "name"));
+  CO_TRY_ASSIGN(change.slug, model::get_string(body, "", "slug"));
+  CO_TRY_ASSIGN(change.logo, model::get_string(body, "", "logo"));
+  // A null takes away; nothing at all leaves.
+  if (body.contains("slug") && !change.slug) change.slug = "";
+  if (body.contains("logo") && !change.logo) change.logo = "";
+  CO_TRY_ASSIGN(const auto given, get_object(body, "", "config"));
+  const json::object config = given.value_or(json::object{});
+  CO_TRY_ASSIGN(const auto resources, resources_fields(config, "/config"));
+  CO_TRY_ASSIGN(const auto ttl, get_duration(config, "/config", "ttl"));
+  CO_TRY_ASSIGN(const auto action, ttl_action_field(config, "/config"));
+  std::optional<std::optional<model::IdlePolicy>> idle;
+  if (const auto* value = config.if_contains("idle"); value != nullptr) {
+    CO_TRY_ASSIGN(idle, idle_field(*value, "/config/idle"));
+  }
+  for (const char* fixed : {"env", "image", "secrets"}) {
+    if (config.contains(fixed)) {
+      co_return not_supported(call, cat("/config/", fixed, ": cannot be changed in a workspace that is there"),
+                              "make another one; commands take an environment of their own");
+    }
+  }
+  if (change.name || change.slug || change.logo) CO_TRY(co_await services.manager.update(call.id(), change));
+  if (resources != workspace::Resources{}) {
+    CO_TRY(co_await services.manager.resize(call.id(), resources, workspace::Apply::at_next_start));
+  }
+  if (ttl || action) {
+    CO_TRY_ASSIGN(const auto info, services.manager.get(call.id()));
+    CO_TRY(co_await services.manager.set_ttl(call.id(), ttl ? ttl : info.spec.ttl, action));
+  }
+  if (idle) CO_TRY(co_await services.manager.set_idle(call.id(), *idle));
+  co_return co_await get_workspace(services, call);
 }
 
 Task<http::Response> remove_workspace(Services& services, Call& call) {
   CO_TRY_ASSIGN(const auto removal, co_await services.manager.remove(call.id()));
-  co_return answer({{"removed", {{"id", removal.id}, {"took_ms", static_cast<double>(removal.took_us) / kUsPerMs}}}});
+  co_return answer({{"id", removal.id},
+                    {"removed", {{"id", removal.id}, {"took_ms", static_cast<double>(removal.took_us) / kUsPerMs}}}});
+}
+
+Task<http::Response> get_details(Services& services, Call& call) {
+  CO_TRY_ASSIGN(auto info, services.manager.get(call.id()));
+  json::object whole{{"token", nullptr}, {"stats", nullptr}};
+  whole["ssh"] = json::object{{"supported", false}, {"ssh_enabled", false}};
+  identity::TokenFilter filter;
+  filter.workspace_id = info.id;
+  const auto tokens = services.identity.tokens().list(call.who(), filter);
+  whole["api_access"] = json::object{{"enabled", tokens && !tokens->empty()}};
+  whole["lifecycle"] = lifecycle_to_json(info);
+  whole["config"] = config_to_json(info);
+  if (const auto machine = services.manager.machine(info.id)) {
+    CO_TRY_ASSIGN(const auto guest, co_await (*machine)->guest_metrics());
+    whole["stats"] = to_json(guest);
+  }
+  CO_TRY_ASSIGN(auto workspace, co_await shape(services, std::move(info)));
+  whole["workspace"] = std::move(workspace);
+  co_return answer(std::move(whole));
 }
 
 Task<http::Response> start_workspace(Services& services, Call& call) {
-  CO_TRY_ASSIGN(const auto info, co_await services.manager.start(call.id()));
-  co_return one(info);
+  CO_TRY(co_await read_object(call));  // {force?}
+  CO_TRY_ASSIGN(auto refused, co_await refuse_suspended(services, call));
+  if (refused) co_return std::move(*refused);
+  CO_TRY_ASSIGN(auto info, co_await services.manager.start(call.id()));
+  co_return co_await one(services, std::move(info));
 }
 
 Task<http::Response> stop_workspace(Services& services, Call& call) {
-  CO_TRY_ASSIGN(const auto info, co_await services.manager.stop(call.id()));
-  co_return one(info);
+  CO_TRY_ASSIGN(auto info, co_await services.manager.stop(call.id()));
+  co_return co_await one(services, std::move(info));
 }
 
-Task<http::Response> set_workspace_ttl(Services& services, Call& call) {
+Task<http::Response> restart_workspace(Services& services, Call& call) {
+  CO_TRY_ASSIGN(auto refused, co_await refuse_suspended(services, call));
+  if (refused) co_return std::move(*refused);
+  CO_TRY_ASSIGN(auto info, co_await services.manager.restart(call.id()));
+  co_return co_await one(services, std::move(info));
+}
+
+Task<http::Response> pause_workspace(Services& services, Call& call) {
+  CO_TRY_ASSIGN(auto info, co_await services.manager.pause(call.id()));
+  co_return co_await one(services, std::move(info));
+}
+
+Task<http::Response> resume_workspace(Services& services, Call& call) {
+  CO_TRY_ASSIGN(auto info, co_await services.manager.resume(call.id()));
+  co_return co_await one(services, std::move(info));
+}
+
+Task<http::Response> ping_workspace(Services& services, Call& call) {
   CO_TRY_ASSIGN(const auto body, co_await read_object(call));
-  CO_TRY_ASSIGN(const auto ttl, ttl_field(body));
-  CO_TRY_ASSIGN(const auto info, co_await services.manager.set_ttl(call.id(), ttl));
-  co_return one(info);
+  CO_TRY_ASSIGN(const auto ttl, get_duration(body, "", "ttl_seconds"));
+  CO_TRY_ASSIGN(auto info, co_await services.manager.ping(call.id(), ttl));
+  const auto ends = time_or_null(info.expires_at);
+  CO_TRY_ASSIGN(auto workspace, co_await shape(services, std::move(info)));
+  co_return answer({{"ttl_expires_at", ends}, {"expires_at", ends}, {"workspace", std::move(workspace)}});
 }
 
-Task<http::Response> get_workspace_stats(Services& services, Call& call) {
-  CO_TRY_ASSIGN(const auto machine, services.manager.machine(call.id()));
-  CO_TRY_ASSIGN(const auto guest, co_await machine->guest_metrics());
-  CO_TRY_ASSIGN(const auto host, co_await machine->host_metrics());
-  CO_TRY_ASSIGN(const auto listed, co_await machine->processes());
-  boost::json::array processes;
-  for (const auto& process : listed) processes.emplace_back(to_json(process));
-  co_return answer(
-      {{"stats", {{"guest", to_json(guest)}, {"host", to_json(host)}}}, {"processes", std::move(processes)}});
-}
-
-Task<http::Response> get_boot_log(Services& services, Call& call) {
-  CO_TRY_ASSIGN(const auto machine, services.manager.machine(call.id()));
-  http::Response response;
-  CO_TRY_ASSIGN(response.body, co_await machine->console());
-  response.headers.add("Content-Type", "text/plain; charset=utf-8");
-  response.headers.add("X-Content-Type-Options", "nosniff");
-  co_return response;
+Task<http::Response> retry_provisioning(Services& services, Call& call) {
+  CO_TRY_ASSIGN(const auto info, services.manager.get(call.id()));
+  if (info.state == model::State::running) co_return co_await one(services, info);
+  co_return co_await start_workspace(services, call);
 }
 
 }  // namespace cofferdam::api

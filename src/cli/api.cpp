@@ -18,7 +18,9 @@ constexpr int kFirstError = 300;
 // What connecting says when no daemon is there, turned into what to do.
 Error explained(Error error, const Settings& settings) {
   if (!error.hint.empty()) return error;
-  if (error.code == Code::Unavailable) {
+  if (error.code == Code::Unavailable && !settings.url.empty()) {
+    error.hint = cat("COFFER_URL is '", settings.url, "'");
+  } else if (error.code == Code::Unavailable) {
     error.hint = cat("is the daemon running? start it with: ", settings.how_to_start);
   } else if (error.code == Code::PermissionDenied) {
     error.hint = "run this as root, or as a member of the group cofferdam";
@@ -32,7 +34,11 @@ const json::value* find(const json::object& object, std::string_view name) {
 
 }  // namespace
 
-Api::Api(Session& session) : settings_(session.settings()), client_(session.executor(), settings_.socket_path()) {}
+Api::Api(Session& session) : settings_(session.settings()), client_(session.executor(), settings_.endpoint()) {}
+
+void Api::add_token(http::Headers& headers) const {
+  if (!settings_.token.empty()) headers.add("Authorization", cat("Bearer ", settings_.token));
+}
 
 Task<json::object> Api::get(std::string target) { co_return co_await call("GET", std::move(target)); }
 
@@ -52,6 +58,7 @@ Task<json::object> Api::call(std::string method, std::string target, json::objec
 }
 
 Task<std::unique_ptr<http::ClientResponse>> Api::open(http::ClientRequest request) {
+  add_token(request.headers);
   auto response = co_await client_.request(std::move(request));
   if (!response) co_return fail(explained(std::move(response.error()), settings_));
   const int status = (*response)->status;
@@ -63,6 +70,7 @@ Task<std::unique_ptr<http::ClientResponse>> Api::open(http::ClientRequest reques
 Task<std::unique_ptr<http::WebSocket>> Api::exec_socket(std::string target) {
   http::Headers headers;
   headers.add("Sec-WebSocket-Protocol", "v5.channel.k8s.io");
+  add_token(headers);
   auto socket = co_await client_.websocket(std::move(target), std::move(headers));
   if (socket) co_return std::move(*socket);
   // A refused upgrade carries the answer's body as its message.

@@ -27,6 +27,7 @@ class Api {
   Task<std::unique_ptr<http::WebSocket>> exec_socket(std::string target);
 
  private:
+  void add_token(http::Headers& headers) const;
   const Settings& settings_;
   http::Client client_;
 };

@@ -166,13 +166,59 @@ TEST_F(Cli, without_a_daemon_it_says_how_to_start_one) {
 TEST_F(Cli, a_url_it_cannot_speak_to_is_refused) {
   RunOptions options;
   options.argv = {COFFER_BINARY, "ls"};
-  options.extra_env = {"COFFER_URL=https://example.org"};
+  options.extra_env = {"COFFER_URL=ftp://example.org"};
   options.timeout = kLimit;
   auto done = cofferdam::run(options).value();
   EXPECT_EQ(done.status, 2);
-  EXPECT_THAT(done.err, HasSubstr("https://example.org"));
+  EXPECT_THAT(done.err, HasSubstr("ftp://example.org"));
   options.extra_env = {cat("COFFER_URL=unix:", daemon_.run_dir(), "/cofferd.sock")};
   EXPECT_EQ(cofferdam::run(options).value().status, 0);
+}
+
+TEST_F(Cli, a_token_is_asked_for_as_it_was_described_and_printed) {
+  const auto minted = coffer({"token", "create", "--workspace", "box", "--verbs", "read,exec", "--ttl", "1h"});
+  EXPECT_EQ(minted.status, 0) << minted.err;
+  EXPECT_EQ(minted.out, "cof_ctl_told\n");
+  const auto body = boost::json::parse(daemon_.body_of("POST /tokens"));
+  EXPECT_EQ(body.at("scope").as_string(), "workspace");
+  EXPECT_EQ(body.at("workspaceId").as_string(), "box");
+  EXPECT_EQ(body.at("verbs").as_array().size(), 2U);
+  EXPECT_EQ(coffer({"token", "create", "--workspace", "a", "--namespace", "b"}).status, 2);
+  EXPECT_THAT(coffer({"token", "ls"}).out, HasSubstr("read,exec"));
+  EXPECT_THAT(coffer({"--json", "token", "ls"}).out, HasSubstr("\"tokens\""));
+  EXPECT_EQ(coffer({"token", "rm", "tok_1"}).status, 0);
+  EXPECT_THAT(daemon_.seen(), Contains("DELETE /tokens/tok_1"));
+}
+
+TEST_F(Cli, a_secret_comes_from_stdin_or_a_file_and_never_from_an_argument) {
+  EXPECT_EQ(coffer({"secret", "set", "KEY"}, "from stdin\n").status, 0);
+  EXPECT_EQ(boost::json::parse(daemon_.body_of("PUT /secrets/KEY")).at("value").as_string(), "from stdin");
+  ASSERT_TRUE(write_file_atomically(scratch_ + "/secret", "from a file"));
+  EXPECT_EQ(coffer({"secret", "set", "KEY", "--file", scratch_ + "/secret"}).status, 0);
+  EXPECT_EQ(boost::json::parse(daemon_.body_of("PUT /secrets/KEY")).at("value").as_string(), "from a file");
+  EXPECT_EQ(coffer({"secret", "set", "KEY", "value"}).status, 2);
+}
+
+TEST_F(Cli, namespaces_webhooks_and_workloads_are_asked_for) {
+  EXPECT_EQ(coffer({"namespace", "create", "Team A", "--max-workspaces", "3"}).out, "team-a\n");
+  const auto space = boost::json::parse(daemon_.body_of("POST /namespaces"));
+  EXPECT_EQ(space.at("resource_limits").at("max_workspaces"), 3);
+  EXPECT_EQ(coffer({"namespace", "create", "x", "--max-workspaces", "many"}).status, 2);
+  EXPECT_EQ(coffer({"namespace", "suspend", "team-a"}).status, 0);
+  EXPECT_THAT(daemon_.seen(), Contains("POST /namespaces/team-a/suspend"));
+  EXPECT_EQ(coffer({"webhook", "create", "https://example.com/", "--secret-file", "-"}, "sesame\n").out, "7\n");
+  EXPECT_EQ(boost::json::parse(daemon_.body_of("POST /webhooks")).at("secret").as_string(), "sesame");
+  EXPECT_EQ(coffer({"workload", "create", "ws_1", "--name", "app", "--", "sleep", "1"}).status, 0);
+  const auto workload = boost::json::parse(daemon_.body_of("POST /workspace/ws_1/workloads"));
+  EXPECT_EQ(workload.at("cmd").as_array().size(), 2U);
+  EXPECT_EQ(coffer({"workload", "create", "ws_1"}).status, 2);
+}
+
+TEST_F(Cli, logs_are_followed_with_their_control_characters_shown) {
+  const auto followed = coffer({"logs", "ws_1", "--follow"});
+  EXPECT_EQ(followed.status, 0) << followed.err;
+  EXPECT_EQ(followed.out, "T started\\x1b[2J\n");
+  EXPECT_EQ(coffer({"logs", "ws_1", "--source", "kernel"}).status, 2);
 }
 
 TEST_F(Cli, input_goes_in_whole_and_ends) {

@@ -45,7 +45,8 @@ Outline globals() {
 
 constexpr std::string_view kEnvironment =
     "  COFFER_STATE, COFFER_RUN, COFFER_LISTEN   what --state, --run and --listen set\n"
-    "  COFFER_URL                                unix:PATH of another socket of the daemon\n";
+    "  COFFER_URL                                where the daemon answers: unix:PATH, http:// or https://HOST:PORT\n"
+    "  COFFER_TOKEN, COFFER_CA                   the token to bring, and whom to believe (a PEM file)\n";
 constexpr std::string_view kStatus =
     "  0 done, 1 failed, 2 usage; run, exec and shell: the command's own, 124 at its time-out, 125 when\n"
     "  cofferdam itself failed\n";

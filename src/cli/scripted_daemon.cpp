@@ -248,6 +248,19 @@ Task<http::Response> ScriptedDaemon::handle(http::Request& request) {
              : "{\"event\":\"error\",\"code\":\"not_found\",\"message\":\"no such recipe\",\"hint\":\"look\"}\n";
     co_return response;
   }
+  if (parts.front() == "tokens" && request.method == "GET") {
+    co_return answer({{"tokens", {{{"id", "tok_1"}, {"kind", "control"}, {"verbs", {"read", "exec"}}}}}});
+  }
+  if (parts.front() == "tokens") co_return answer({{"token", "cof_ctl_told"}, {"id", "tok_1"}});
+  if (parts.front() == "secrets" || parts.front() == "namespaces" || parts.front() == "webhooks") {
+    co_return answer({{"data", {{"slug", "team-a"}}}, {"webhook", {{"id", 7}}}});
+  }
+  if (parts.size() == 5 && parts[2] == "logs" && parts[3] == "stream") {
+    http::Response response;
+    response.headers.add("Content-Type", "text/event-stream");
+    response.body = ": hb\n\ndata: {\"timestamp\":\"T\",\"message\":\"started\\u001b[2J\"}\n\n";
+    co_return response;
+  }
   if (parts.size() >= 2 && parts[1] != "ws_1")
     co_return refusal(404, "not_found", cat("no workspace '", parts[1], "'"));
   if (parts.size() == 4 && parts[2] == "exec") {

@@ -27,14 +27,12 @@ Status check_folder(std::string_view what, const std::string& folder) {
 
 }  // namespace
 
-std::string Settings::socket_path() const {
-  constexpr std::string_view kUnix = "unix:";
-  if (starts_with(url, kUnix)) {
-    auto path = url.substr(kUnix.size());
-    while (starts_with(path, "//")) path.erase(0, 1);
-    return path;
-  }
-  return cat(run_dir, "/cofferd.sock");
+http::Endpoint Settings::endpoint() const {
+  http::TlsTrust trust;
+  trust.ca_file = ca_file;
+  // It was looked at when the settings were made.
+  if (!url.empty()) return http::parse_endpoint(url, trust).value_or(http::Endpoint{});
+  return http::unix_endpoint(cat(run_dir, "/cofferd.sock"));
 }
 
 Result<Settings> make_settings(std::string state, std::string run, std::string listen) {
@@ -47,10 +45,11 @@ Result<Settings> make_settings(std::string state, std::string run, std::string l
   settings.url = first_of({}, "COFFER_URL", "");
   TRY(check_folder("the state folder", settings.state_dir));
   TRY(check_folder("the run-time folder", settings.run_dir));
-  if (!settings.url.empty() && !starts_with(settings.url, "unix:")) {
-    return fail(Code::Unimplemented,
-                cat("COFFER_URL is '", settings.url, "', and this version speaks to the local socket only"),
-                "unset COFFER_URL, or set it to unix:/run/cofferdam/cofferd.sock");
+  settings.token = first_of({}, "COFFER_TOKEN", "");
+  settings.ca_file = first_of({}, "COFFER_CA", "");
+  if (!settings.url.empty()) {
+    auto parsed = http::parse_endpoint(settings.url);
+    if (!parsed) return fail(std::move(parsed.error()).in("COFFER_URL"));
   }
   return settings;
 }

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "http/endpoint.h"
 #include "loop/task.h"
 
 namespace cofferdam::cli {
@@ -19,17 +20,21 @@ inline constexpr int kBroke = 125;  // of run and exec: cofferdam itself failed
 
 struct Settings {
   bool json = false;
-  std::string state_dir, run_dir, url;
+  std::string state_dir, run_dir;
+  std::string url;          // empty: the socket in the run-time folder
+  std::string token;        // empty: none; never shown
   std::string listen;       // empty: the daemon decides
   std::string program_dir;  // the folder of this program
   std::string how_to_start = "coffer up";
   std::chrono::steady_clock::time_point started_at = std::chrono::steady_clock::now();
 
-  [[nodiscard]] std::string socket_path() const;
+  std::string ca_file;  // PEM; empty: the certificate authorities of this host
+
+  [[nodiscard]] http::Endpoint endpoint() const;
 };
 
-// Defaults, then the environment (COFFER_STATE, COFFER_RUN, COFFER_LISTEN, COFFER_URL), then what was given (empty:
-// nothing). InvalidArgument: a relative folder, or a COFFER_URL that this program cannot speak to.
+// Defaults, then the environment (COFFER_STATE, COFFER_RUN, COFFER_LISTEN, COFFER_URL, COFFER_TOKEN, COFFER_CA), then
+// what was given (empty: nothing). InvalidArgument: a relative folder, or a COFFER_URL that is no address.
 Result<Settings> make_settings(std::string state, std::string run, std::string listen);
 
 class Session {

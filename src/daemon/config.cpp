@@ -69,13 +69,17 @@ struct Setting {
   Apply apply;
 };
 
-constexpr std::array<Setting, 18> kSettings{{
+constexpr std::array<Setting, 19> kSettings{{
     {"state", "DIR", "all state (default /var/lib/cofferdam)",
      [](Config& c, const std::string& v) { return set_path(c.state_dir, v); }},
     {"run", "DIR", "run-time sockets (default /run/cofferdam)",
      [](Config& c, const std::string& v) { return set_path(c.run_dir, v); }},
-    {"listen", "ADDR:PORT", "address of the HTTP API",
+    {"listen", "ADDR:PORT|none", "address of the HTTP API (default 127.0.0.1:7070; none: the socket alone)",
      [](Config& c, const std::string& v) -> Status {
+       if (v == "none") {
+         c.listen.reset();
+         return {};
+       }
        TRY_ASSIGN(c.listen, http::parse_tcp_address(v));
        return {};
      }},
@@ -110,6 +114,8 @@ constexpr std::array<Setting, 18> kSettings{{
      [](Config& c, const std::string& v) { return set_path(c.jail_binary, v); }},
     {"qemu", "FILE", "qemu-system-x86_64 (default: /usr/bin/qemu-system-x86_64)",
      [](Config& c, const std::string& v) { return set_path(c.qemu_binary, v); }},
+    {"webhooks.private", "", "let webhooks go to private addresses (default: public ones only)",
+     [](Config& c, const std::string& v) { return set_choice(c.private_webhooks, v, kSwitch); }},
     {"log_level", "debug|info|warn|error", "what the log holds (default info)",
      [](Config& c, const std::string& v) { return set_choice(c.log_level, v, kLogLevels); }},
 }};

@@ -23,7 +23,7 @@ struct TlsSettings {
 struct Config {
   std::string state_dir = "/var/lib/cofferdam";
   std::string run_dir = "/run/cofferdam";
-  std::optional<http::TcpAddress> listen;  // nullopt: nobody asked for an address
+  std::optional<http::TcpAddress> listen = http::TcpAddress{"127.0.0.1", 7070};  // nullopt: no TCP
   TlsSettings tls;
   vm::WantedAccelerator accelerator = vm::WantedAccelerator::automatic;
   std::uint32_t pool_size = 2;
@@ -38,6 +38,7 @@ struct Config {
   std::string guest_binary;
   std::string jail_binary;
   std::string qemu_binary = "/usr/bin/qemu-system-x86_64";
+  bool private_webhooks = false;  // whether webhooks may go to addresses of private networks
   LogLevel log_level = LogLevel::info;
 
   [[nodiscard]] std::string socket_path() const { return run_dir + "/cofferd.sock"; }

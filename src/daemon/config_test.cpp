@@ -50,7 +50,8 @@ TEST_F(ConfigTest, nothing_given_is_the_safe_end) {
   const auto config = read({}).value().config;
   EXPECT_EQ(config.state_dir, "/var/lib/cofferdam");
   EXPECT_EQ(config.socket_path(), "/run/cofferdam/cofferd.sock");
-  EXPECT_FALSE(config.listen);
+  EXPECT_EQ(config.listen->text(), "127.0.0.1:7070");
+  EXPECT_FALSE(config.private_webhooks);
   EXPECT_EQ(config.accelerator, vm::WantedAccelerator::automatic);
   EXPECT_EQ(config.jail_binary, dir_ + "/bin/coffer-jail");
   EXPECT_EQ(config.guest_binary, dir_ + "/bin/coffer-guest");
@@ -131,6 +132,12 @@ TEST_F(ConfigTest, an_address_that_is_none_is_refused) {
   for (const char* bad : {"7070", "localhost:7070", "127.0.0.1", "::1:7070", "127.0.0.1:65536", ""}) {
     EXPECT_NE(error_of({"--listen", bad}).find("--listen: "), std::string::npos) << bad;
   }
+}
+
+TEST_F(ConfigTest, no_address_at_all_can_be_asked_for) {
+  EXPECT_FALSE(read({"--listen", "none"}).value().config.listen);
+  variables_["COFFER_LISTEN"] = "none";
+  EXPECT_FALSE(read({}).value().config.listen);
 }
 
 TEST_F(ConfigTest, an_address_beyond_this_host_needs_tls) {

@@ -19,13 +19,20 @@
 #include "base/fd_passing.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "daemon/tls.h"
 #include "http/server.h"
+#include "identity/identity.h"
+#include "identity/schema.h"
 #include "loop/deadline.h"
 #include "loop/event.h"
 #include "loop/task_group.h"
 #include "loop/worker_pool.h"
+#include "monitor/schema.h"
+#include "monitor/webhooks.h"
+#include "store/database.h"
 #include "vm/qemu_driver.h"
 #include "workspace/manager.h"
+#include "workspace/schema.h"
 
 namespace cofferdam::daemon {
 namespace {
@@ -39,6 +46,7 @@ constexpr std::string_view kGroup = "cofferdam";
 constexpr auto kRequestGrace = 5s;
 constexpr auto kReleaseLimit = 20s;
 constexpr auto kPollEnd = 10ms;
+constexpr auto kMaintainEvery = 5s;
 
 std::optional<gid_t> group_of_administrators() {
   const group* entry = ::getgrnam(std::string(kGroup).c_str());
@@ -69,6 +77,10 @@ Result<UniqueFd> listen_for_administrators(const std::string& path, const std::o
   return socket;
 }
 
+Task<http::Response> still_starting() {
+  co_return fail(Code::Unavailable, "cofferd is starting", "ask again in a moment");
+}
+
 class BuiltDaemon : public Daemon {
  public:
   BuiltDaemon(Config config, FileLock state_lock, FileLock run_lock, std::optional<gid_t> group)
@@ -79,7 +91,8 @@ class BuiltDaemon : public Daemon {
         workers_(kWorkers),
         stop_(io_.get_executor()),
         tasks_(io_.get_executor()),
-        signals_(io_, SIGTERM, SIGINT) {}
+        upkeep_(io_.get_executor()),
+        signals_(io_, SIGTERM, SIGINT, SIGHUP) {}
 
   Status connect(const std::string& version);
   Status run() override;
@@ -87,8 +100,12 @@ class BuiltDaemon : public Daemon {
  private:
   Task<void> live();
   Task<void> serve();
+  Status open_state();
+  Task<void> admit(std::string namespace_id, identity::Totals in_use, identity::Totals wish);
   Status start_tcp_listener();
+  Task<void> keep_up();
   Task<void> watch_signals();
+  void renew_certificate();
   Task<void> end();
   Task<void> shut_down_on_request(Manager::Permanent permanent);
   void ask_to_stop(Manager::Permanent permanent);
@@ -99,21 +116,53 @@ class BuiltDaemon : public Daemon {
   loop::asio::io_context io_{1};
   // Short calls only; the API has threads of its own for image builds.
   loop::WorkerPool workers_;
+  std::unique_ptr<store::Database> database_;
+  std::unique_ptr<identity::Identity> identity_;
+  std::unique_ptr<monitor::Webhooks> webhooks_;
   std::optional<image::ImageStore> images_;
   std::unique_ptr<vm::MachineDriver> driver_;
   std::unique_ptr<Manager> manager_;
   std::unique_ptr<api::Api> api_;
+  std::shared_ptr<http::TlsIdentity> tls_;
   std::unique_ptr<http::Server> server_;
   loop::Event stop_;
   std::optional<Manager::Permanent> asked_;  // how to end, from the first who asked
+  bool serving_ = false;                     // the workspaces are what they are said to be
   bool ended_ = false;                       // workspaces and pool have ended
   Status outcome_;
-  loop::TaskGroup tasks_;
+  loop::TaskGroup tasks_, upkeep_;
   loop::asio::signal_set signals_;
 };
 
+Status BuiltDaemon::open_state() {
+  TRY_ASSIGN(database_, store::Database::open(
+                            config_.state_dir + "/cofferd.db",
+                            store::join({identity::migrations(), monitor::migrations(), workspace::migrations()})));
+  identity::IdentityOptions who;
+  who.state_dir = config_.state_dir;
+  who.namespace_of = [this](std::string_view workspace) -> std::optional<std::string> {
+    const auto info = manager_->get(std::string(workspace));
+    return info ? std::optional(info->spec.namespace_id) : std::nullopt;
+  };
+  TRY_ASSIGN(identity_, identity::Identity::open(*database_, who));
+  monitor::WebhookOptions hooks;
+  hooks.state_dir = config_.state_dir;
+  hooks.reach = config_.private_webhooks ? monitor::Reach::private_too : monitor::Reach::public_only;
+  TRY_ASSIGN(webhooks_, monitor::Webhooks::open(io_.get_executor(), *database_, std::move(hooks)));
+  return {};
+}
+
+// Whether one workspace more fits its namespace.
+Task<void> BuiltDaemon::admit(std::string namespace_id, identity::Totals in_use, identity::Totals wish) {
+  auto space = namespace_id.empty() ? co_await identity_->namespaces().get_default()
+                                    : co_await identity_->namespaces().get(std::move(namespace_id));
+  if (!space) co_return fail(std::move(space.error()));
+  co_return identity::admit(space->limits, in_use, wish);
+}
+
 Status BuiltDaemon::connect(const std::string& version) {
   const auto executor = io_.get_executor();
+  TRY(open_state());
 
   image::StoreOptions images;
   images.state_dir = config_.state_dir;
@@ -141,19 +190,32 @@ Status BuiltDaemon::connect(const std::string& version) {
   workspaces.pool_standby = config_.pool_standby;
   workspaces.default_image = config_.default_image;
   workspaces.max_workspaces = config_.max_workspaces;
+  workspaces.admit = [this](std::string space, identity::Totals in_use, identity::Totals wish) {
+    return admit(std::move(space), in_use, wish);
+  };
+  workspaces.reveal_secrets = [this](std::string space, std::vector<std::string> names) {
+    return identity_->secrets().reveal_for_delivery(std::move(space), std::move(names));
+  };
   auto find_image = [this](const std::string& name) { return images_->find(name); };
-  TRY_ASSIGN(manager_, Manager::open(executor, workers_, std::move(find_image), *driver_, std::move(workspaces)));
+  TRY_ASSIGN(manager_,
+             Manager::open(executor, workers_, *database_, std::move(find_image), *driver_, std::move(workspaces)));
 
   api::HostFacts facts;
   facts.version = version;
   facts.state_dir = config_.state_dir;
   facts.run_dir = config_.run_dir;
   facts.socket = config_.socket_path();
+  facts.max_workspaces = config_.max_workspaces;
   facts.started_at = std::chrono::system_clock::now();
   auto shutdown = [this](Manager::Permanent permanent) { return shut_down_on_request(permanent); };
-  api_ = std::make_unique<api::Api>(executor, *manager_, *images_, workers_, std::move(facts), std::move(shutdown));
-  server_ = std::make_unique<http::Server>(executor, http::ServerOptions{}, api_->handler(), api::Api::error_format());
-  return {};
+  api_ = std::make_unique<api::Api>(executor, *manager_, *identity_, *webhooks_, *images_, workers_, std::move(facts),
+                                    std::move(shutdown));
+  auto handler = [this, answer = api_->handler()](http::Request& request) -> Task<http::Response> {
+    if (serving_) return answer(request);
+    return still_starting();
+  };
+  server_ = std::make_unique<http::Server>(executor, http::ServerOptions{}, handler, api::Api::error_format());
+  return start_tcp_listener();
 }
 
 void BuiltDaemon::ask_to_stop(Manager::Permanent permanent) {
@@ -169,10 +231,24 @@ Task<void> BuiltDaemon::shut_down_on_request(Manager::Permanent permanent) {
   co_return Status{};
 }
 
+// The files were replaced by whoever renews them; connections that exist keep what they began with.
+void BuiltDaemon::renew_certificate() {
+  if (!tls_) return;
+  if (auto renewed = reload_tls_identity(config_, *tls_); !renewed) {
+    log_error("the certificate was not read again; the old one stays", {{"error", renewed.error().message}});
+    return;
+  }
+  log_info("the certificate was read again");
+}
+
 Task<void> BuiltDaemon::watch_signals() {
   for (;;) {
     auto [ec, number] = co_await signals_.async_wait(loop::as_result);
     if (ec) co_return Status{};
+    if (number == SIGHUP) {
+      renew_certificate();
+      continue;
+    }
     if (asked_) {
       // The next start clears away what this one had no time for.
       log_warn("asked to end a second time: ending at once");
@@ -183,22 +259,44 @@ Task<void> BuiltDaemon::watch_signals() {
   }
 }
 
-// The one place where TCP will be served, with server_->listen_tcp(*config_.listen, …, tls_identity(config_)). Closed
-// until the API has tokens: TCP carries no credentials of its peer, so whoever reached the port would be the
-// administrator.
+// Before anything is taken over: a port that another program has must not cost a workspace. Nothing is answered until
+// the loop runs.
 Status BuiltDaemon::start_tcp_listener() {
   if (!config_.listen) return {};
-  log_info("no TCP address is served: the API has no tokens yet", {{"listen", config_.listen->text()}});
+  TRY_ASSIGN(tls_, tls_identity(config_));
+  auto bound = server_->listen_tcp(*config_.listen, api::Api::anybody(), tls_);
+  if (!bound) {
+    return fail(std::move(bound.error())
+                    .in("listen")
+                    .with_hint("give this daemon another address with --listen ADDR:PORT, or none with --listen none"));
+  }
+  api_->set_address(cat(tls_ ? "https://" : "http://", bound->text()));
   return {};
 }
 
+// What only needs doing now and then.
+Task<void> BuiltDaemon::keep_up() {
+  for (;;) {
+    CO_TRY(co_await loop::sleep_for(kMaintainEvery));
+    if (auto kept = co_await identity_->maintain(); !kept) {
+      log_warn("the upkeep of tokens failed", {{"error", kept.error().message}});
+    }
+  }
+}
+
 Task<void> BuiltDaemon::serve() {
+  api_->start();
   CO_TRY(co_await manager_->reconcile());
   CO_TRY_ASSIGN(UniqueFd socket, listen_for_administrators(config_.socket_path(), group_));
   CO_TRY(server_->listen_unix(std::move(socket), api::Api::local_administrators()));
+  serving_ = true;
+  upkeep_.spawn("upkeep", keep_up());
+  webhooks_->start();
   manager_->start_pools();
-  log_info("serving", {{"socket", config_.socket_path()}, {"state", config_.state_dir}, {"pid", cat(::getpid())}});
-  CO_TRY(start_tcp_listener());
+  log_info("serving", {{"socket", config_.socket_path()},
+                       {"address", api_->address()},
+                       {"state", config_.state_dir},
+                       {"pid", cat(::getpid())}});
   co_return co_await stop_.wait();
 }
 
@@ -219,6 +317,14 @@ Task<void> BuiltDaemon::end() {
   CO_TRY(co_await server_->stop(kRequestGrace));
   (void)::unlink(config_.socket_path().c_str());
   CO_TRY(co_await api_->stop());
+  upkeep_.cancel();
+  CO_TRY(co_await upkeep_.join());
+  if (auto closed = co_await webhooks_->close(); !closed) {
+    log_error("events for webhooks were not kept", {{"error", closed.error().message}});
+  }
+  if (auto closed = co_await identity_->close(); !closed) {
+    log_error("the last uses of tokens were not written", {{"error", closed.error().message}});
+  }
   auto released = co_await loop::with_deadline(driver_->release(), kReleaseLimit, "release of the virtual machines");
   if (!released) log_error("the virtual machines were not let go", {{"error", released.error().message}});
   if (!shut) {

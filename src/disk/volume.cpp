@@ -9,10 +9,16 @@
 #include <filesystem>
 
 #include "base/file.h"
+#include "base/process.h"
 #include "base/text.h"
 #include "model/units.h"
 
 namespace cofferdam::disk {
+namespace {
+
+constexpr auto kGrowLimit = std::chrono::minutes(5);
+
+}  // namespace
 
 Result<Volume> Volume::lock(UniqueFd file, const std::string& what) {
   // flock(2) belongs to the open file, which the VMM shares: it is free again when the last of them has closed it.
@@ -48,6 +54,36 @@ Status Volume::persist(const std::string& path) {
   const std::string folder = std::filesystem::path(path).parent_path().string();
   TRY_ASSIGN(const UniqueFd parent, open_file(folder, O_RDONLY | O_DIRECTORY));
   if (::fsync(parent.get()) != 0) return fail_errno(cat("sync the folder '", folder, "'"));
+  return {};
+}
+
+Status Volume::grow(std::uint32_t mib) {
+  const std::uint64_t wanted = mib * model::kMiB;
+  const std::string ours = cat("/proc/", ::getpid(), "/fd/", file_.get());
+  if (wanted > bytes_) {
+    if (::ftruncate(file_.get(), static_cast<off_t>(wanted)) != 0) return fail_errno("make a disk larger");
+    bytes_ = wanted;
+  }
+  // The check also replays the journal of a guest that had no time to end.
+  RunOptions check;
+  check.argv = {"/usr/sbin/e2fsck", "-f", "-p", ours};
+  check.timeout = kGrowLimit;
+  auto checked = run(check);
+  if (!checked) return fail(std::move(checked.error()).in("check a disk"));
+  constexpr int kCorrected = 1;
+  if (checked->status > kCorrected) {
+    return fail(Code::DataLoss,
+                cat("the file system of a disk has errors that are not corrected by themselves (e2fsck ended with ",
+                    checked->status, ")"),
+                "start the workspace as it is and save its files");
+  }
+  // Without a size it takes all of the room; one that has it already is left alone.
+  RunOptions resize;
+  resize.argv = {"/usr/sbin/resize2fs", ours};
+  resize.timeout = kGrowLimit;
+  auto resized = run_checked(resize);
+  if (!resized) return fail(std::move(resized.error()).in(cat("make a disk ", mib, " MiB large")));
+  if (::fsync(file_.get()) != 0) return fail_errno("fsync a disk");
   return {};
 }
 

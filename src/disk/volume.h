@@ -19,6 +19,10 @@ class Volume {
   // there.
   Status persist(const std::string& path);
 
+  // Makes the volume and the file system on it larger; nothing to do when it is that large already. Not while a virtual
+  // machine has it. Blocks for as long as a check of the file system takes.
+  Status grow(std::uint32_t mib);
+
   // A descriptor of the same open file for the VMM: as long as it is open anywhere, the volume counts as in use.
   [[nodiscard]] Result<UniqueFd> descriptor() const;
   [[nodiscard]] std::uint64_t bytes() const { return bytes_; }

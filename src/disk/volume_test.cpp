@@ -114,6 +114,28 @@ TEST_F(VolumeTest, a_volume_that_any_descriptor_still_holds_is_refused) {
   EXPECT_TRUE(Volume::open(path));
 }
 
+TEST_F(VolumeTest, a_grown_volume_keeps_its_bytes_and_has_a_larger_file_system) {
+  const std::string path = dir_ + "/disk.img";
+  {
+    auto volume = store().make_ephemeral(64).value();
+    ASSERT_TRUE(volume.persist(path));
+  }
+  auto volume = Volume::open(path).value();
+  const auto grown = volume.grow(512);
+  ASSERT_TRUE(grown) << grown.error().message;
+  EXPECT_EQ(volume.bytes(), 512 * model::kMiB);
+  const auto again = volume.grow(512);
+  EXPECT_TRUE(again) << again.error().message;
+  const auto fd = volume.descriptor().value();
+  RunOptions dump;
+  dump.argv = {"/usr/sbin/dumpe2fs", "-h", cat("/proc/", ::getpid(), "/fd/", fd.get())};
+  const auto text = run_checked(dump).value();
+  EXPECT_NE(text.find("Block count:              131072"), std::string::npos) << text;
+  RunOptions check;
+  check.argv = {"/usr/sbin/e2fsck", "-fn", cat("/proc/", ::getpid(), "/fd/", fd.get())};
+  EXPECT_EQ(run(check).value().status, 0);
+}
+
 TEST_F(VolumeTest, what_is_no_disk_is_refused) {
   const std::string path = dir_ + "/disk.img";
   EXPECT_EQ(Volume::open(path).error().code, Code::NotFound);

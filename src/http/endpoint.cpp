@@ -44,7 +44,8 @@ Task<StreamSocket> connect_unix(std::string path) {
   }
 }
 
-Task<StreamSocket> connect_tcp(TcpAddress address, std::string what) {
+Task<StreamSocket> connect_tcp(TcpAddress address, std::function<Status(const std::string& address)> allow,
+                               std::string what) {
   const auto executor = co_await loop::asio::this_coro::executor;
   tcp::resolver resolver(executor);
   auto [failed, found] = co_await resolver.async_resolve(address.host, std::to_string(address.port), loop::as_result);
@@ -55,7 +56,14 @@ Task<StreamSocket> connect_tcp(TcpAddress address, std::string what) {
   };
   if (failed) co_return unavailable(failed);
   boost::system::error_code last = loop::asio::error::host_not_found;
+  Status refused;
   for (const auto& entry : found) {
+    if (allow) {
+      if (auto allowed = allow(entry.endpoint().address().to_string()); !allowed) {
+        refused = std::move(allowed);
+        continue;
+      }
+    }
     tcp::socket socket(executor);
     auto [ec] = co_await socket.async_connect(entry.endpoint(), loop::as_result);
     last = ec;
@@ -64,6 +72,7 @@ Task<StreamSocket> connect_tcp(TcpAddress address, std::string what) {
     set_up_tcp(socket.native_handle(), kSilence);
     co_return StreamSocket(std::move(socket));
   }
+  if (!refused && last == loop::asio::error::host_not_found) co_return fail(std::move(refused.error()).in(what));
   co_return unavailable(last);
 }
 
@@ -118,8 +127,8 @@ Task<std::unique_ptr<Stream>> connect_to(Endpoint endpoint) {
     CO_TRY_ASSIGN(auto context, tls_client_context(*endpoint.tls));
     session = TlsSession::client(std::move(context), endpoint.address.host);
   }
-  CO_TRY_ASSIGN(StreamSocket socket,
-                co_await loop::with_deadline(connect_tcp(endpoint.address, what), kTcpConnectTimeout, what));
+  CO_TRY_ASSIGN(StreamSocket socket, co_await loop::with_deadline(connect_tcp(endpoint.address, endpoint.allow, what),
+                                                                  kTcpConnectTimeout, what));
   if (!session) co_return std::make_unique<Stream>(std::move(socket));
   auto stream = std::make_unique<Stream>(Transport(std::move(socket), std::move(session)));
   CO_TRY(co_await stream->handshake(Clock::now() + kTcpConnectTimeout, what));

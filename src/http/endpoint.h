@@ -1,5 +1,6 @@
 // Where a client connects to, and the connecting.
 #pragma once
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,6 +16,8 @@ struct Endpoint {
   std::string socket_path;  // a Unix socket; empty: TCP
   TcpAddress address;
   std::optional<TlsTrust> tls;  // over TCP only; nothing: no TLS
+  // Asked for every address that a name stands for, before it is connected to; empty: any will do.
+  std::function<Status(const std::string& address)> allow;
 
   // What a request says in Host.
   [[nodiscard]] std::string host() const;

@@ -58,17 +58,58 @@ Result<std::vector<std::string>> read_env(const json::object& object, std::strin
 }
 
 // A number of seconds or a text such as "30m".
-Result<std::optional<std::chrono::milliseconds>> read_ttl(const json::object& object, std::string_view path) {
-  const json::value* value = object.if_contains("ttl");
+Result<std::optional<std::chrono::milliseconds>> read_period(const json::object& object, std::string_view path,
+                                                             std::string_view field) {
+  const json::value* value = object.if_contains(json::string_view(field.data(), field.size()));
   if (value == nullptr || value->is_null()) return std::nullopt;
   if (const auto* text = value->if_string()) {
     auto parsed = parse_duration(*text);
-    if (!parsed) return fail(std::move(parsed.error()).in(cat(path, "/ttl")));
+    if (!parsed) return fail(std::move(parsed.error()).in(cat(path, "/", field)));
     return *parsed;
   }
-  TRY_ASSIGN(const auto seconds, get_number(object, path, "ttl"));
-  if (!(*seconds >= 0) || *seconds > 1e10) return wrong_type(path, "ttl", "a positive number of seconds");
+  TRY_ASSIGN(const auto seconds, get_number(object, path, field));
+  if (!(*seconds >= 0) || *seconds > 1e10) return wrong_type(path, field, "a positive number of seconds");
   return std::chrono::milliseconds(static_cast<std::int64_t>(*seconds * 1000));
+}
+
+Result<std::vector<std::string>> read_names(const json::object& object, std::string_view path, std::string_view field) {
+  std::vector<std::string> names;
+  const json::value* value = object.if_contains(json::string_view(field.data(), field.size()));
+  if (value == nullptr || value->is_null()) return names;
+  const auto* list = value->if_array();
+  if (list == nullptr) return wrong_type(path, field, "a list of names");
+  for (const auto& item : *list) {
+    if (!item.is_string()) return wrong_type(path, field, "a list of names");
+    names.emplace_back(item.get_string());
+  }
+  return names;
+}
+
+// How long it lives, and what then.
+Status read_life(const json::object& object, std::string_view path, WorkspaceSpec& spec) {
+  TRY_ASSIGN(const auto ttl, read_period(object, path, "ttl"));
+  if (ttl) spec.ttl = ttl;
+  TRY_ASSIGN(const auto action, get_string(object, path, "ttl_action"));
+  if (action && !action->empty()) {
+    auto parsed = parse_ttl_action(*action);
+    if (!parsed) return fail(std::move(parsed.error()).in(cat(path, "/ttl_action")));
+    spec.ttl_action = *parsed;
+  }
+  TRY_ASSIGN(const auto remove_on_exit, get_flag(object, path, "remove_on_exit"));
+  if (remove_on_exit) spec.on_exit = *remove_on_exit ? OnExit::remove : OnExit::keep;
+  TRY_ASSIGN(const auto policy, get_string(object, path, "restart_policy"));
+  if (policy && !policy->empty()) {
+    auto parsed = parse_restart_policy(*policy);
+    if (!parsed) return fail(std::move(parsed.error()).in(cat(path, "/restart_policy")));
+    spec.restart_policy = *parsed;
+  }
+  TRY(read_whole(object, path, "max_restarts", spec.max_restarts));
+  if (const json::value* idle = object.if_contains("idle"); idle != nullptr && !idle->is_null()) {
+    auto read = idle_policy_from_json(*idle);
+    if (!read) return fail(std::move(read.error()).in(cat(path, "/idle")));
+    spec.idle = *read;
+  }
+  return {};
 }
 
 Status read_config(const json::object& object, std::string_view path, WorkspaceSpec& spec) {
@@ -77,12 +118,15 @@ Status read_config(const json::object& object, std::string_view path, WorkspaceS
   TRY(read_whole(object, path, "disk_size_mb", spec.disk_mib));
   TRY(read_whole(object, path, "disk_bytes_per_second", spec.io.bytes_per_second));
   TRY(read_whole(object, path, "disk_iops", spec.io.operations_per_second));
-  TRY_ASSIGN(const auto ttl, read_ttl(object, path));
-  if (ttl) spec.ttl = ttl;
+  TRY(read_life(object, path, spec));
+  TRY_ASSIGN(auto secrets, read_names(object, path, "secrets"));
+  if (!secrets.empty()) spec.secrets = std::move(secrets);
   TRY_ASSIGN(auto env, read_env(object, path));
   if (!env.empty()) spec.env = std::move(env);
   return {};
 }
+
+double to_seconds(std::chrono::milliseconds period) { return static_cast<double>(period.count()) / 1000.0; }
 
 json::array to_array(const std::vector<std::string>& items) {
   json::array array;
@@ -125,6 +169,49 @@ void look_through(const json::value& value, Contents& found) {
 }
 
 }  // namespace
+
+Result<std::optional<IdlePolicy>> idle_policy_from_json(const json::value& value) {
+  const auto* object = value.if_object();
+  if (object == nullptr) return fail(Code::InvalidArgument, "must be an object or null");
+  IdlePolicy policy;
+  TRY_ASSIGN(policy.suspend_after, read_period(*object, "", "suspend_after"));
+  TRY_ASSIGN(policy.stop_after, read_period(*object, "", "stop_after"));
+  // 0 takes one away, as clients say it.
+  const auto is_zero = [](const auto& period) { return period && period->count() == 0; };
+  if (is_zero(policy.suspend_after)) policy.suspend_after.reset();
+  if (is_zero(policy.stop_after)) policy.stop_after.reset();
+  if (!policy.suspend_after && !policy.stop_after) return std::nullopt;
+  return policy;
+}
+
+json::object idle_policy_to_json(const IdlePolicy& policy) {
+  json::object object;
+  if (policy.suspend_after) object["suspend_after"] = to_seconds(*policy.suspend_after);
+  if (policy.stop_after) object["stop_after"] = to_seconds(*policy.stop_after);
+  return object;
+}
+
+Result<Metadata> metadata_from_json(const json::value& value) {
+  const auto* object = value.if_object();
+  if (object == nullptr) return fail(Code::InvalidArgument, "/metadata: must be an object");
+  Metadata metadata;
+  for (const auto& [key, item] : *object) {
+    if (const auto* text = item.if_string()) {
+      metadata[std::string(key)] = std::string(*text);
+    } else if (item.is_number() || item.is_bool()) {
+      metadata[std::string(key)] = json::serialize(item);
+    } else {
+      return wrong_type("/metadata", std::string_view(key), "a string");
+    }
+  }
+  return metadata;
+}
+
+json::object metadata_to_json(const Metadata& metadata) {
+  json::object object;
+  for (const auto& [key, value] : metadata) object[key] = value;
+  return object;
+}
 
 Result<json::value> parse_json(std::string_view text) {
   json::error_code ec;
@@ -170,6 +257,15 @@ Result<WorkspaceSpec> workspace_spec_from_json(const json::value& value) {
   TRY_ASSIGN(const auto name, get_string(*object, "", "name"));
   TRY_ASSIGN(const auto image, get_string(*object, "", "image"));
   TRY_ASSIGN(const auto mode, get_string(*object, "", "mode"));
+  TRY_ASSIGN(const auto slug, get_string(*object, "", "slug"));
+  TRY_ASSIGN(const auto logo, get_string(*object, "", "logo"));
+  TRY_ASSIGN(const auto space, get_string(*object, "", "namespace"));
+  if (slug) spec.slug = *slug;
+  if (logo) spec.logo = *logo;
+  if (space) spec.namespace_id = *space;
+  if (const json::value* metadata = object->if_contains("metadata"); metadata != nullptr && !metadata->is_null()) {
+    TRY_ASSIGN(spec.metadata, metadata_from_json(*metadata));
+  }
   if (name) spec.name = *name;
   if (image) spec.image = *image;
   if (mode && *mode != "temporary" && *mode != "permanent") {
@@ -192,9 +288,19 @@ json::object workspace_spec_to_json(const WorkspaceSpec& spec) {
                       {"disk_size_mb", spec.disk_mib},
                       {"disk_bytes_per_second", spec.io.bytes_per_second},
                       {"disk_iops", spec.io.operations_per_second},
-                      {"env", to_array(spec.env)}};
-  if (spec.ttl) config["ttl"] = static_cast<double>(spec.ttl->count()) / 1000.0;
+                      {"remove_on_exit", spec.on_exit == OnExit::remove},
+                      {"restart_policy", restart_policy_name(spec.restart_policy)},
+                      {"max_restarts", spec.max_restarts},
+                      {"env", to_array(spec.env)},
+                      {"secrets", to_array(spec.secrets)}};
+  if (spec.ttl) config["ttl"] = to_seconds(*spec.ttl);
+  if (spec.ttl_action) config["ttl_action"] = ttl_action_name(*spec.ttl_action);
+  if (spec.idle) config["idle"] = idle_policy_to_json(*spec.idle);
   return {{"name", spec.name},
+          {"slug", spec.slug},
+          {"logo", spec.logo},
+          {"namespace", spec.namespace_id},
+          {"metadata", metadata_to_json(spec.metadata)},
           {"image", spec.image},
           {"mode", spec.mode == Mode::permanent ? "permanent" : "temporary"},
           {"config", std::move(config)}};

@@ -19,10 +19,19 @@ inline constexpr std::size_t kMaxJsonDepth = 32;
 // ones.
 Result<boost::json::value> parse_json(std::string_view text);
 
-// The body of a create: {name?, image?, mode?, config: {cpus, memory_mb, disk_size_mb, ttl, env, …}}; the config's
+// The body of a create: {name?, slug?, logo?, namespace?, image?, mode?, metadata?, config: {cpus, memory_mb,
+// disk_size_mb, ttl, ttl_action, remove_on_exit, restart_policy, max_restarts, idle, env, secrets, …}}; the config's
 // fields are also taken from the top level. Validated. Temporary without a ttl gets kDefaultTemporaryTtl.
 Result<WorkspaceSpec> workspace_spec_from_json(const boost::json::value& value);
 boost::json::object workspace_spec_to_json(const WorkspaceSpec& spec);
+
+// {suspend_after?, stop_after?}, each a number of seconds or a text such as "30m"; nullopt when both are absent or 0.
+// The paths in errors are relative.
+Result<std::optional<IdlePolicy>> idle_policy_from_json(const boost::json::value& value);
+boost::json::object idle_policy_to_json(const IdlePolicy& policy);
+// An object of texts; numbers and flags become their text. Not validated.
+Result<Metadata> metadata_from_json(const boost::json::value& value);
+boost::json::object metadata_to_json(const Metadata& metadata);
 
 // {cmd: [..] or "text" (run by /bin/sh -c), env: ["K=V"] or {K: V}, cwd, user, tty, rows, cols, stdin, timeout_ms,
 // max_output_bytes}. Validated.

@@ -33,6 +33,51 @@ TEST(WorkspaceSpec, round_trips) {
   EXPECT_EQ(again.env, spec->env);
 }
 
+TEST(WorkspaceSpec, what_is_said_of_its_life_round_trips) {
+  const auto spec = spec_of(R"({"slug":"box-1","logo":"x.png","namespace":"ns_1","metadata":{"a":"b","n":3},
+      "config":{"ttl":60,"ttl_action":"suspend","remove_on_exit":true,"restart_policy":"on_failure","max_restarts":3,
+      "idle":{"suspend_after":"10m","stop_after":3600},"secrets":["API_KEY"]}})");
+  ASSERT_TRUE(spec) << spec.error().message;
+  const auto again = workspace_spec_from_json(boost::json::value(workspace_spec_to_json(*spec))).value();
+  EXPECT_EQ(again.slug, "box-1");
+  EXPECT_EQ(again.logo, "x.png");
+  EXPECT_EQ(again.namespace_id, "ns_1");
+  EXPECT_EQ(again.metadata, (Metadata{{"a", "b"}, {"n", "3"}}));
+  EXPECT_EQ(again.ttl_action, TtlAction::suspend);
+  EXPECT_EQ(again.on_exit, OnExit::remove);
+  EXPECT_EQ(again.restart_policy, RestartPolicy::on_failure);
+  EXPECT_EQ(again.max_restarts, 3U);
+  EXPECT_EQ(again.idle, (IdlePolicy{std::chrono::minutes(10), std::chrono::hours(1)}));
+  EXPECT_EQ(again.secrets, std::vector<std::string>{"API_KEY"});
+}
+
+TEST(WorkspaceSpec, what_follows_a_time_to_live_depends_on_the_mode) {
+  WorkspaceSpec spec;
+  EXPECT_EQ(spec.at_end_of_ttl(), TtlAction::remove);
+  EXPECT_FALSE(spec.keeps_disk());
+  spec.ttl_action = TtlAction::stop;
+  EXPECT_TRUE(spec.keeps_disk());
+  spec.ttl_action.reset();
+  spec.mode = Mode::permanent;
+  EXPECT_EQ(spec.at_end_of_ttl(), TtlAction::stop);
+}
+
+TEST(WorkspaceSpec, metadata_is_bounded) {
+  Metadata many;
+  for (int i = 0; i < 64; ++i) many["k" + std::to_string(i)] = "v";
+  EXPECT_TRUE(validate(many));
+  many["one more"] = "v";
+  EXPECT_FALSE(validate(many));
+  EXPECT_FALSE(validate(Metadata{{"", "v"}}));
+  EXPECT_TRUE(validate(Metadata{{"k", std::string((64U << 10) - 1, 'v')}}));
+  EXPECT_FALSE(validate(Metadata{{"k", std::string(64U << 10, 'v')}}));
+}
+
+TEST(IdlePolicy, zero_and_nothing_are_no_policy) {
+  EXPECT_EQ(idle_policy_from_json(parse_json(R"({"suspend_after":0})").value()).value(), std::nullopt);
+  EXPECT_EQ(idle_policy_from_json(parse_json("{}").value()).value(), std::nullopt);
+}
+
 TEST(WorkspaceSpec, bad_values_name_their_field) {
   const std::pair<const char*, const char*> cases[] = {
       {R"({"config":{"memory_mb":0}})", "/config/memory_mb"},
@@ -47,6 +92,18 @@ TEST(WorkspaceSpec, bad_values_name_their_field) {
       {R"({"mode":"forever"})", "/mode"},
       {R"({"config":{"ttl":"soon"}})", "/config/ttl"},
       {R"({"config":{"ttl":0}})", "/config/ttl"},
+      {R"({"slug":"Upper"})", "/slug"},
+      {R"({"slug":"-a"})", "/slug"},
+      {R"({"metadata":[]})", "/metadata"},
+      {R"({"metadata":{"a":{}}})", "/metadata/a"},
+      {R"({"config":{"ttl_action":"explode"}})", "/config/ttl_action"},
+      {R"({"config":{"restart_policy":"sometimes"}})", "/config/restart_policy"},
+      {R"({"config":{"max_restarts":100000}})", "/config/max_restarts"},
+      {R"({"config":{"idle":{"suspend_after":60,"stop_after":30}}})", "/config/idle/stop_after"},
+      {R"({"config":{"idle":{"suspend_after":0.5}}})", "/config/idle/suspend_after"},
+      {R"({"config":{"idle":{"stop_after":"soon"}}})", "/config/idle"},
+      {R"({"config":{"secrets":["A=b"]}})", "/config/secrets/0"},
+      {R"({"config":{"remove_on_exit":"yes"}})", "/config/remove_on_exit"},
       {"[]", "/"},
   };
   for (const auto& [text, path] : cases) {
@@ -116,13 +173,16 @@ TEST(ExitStatus, round_trips) {
 }
 
 TEST(State, names_round_trip_and_removed_is_final) {
-  for (auto state :
-       {State::creating, State::running, State::stopping, State::stopped, State::removing, State::failed}) {
+  for (auto state : {State::creating, State::running, State::paused, State::suspended, State::stopping, State::stopped,
+                     State::removing, State::failed}) {
     EXPECT_EQ(state_from_name(state_name(state)), state);
     EXPECT_FALSE(may_change(State::removing, state));
   }
   EXPECT_TRUE(may_change(State::stopped, State::creating));
   EXPECT_FALSE(may_change(State::stopped, State::running));
+  EXPECT_TRUE(may_change(State::running, State::suspended));
+  EXPECT_TRUE(may_change(State::suspended, State::running));
+  EXPECT_FALSE(may_change(State::stopped, State::paused));
 }
 
 }  // namespace

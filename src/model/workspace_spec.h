@@ -2,8 +2,10 @@
 #pragma once
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -20,8 +22,32 @@ struct IoLimits {
   bool operator==(const IoLimits&) const = default;
 };
 
+// What happens when the time to live is over.
+enum class TtlAction { remove, stop, pause, suspend };
+
+// Whether a machine that ended by itself is started again. `on_failure`: when it died while the daemon looked on;
+// `always`: also when it is found gone at the daemon's start. Only for a workspace that keeps its disk.
+enum class RestartPolicy { never, on_failure, always };
+
+// What becomes of a workspace whose machine has ended or was stopped.
+enum class OnExit { keep, remove };
+
+// After so long without a command, a file operation or a ping. One of the two at least; a stop comes later than a
+// suspension.
+struct IdlePolicy {
+  std::optional<std::chrono::milliseconds> suspend_after;  // 1 s to a year
+  std::optional<std::chrono::milliseconds> stop_after;
+  bool operator==(const IdlePolicy&) const = default;
+};
+
+// The user's own notes: at most 64 keys of 1 to 128 bytes, 64 KiB in all.
+using Metadata = std::map<std::string, std::string>;
+
 struct WorkspaceSpec {
-  std::string name;  // may be empty; at most 255 bytes
+  std::string name;          // may be empty; at most 255 bytes
+  std::string slug;          // may be empty; unique; lower-case letters, digits and inner hyphens, at most 63
+  std::string logo;          // may be empty: a URL or a name, at most 2048 bytes
+  std::string namespace_id;  // empty: the default namespace
   std::string image = "debian-12";
   Mode mode = Mode::temporary;
   std::uint32_t cpu_millis = 1000;  // 100 to 32000: thousandths of a CPU
@@ -29,8 +55,22 @@ struct WorkspaceSpec {
   std::uint32_t disk_mib = 4096;    // 64 to 1048576
   IoLimits io;
   std::optional<std::chrono::milliseconds> ttl;  // from start; nullopt: no end (permanent workspaces only)
-  std::vector<std::string> env;                  // "K=V" for every command; at most 256 items, 128 KiB in all
+  std::optional<TtlAction> ttl_action;           // nullopt: removed when temporary, stopped when permanent
+  OnExit on_exit = OnExit::keep;                 // "remove_on_exit"
+  RestartPolicy restart_policy = RestartPolicy::never;
+  std::uint32_t max_restarts = 0;  // in a row; 0: no limit. At most 1000
+  std::optional<IdlePolicy> idle;
+  std::vector<std::string> env;      // "K=V" for every command; at most 256 items, 128 KiB in all
+  std::vector<std::string> secrets;  // of the namespace, into every command's environment; at most 64 names
+  Metadata metadata;
 
+  [[nodiscard]] TtlAction at_end_of_ttl() const {
+    return ttl_action.value_or(mode == Mode::permanent ? TtlAction::stop : TtlAction::remove);
+  }
+  // Whether the disk has a name and outlives its machine, because the workspace may be stopped.
+  [[nodiscard]] bool keeps_disk() const {
+    return mode == Mode::permanent || ttl_action == TtlAction::stop || (idle && idle->stop_after);
+  }
   // Never more vCPUs than asked, rounded up to a whole one.
   [[nodiscard]] Shape shape() const { return {(cpu_millis + 999) / 1000, memory_mib}; }
 };
@@ -69,7 +109,16 @@ struct ExitStatus {
 // InvalidArgument with the JSON pointer of the field ("/config/memory_mb: …") and what is allowed.
 Status validate(const WorkspaceSpec& spec);
 Status validate(const ExecSpec& spec);
+Status validate(const Metadata& metadata);      // "/metadata/…"
+Status validate(const IdlePolicy& policy);      // "/config/idle/…"
+Status validate_slug(const std::string& slug);  // "/slug"
 // True for "K=V" where K is a POSIX environment name.
 bool is_env_item(const std::string& item);
+
+// As in the API: "remove", "on-failure" (parsed with either hyphen or underscore).
+std::string_view ttl_action_name(TtlAction action);
+std::string_view restart_policy_name(RestartPolicy policy);
+Result<TtlAction> parse_ttl_action(std::string_view name);
+Result<RestartPolicy> parse_restart_policy(std::string_view name);
 
 }  // namespace cofferdam::model

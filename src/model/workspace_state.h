@@ -4,7 +4,8 @@
 
 namespace cofferdam::model {
 
-enum class State { creating, running, stopping, stopped, removing, failed };
+// paused: its machine stands still, because somebody said so. suspended: the same until it is needed again.
+enum class State { creating, running, paused, suspended, stopping, stopped, removing, failed };
 
 std::string_view state_name(State state);  // as in the API: "running"
 // Unknown names are `failed`.

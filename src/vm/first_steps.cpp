@@ -28,20 +28,20 @@ std::array<std::uint8_t, 6> random_mac() {
   return mac;
 }
 
+}  // namespace
+
 Task<void> set_clock(GuestLink& link) {
   for (int attempt = 0; attempt < kClockTries; ++attempt) {
     const auto begin = std::chrono::steady_clock::now();
     wire::Clock clock;
     clock.realtime_ns = now_ns();
     auto done = co_await link.call<wire::Empty>(wire::Op::Clock, clock, kQuick);
-    if (!done) co_return fail(std::move(done.error()).in("clock of a clone"));
+    if (!done) co_return fail(std::move(done.error()).in("clock of a guest"));
     if (std::chrono::steady_clock::now() - begin <= kClockSlack) co_return Status{};
   }
-  co_return fail(Code::FailedPrecondition, "clock of a clone: stays more than 50 ms off",
+  co_return fail(Code::FailedPrecondition, "clock of a guest: stays more than 50 ms off",
                  "the host is too busy: fewer workspaces at once");
 }
-
-}  // namespace
 
 Task<void> give_identity(GuestLink& link, Names names) {
   wire::Identity identity;

@@ -16,6 +16,8 @@ struct Names {
 // Fresh entropy, clock, boot id, hardware address and these names. The guest must confirm all of it, with a clock that
 // is at most 50 ms off: after an error the machine must be destroyed. May be given again.
 Task<void> give_identity(GuestLink& link, Names names);
+// The host's time, at most 50 ms off: for a guest that stood still.
+Task<void> set_clock(GuestLink& link);
 // Mounts the disk and the root over it. Once, after the first identity.
 Task<void> prepare_root(GuestLink& link, const image::ImageConfig& config);
 // Runs a shell that does next to nothing: what starting a command and hearing of it takes is then translated and in

@@ -9,8 +9,8 @@ namespace {
 
 class LinkProcess : public GuestProcess {
  public:
-  LinkProcess(std::shared_ptr<GuestLink> link, std::shared_ptr<ProcessStream> stream)
-      : link_(std::move(link)), stream_(std::move(stream)) {}
+  LinkProcess(std::shared_ptr<GuestLink> link, std::shared_ptr<ProcessStream> stream, std::uint32_t pid)
+      : link_(std::move(link)), stream_(std::move(stream)), pid_(pid) {}
   LinkProcess(const LinkProcess&) = delete;
   LinkProcess& operator=(const LinkProcess&) = delete;
   ~LinkProcess() override {
@@ -87,9 +87,12 @@ class LinkProcess : public GuestProcess {
     return {};
   }
 
+  [[nodiscard]] std::uint32_t pid() const override { return pid_; }
+
  private:
   std::shared_ptr<GuestLink> link_;
   std::shared_ptr<ProcessStream> stream_;
+  std::uint32_t pid_;
 };
 
 }  // namespace
@@ -114,7 +117,8 @@ Task<std::unique_ptr<GuestProcess>> start_guest_process(std::shared_ptr<GuestLin
     exit.value = wire::exit_status_of(started->answer.failure);
     stream->exit = exit;
   }
-  std::unique_ptr<GuestProcess> process = std::make_unique<LinkProcess>(std::move(link), stream);
+  const auto pid = static_cast<std::uint32_t>(std::max(started->answer.pid, 0));
+  std::unique_ptr<GuestProcess> process = std::make_unique<LinkProcess>(std::move(link), stream, pid);
   co_return process;
 }
 

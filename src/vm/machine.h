@@ -40,6 +40,8 @@ class GuestProcess {
   // To the whole process group. Overtakes data.
   virtual Status signal(int signal_number) = 0;
   virtual Status resize(std::uint16_t rows, std::uint16_t cols) = 0;
+  // In the guest, as the guest says; 0 when there is none.
+  [[nodiscard]] virtual std::uint32_t pid() const { return 0; }
 };
 
 enum class FileType { file, directory, symlink, other };
@@ -201,6 +203,10 @@ class Machine {
   // guest, or the machine must be destroyed); its TTL runs.
   virtual Task<void> claim(Claim claim) = 0;
   virtual Task<void> set_ttl(std::optional<std::chrono::milliseconds> from_now) = 0;
+  // The guest stands still until resume(), which sets its clock again; its TTL runs on. Meanwhile what asks the guest
+  // ends with its own time limit.
+  virtual Task<void> pause() = 0;
+  virtual Task<void> resume() = 0;
   // `spec.env` is complete: what the image and the workspace set is already in it.
   virtual Task<std::unique_ptr<GuestProcess>> start(model::ExecSpec spec) = 0;
   virtual GuestFiles& files() = 0;
@@ -277,7 +283,7 @@ class MachineDriver {
   virtual Task<std::shared_ptr<const Seed>> seed(image::Image image, model::Shape shape, EmptyDisk empty) = 0;
   // Ids of machines that a former daemon left running.
   virtual Task<std::vector<std::string>> orphans() = 0;
-  // Takes such a machine over. NotFound when it does not answer: then remove_orphan().
+  // Takes such a machine over; it runs afterwards, also when it was paused. NotFound when it does not answer: then remove_orphan().
   virtual Task<std::shared_ptr<Machine>> adopt(std::string id) = 0;
   // Kills it and removes everything of it; also what is left of one whose processes are gone.
   virtual Task<void> remove_orphan(std::string id) = 0;

@@ -139,6 +139,10 @@ Task<std::shared_ptr<Machine>> Driver::adopt(std::string id) {
   auto qmp = co_await QmpClient::connect(monitor_socket(host_, id), kAdoption);
   if (!qmp) co_return co_await give_up(qmp.error());
   launched.qmp = std::move(*qmp);
+  // One that was paused could not answer; whoever had paused it pauses it again.
+  boost::json::object none;
+  auto resumed = co_await launched.qmp->execute("cont", none, kAdoption);
+  if (!resumed) co_return co_await give_up(resumed.error());
   auto connected = co_await GuestLink::connect(agent_socket(host_, id));
   if (!connected) co_return co_await give_up(connected.error());
   std::shared_ptr<GuestLink> link = std::move(*connected);

@@ -207,6 +207,23 @@ Task<void> QemuMachine::set_ttl(std::optional<std::chrono::milliseconds> from_no
   co_return launched_.jail->send(jail::SetTtl{from_now ? static_cast<std::uint64_t>(from_now->count()) : 0});
 }
 
+Task<void> QemuMachine::pause() {
+  CO_TRY(check_running());
+  boost::json::object none;
+  auto stopped = co_await launched_.qmp->execute("stop", none, kQuick);
+  if (!stopped) co_return fail(std::move(stopped.error()));
+  co_return Status{};
+}
+
+Task<void> QemuMachine::resume() {
+  CO_TRY(check_running());
+  boost::json::object none;
+  auto resumed = co_await launched_.qmp->execute("cont", none, kQuick);
+  if (!resumed) co_return fail(std::move(resumed.error()));
+  // Its clock stood still with it.
+  co_return co_await set_clock(*link_);
+}
+
 Task<std::unique_ptr<GuestProcess>> QemuMachine::start(model::ExecSpec spec) {
   CO_TRY(check_running());
   co_return co_await start_guest_process(link_, std::move(spec), kQuick);

@@ -41,6 +41,8 @@ class QemuMachine : public Machine {
   Task<void> wake(std::string hostname) override;
   Task<void> claim(Claim claim) override;
   Task<void> set_ttl(std::optional<std::chrono::milliseconds> from_now) override;
+  Task<void> pause() override;
+  Task<void> resume() override;
   Task<std::unique_ptr<GuestProcess>> start(model::ExecSpec spec) override;
   GuestFiles& files() override { return *files_; }
   Task<std::unique_ptr<GuestWatch>> watch(WatchSpec spec) override;

@@ -4,7 +4,9 @@
 #include <optional>
 
 #include "disk/volume.h"
+#include "loop/event.h"
 #include "vm/machine.h"
+#include "workspace/journal.h"
 #include "workspace/lane.h"
 #include "workspace/limits.h"
 #include "workspace/workspace_table.h"
@@ -13,15 +15,28 @@ namespace cofferdam::workspace {
 
 struct Entry {
   Entry(const loop::asio::any_io_executor& executor, Record initial)
-      : record(std::move(initial)), lane(executor, "the workspace '" + record.id + "' is busy") {}
+      : record(std::move(initial)),
+        lane(executor, "the workspace '" + record.id + "' is busy"),
+        journal(executor),
+        last_active_at(record.updated_at) {}
 
   [[nodiscard]] bool permanent() const { return record.spec.mode == model::Mode::permanent; }
+  [[nodiscard]] bool running() const { return record.state == model::State::running; }
+  [[nodiscard]] bool stands_still() const {
+    return record.state == model::State::paused || record.state == model::State::suspended;
+  }
 
   Record record;
   std::shared_ptr<vm::Machine> machine;  // null unless running, or on the way there or from there
+  std::optional<disk::Volume> volume;    // a disk without a name, while it may still get one
   MemoryBudget::Reservation memory;
   Lane lane;          // whoever changes the workspace holds a place in it
   bool gone = false;  // removed while somebody waited for the lane
+  Journal journal;
+  std::shared_ptr<loop::Event> clock;  // wakes whoever keeps the time of this run; null between runs
+  std::chrono::system_clock::time_point last_active_at;
+  std::uint32_t in_use = 0;  // commands that run
+  std::uint64_t round = 0;   // counts starts and stops
 };
 
 }  // namespace cofferdam::workspace

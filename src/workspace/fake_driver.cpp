@@ -1,6 +1,7 @@
 #include "workspace/fake_driver.h"
 
 #include <algorithm>
+#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <cstdlib>
 
 #include "loop/task.h"
@@ -28,7 +29,12 @@ class FakeProcess : public vm::GuestProcess {
       for (const auto& item : spec_.env) text += "|" + item;
       co_return vm::Output{vm::Channel::stdout_, text};
     }
-    if (program == "sleep" && status_.signal == 0) CO_TRY(co_await killed_.wait());
+    if (program == "sleep" && status_.signal == 0) {
+      using loop::asio::experimental::awaitable_operators::operator||;
+      (void)co_await (killed_.wait() || machine_->wait_for_exit());
+      if (!machine_->alive()) co_return fail(Code::Unavailable, "the machine has ended");
+    }
+    if (program == "fail" && status_.signal == 0) status_.code = 3;
     if (program == "deaf") {
       (void)co_await machine_->wait_for_exit();
       co_return fail(Code::Unavailable, "the machine has ended");
@@ -45,6 +51,7 @@ class FakeProcess : public vm::GuestProcess {
     return {};
   }
   Status resize(std::uint16_t /*rows*/, std::uint16_t /*cols*/) override { return {}; }
+  [[nodiscard]] std::uint32_t pid() const override { return FakeMachine::kPid; }
 
  private:
   std::shared_ptr<FakeMachine> machine_;
@@ -99,6 +106,18 @@ Task<void> FakeMachine::set_ttl(std::optional<std::chrono::milliseconds> from_no
   co_return Status{};
 }
 
+Task<void> FakeMachine::pause() {
+  if (exit_) co_return ended();
+  paused_ = true;
+  co_return Status{};
+}
+
+Task<void> FakeMachine::resume() {
+  if (exit_) co_return ended();
+  paused_ = false;
+  co_return Status{};
+}
+
 Task<std::unique_ptr<vm::GuestProcess>> FakeMachine::start(model::ExecSpec spec) {
   if (exit_) co_return ended();
   co_return std::make_unique<FakeProcess>(executor_, shared_from_this(), std::move(spec));
@@ -112,7 +131,14 @@ Task<std::unique_ptr<vm::GuestConnection>> FakeMachine::dial(std::uint16_t /*por
   co_return fail(Code::Unimplemented, "the fake machine has no network");
 }
 Task<vm::GuestMetrics> FakeMachine::guest_metrics() { co_return vm::GuestMetrics{}; }
-Task<std::vector<vm::GuestProcessInfo>> FakeMachine::processes() { co_return std::vector<vm::GuestProcessInfo>{}; }
+Task<std::vector<vm::GuestProcessInfo>> FakeMachine::processes() {
+  vm::GuestProcessInfo one;
+  one.pid = kPid;
+  one.rss_kib = 100;
+  one.cpu_ms = 40;
+  std::vector<vm::GuestProcessInfo> all{one};
+  co_return all;
+}
 Task<vm::HostMetrics> FakeMachine::host_metrics() { co_return vm::HostMetrics{}; }
 Task<std::string> FakeMachine::console() { co_return std::string("console"); }
 
@@ -177,6 +203,7 @@ Task<std::vector<std::string>> FakeDriver::orphans() {
 Task<std::shared_ptr<vm::Machine>> FakeDriver::adopt(std::string id) {
   const auto found = alive.find(id);
   if (adoption_fails || found == alive.end()) co_return fail(Code::NotFound, "it does not answer");
+  (void)co_await found->second->resume();
   co_return found->second;
 }
 

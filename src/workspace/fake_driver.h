@@ -16,14 +16,17 @@ class FakeDriver;
 
 // What the guest does with a command, chosen by argv[0]:
 //   "print" writes argv[1] and ends; "flood" writes without end until it is killed; "sleep" ends when it is killed;
-//   "deaf" never ends and never answers; "env" writes its environment, cwd and user.
+//   "deaf" never ends and never answers; "fail" ends with 3; "env" writes its environment, cwd and user.
 class FakeMachine : public vm::Machine, public std::enable_shared_from_this<FakeMachine> {
  public:
+  static constexpr std::uint32_t kPid = 42;  // of every process
   FakeMachine(loop::asio::any_io_executor executor, FakeDriver& driver, vm::MachineSpec spec);
   [[nodiscard]] const std::string& id() const override { return spec_.id; }
   loop::Task<void> wake(std::string hostname) override;
   loop::Task<void> claim(vm::Claim claim) override;
   loop::Task<void> set_ttl(std::optional<std::chrono::milliseconds> from_now) override;
+  loop::Task<void> pause() override;
+  loop::Task<void> resume() override;
   loop::Task<std::unique_ptr<vm::GuestProcess>> start(model::ExecSpec spec) override;
   vm::GuestFiles& files() override;
   // Unimplemented: nothing in this room calls them.
@@ -42,6 +45,7 @@ class FakeMachine : public vm::Machine, public std::enable_shared_from_this<Fake
   void die(vm::ExitReason reason, std::string detail = {});
   [[nodiscard]] const vm::MachineSpec& spec() const { return spec_; }
   [[nodiscard]] const std::optional<vm::Claim>& claimed() const { return claim_; }
+  [[nodiscard]] bool paused() const { return paused_; }
   // Closes the disk, as the end of a process would.
   void close_disk() { spec_.disk.reset(); }
 
@@ -50,6 +54,7 @@ class FakeMachine : public vm::Machine, public std::enable_shared_from_this<Fake
   FakeDriver& driver_;
   vm::MachineSpec spec_;
   bool asleep_ = false;
+  bool paused_ = false;
   std::optional<vm::Claim> claim_;
   std::optional<vm::MachineExit> exit_;
   std::uint64_t ttl_round_ = 0;

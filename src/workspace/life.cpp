@@ -1,6 +1,7 @@
-// Start, stop, removal, TTL, and what follows when a machine ends by itself.
+// Start, stop, removal, and what follows when a machine ends by itself.
 #include "base/log.h"
 #include "base/text.h"
+#include "workspace/backoff.h"
 #include "workspace/manager_impl.h"
 
 namespace cofferdam::workspace {
@@ -11,8 +12,7 @@ using std::chrono::steady_clock;
 using std::chrono::system_clock;
 
 constexpr std::chrono::milliseconds kStopGrace = 5s;
-constexpr std::chrono::milliseconds kMinTtl = 1s;
-constexpr std::chrono::milliseconds kMaxTtl = std::chrono::hours(365 * 24);
+constexpr std::chrono::milliseconds kSweepPause = 2s;
 
 std::string_view reason_text(vm::ExitReason reason) {
   switch (reason) {
@@ -32,8 +32,35 @@ std::string_view reason_text(vm::ExitReason reason) {
 
 }  // namespace
 
+void ManagerImpl::begin_run(const EntryPtr& entry) {
+  touch_entry(*entry);
+  entry->clock = std::make_shared<loop::Event>(executor_);
+  watchers_.spawn("watch of a virtual machine", watch(entry, entry->machine));
+  watchers_.spawn("time of a workspace", keep_time(entry, entry->clock));
+  if (entry->running()) workloads_.workspace_is_up(entry->record.id);
+}
+
+void ManagerImpl::end_run(Entry& entry) {
+  if (!entry.clock) return;
+  const auto clock = std::exchange(entry.clock, nullptr);
+  clock->notify();
+}
+
 // Nothing is left of the machine afterwards, or an error says so and the entry still names it.
 Task<void> ManagerImpl::let_go(EntryPtr entry) {
+  end_run(*entry);
+  if (entry->volume) {
+    // A nameless disk is freed by whoever lets go of it last, which takes its time: not on the loop.
+    auto close = [volume = std::exchange(entry->volume, std::nullopt)]() mutable -> Status {
+      volume.reset();
+      return {};
+    };
+    if (entry->machine && entry->machine->alive()) {
+      (void)close();
+    } else {
+      CO_TRY(co_await workers_.run(std::move(close)));
+    }
+  }
   if (entry->machine) CO_TRY(co_await machines_.end(entry->machine));
   entry->machine.reset();
   entry->memory.release();
@@ -42,36 +69,52 @@ Task<void> ManagerImpl::let_go(EntryPtr entry) {
   co_return Status{};
 }
 
-Task<void> ManagerImpl::remove_folder(std::string id) {
-  auto work = [this, folder = std::move(id)] { return table_.remove(folder); };
-  co_return co_await workers_.run(std::move(work));
-}
+Task<void> ManagerImpl::remove_folder(std::string id) { co_return co_await table_.remove(std::move(id)); }
 
 Task<void> ManagerImpl::forget(EntryPtr entry) {
+  workloads_.workspace_is_gone(entry->record.id);
+  CO_TRY(co_await close_journal(entry));
   CO_TRY(co_await remove_folder(entry->record.id));
   entry->gone = true;
   entries_.erase(entry->record.id);
+  if (!std::exchange(sweeping_, true)) watchers_.spawn("sweep of the database", sweep_soon());
   co_return Status{};
 }
 
+// What was removed last may still be in the database's journal: once for all that is removed in a while.
+Task<void> ManagerImpl::sweep_soon() {
+  CO_TRY(co_await loop::sleep_for(kSweepPause));
+  sweeping_ = false;
+  co_return co_await table_.sweep();
+}
+
 Task<Info> ManagerImpl::start(std::string id) {
-  auto operation = [this](EntryPtr entry) { return do_start(std::move(entry)); };
+  auto operation = [this](EntryPtr entry) {
+    if (!entry->machine) entry->record.restarts = 0;  // somebody's own start is none
+    return do_start(std::move(entry));
+  };
   return in_turn<Info>(std::move(id), "start", std::move(operation));
 }
 
 Task<Info> ManagerImpl::do_start(EntryPtr entry) {
-  if (entry->record.state == model::State::running) co_return info_of(*entry);
+  if (entry->running()) co_return info_of(*entry);
+  if (entry->stands_still()) co_return co_await do_resume(entry);
   if (!model::may_change(entry->record.state, model::State::creating)) {
     co_return fail(Code::FailedPrecondition, cat("the workspace '", entry->record.id, "' is ",
                                                  model::state_name(entry->record.state), " and cannot be started"));
   }
+  ++entry->round;
   step(*entry, model::State::creating);
   CO_TRY(co_await save(entry));
   auto up = co_await bring_up(entry);
-  if (up) co_return info_of(*entry);
+  if (up) {
+    tell(entry, EventKind::started);
+    co_return info_of(*entry);
+  }
   (void)co_await let_go(entry);
   step(*entry, model::State::failed, cat("it could not be started: ", up.error().message));
   (void)co_await save(entry);
+  tell(entry, EventKind::failed, entry->record.detail);
   co_return fail(std::move(up.error()));
 }
 
@@ -81,12 +124,30 @@ Task<Info> ManagerImpl::stop(std::string id) {
 }
 
 Task<Info> ManagerImpl::do_stop(EntryPtr entry) {
-  if (!entry->permanent()) {
+  if (!entry->record.disk_kept) {
     co_return fail(Code::FailedPrecondition,
                    cat("the workspace '", entry->record.id, "' is temporary: stopped, its disk would be gone"),
                    "remove it, or create workspaces to be stopped with mode \"permanent\"");
   }
-  if (entry->record.state == model::State::stopped) co_return info_of(*entry);
+  if (entry->record.state == model::State::stopped) {
+    ++entry->round;  // nor does its restart policy start it now
+    co_return info_of(*entry);
+  }
+  CO_TRY(co_await take_down(entry));
+  tell(entry, EventKind::stopped);
+  const auto info = info_of(*entry);
+  if (entry->record.spec.on_exit == model::OnExit::remove) {
+    CO_TRY_ASSIGN(const auto removal, co_await do_remove(entry));
+    (void)removal;
+  }
+  co_return info;
+}
+
+// To stopped, with nothing left of the machine.
+Task<void> ManagerImpl::take_down(EntryPtr entry) {
+  ++entry->round;
+  end_run(*entry);
+  if (entry->machine && entry->stands_still()) (void)co_await machines_.resume(entry->machine);
   step(*entry, model::State::stopping);
   CO_TRY(co_await save(entry));
   if (entry->machine) {
@@ -101,6 +162,7 @@ Task<Info> ManagerImpl::do_stop(EntryPtr entry) {
       if (!ended) {
         step(*entry, model::State::failed, cat("it could not be stopped: ", ended.error().message));
         (void)co_await save(entry);
+        tell(entry, EventKind::failed, entry->record.detail);
         co_return fail(std::move(ended.error()));
       }
     }
@@ -108,8 +170,19 @@ Task<Info> ManagerImpl::do_stop(EntryPtr entry) {
   }
   CO_TRY(co_await let_go(entry));
   step(*entry, model::State::stopped);
-  CO_TRY(co_await save(entry));
-  co_return info_of(*entry);
+  co_return co_await save(entry);
+}
+
+Task<Info> ManagerImpl::restart(std::string id) {
+  auto operation = [this](EntryPtr entry) { return do_restart(std::move(entry)); };
+  return in_turn<Info>(std::move(id), "restart", std::move(operation));
+}
+
+Task<Info> ManagerImpl::do_restart(EntryPtr entry) {
+  if (!entry->record.disk_kept) CO_TRY(co_await keep_disk(entry));
+  if (entry->machine) CO_TRY(co_await take_down(entry));
+  entry->record.restarts = 0;
+  co_return co_await do_start(entry);
 }
 
 Task<Removal> ManagerImpl::remove(std::string id) {
@@ -119,10 +192,12 @@ Task<Removal> ManagerImpl::remove(std::string id) {
 
 Task<Removal> ManagerImpl::do_remove(EntryPtr entry) {
   const auto began = steady_clock::now();
+  ++entry->round;
   if (entry->record.state != model::State::removing) step(*entry, model::State::removing);
   // A temporary one needs no note: without its machine the next start removes it anyway.
   if (entry->permanent()) CO_TRY(co_await save(entry));
   CO_TRY(co_await let_go(entry));
+  tell(entry, EventKind::removed);
   CO_TRY(co_await forget(entry));
   Removal removal;
   removal.id = entry->record.id;
@@ -135,30 +210,6 @@ Task<void> ManagerImpl::remove_unclaimed(std::string id) {
   auto removed = co_await with_place<Removal>(std::move(id), std::move(operation));
   if (!removed) co_return fail(std::move(removed.error()));
   co_return Status{};
-}
-
-Task<Info> ManagerImpl::set_ttl(std::string id, std::optional<std::chrono::milliseconds> from_now) {
-  auto operation = [this, from_now](EntryPtr entry) { return do_set_ttl(std::move(entry), from_now); };
-  return in_turn<Info>(std::move(id), "set ttl", std::move(operation));
-}
-
-Task<Info> ManagerImpl::do_set_ttl(EntryPtr entry, std::optional<std::chrono::milliseconds> from_now) {
-  if (!from_now && !entry->permanent()) {
-    co_return fail(Code::InvalidArgument, "/ttl: a temporary workspace needs one");
-  }
-  if (from_now && (*from_now < kMinTtl || *from_now > kMaxTtl)) {
-    co_return fail(Code::InvalidArgument, cat("/ttl: ", from_now->count(), " ms is outside one second to one year"));
-  }
-  Record& record = entry->record;
-  if (entry->machine) {
-    CO_TRY(co_await machines_.set_ttl(entry->machine, from_now));
-    record.expires_at.reset();
-    if (from_now) record.expires_at = system_clock::now() + *from_now;
-  }
-  record.spec.ttl = from_now;
-  record.updated_at = system_clock::now();
-  CO_TRY(co_await save(entry));
-  co_return info_of(*entry);
 }
 
 Task<void> ManagerImpl::watch(EntryPtr entry, std::shared_ptr<vm::Machine> machine) {
@@ -174,15 +225,56 @@ Task<void> ManagerImpl::note_end(EntryPtr entry, std::shared_ptr<vm::Machine> ma
   if (entry->gone || entry->machine != machine) co_return Status{};
   std::string why = cat(reason_text(exit.reason), exit.detail.empty() ? "" : ": ", exit.detail);
   log_info("a workspace's machine has ended", {{"workspace", entry->record.id}, {"vm", machine->id()}, {"why", why}});
+  const auto ran =
+      entry->record.started_at
+          ? std::chrono::duration_cast<std::chrono::milliseconds>(system_clock::now() - *entry->record.started_at)
+          : 0ms;
   CO_TRY(co_await let_go(entry));
-  if (!entry->permanent()) {
-    step(*entry, model::State::removing, std::move(why));
+  Record& record = entry->record;
+  const bool by_time = exit.reason == vm::ExitReason::ttl;
+  const bool died = exit.reason == vm::ExitReason::vmm_died || exit.reason == vm::ExitReason::out_of_memory;
+  if (by_time) tell(entry, EventKind::ttl_expired);
+
+  Backoff backoff;
+  backoff.first = options_.restarts.first;
+  backoff.longest = options_.restarts.longest;
+  backoff.forgotten_after = options_.restarts.forgotten_after;
+  backoff.max_restarts = record.spec.max_restarts;
+  std::optional<std::chrono::milliseconds> again;
+  if (died && record.disk_kept && record.spec.restart_policy != model::RestartPolicy::never) {
+    record.restarts = backoff.in_a_row(record.restarts, ran);
+    again = backoff.delay(record.restarts);
+  }
+  const bool stays = record.disk_kept && record.spec.on_exit == model::OnExit::keep &&
+                     (entry->permanent() || (by_time && record.spec.at_end_of_ttl() == model::TtlAction::stop));
+  const bool unwanted = by_time && record.spec.at_end_of_ttl() == model::TtlAction::remove;
+  if (!again && (!stays || unwanted)) {
+    step(*entry, model::State::removing, why);
+    tell(entry, EventKind::removed, std::move(why));
     co_return co_await forget(entry);
   }
-  if (model::may_change(entry->record.state, model::State::stopped)) {
-    step(*entry, model::State::stopped, std::move(why));
-  }
-  co_return co_await save(entry);
+  if (model::may_change(record.state, model::State::stopped)) step(*entry, model::State::stopped, why);
+  const auto round = ++entry->round;
+  CO_TRY(co_await save(entry));
+  tell(entry, by_time ? EventKind::stopped : EventKind::failed, std::move(why));
+  if (again) watchers_.spawn("restart of a workspace", start_again(entry, round, *again));
+  co_return Status{};
+}
+
+Task<void> ManagerImpl::start_again(EntryPtr entry, std::uint64_t round, std::chrono::milliseconds delay) {
+  CO_TRY(co_await loop::sleep_for(delay));
+  operations_.spawn("restart of a workspace", start_if_unchanged(std::move(entry), round));
+  co_return Status{};
+}
+
+// Unless somebody started, stopped or removed it meanwhile.
+Task<void> ManagerImpl::start_if_unchanged(EntryPtr entry, std::uint64_t round) {
+  CO_TRY_ASSIGN(const auto place, co_await entry->lane.enter(kTurnLimit));
+  if (entry->gone || entry->round != round || closing_) co_return Status{};
+  ++entry->record.restarts;
+  auto started = co_await do_start(entry);
+  if (!started) co_return fail(std::move(started.error()));
+  co_return Status{};
 }
 
 }  // namespace cofferdam::workspace

@@ -16,6 +16,7 @@ constexpr auto kCreateLimit = 300s;  // a template may have to be built first, o
 constexpr auto kWakeLimit = 90s;
 constexpr auto kClaimLimit = 30s;
 constexpr auto kSetTtlLimit = 10s;
+constexpr auto kPauseLimit = 30s;
 constexpr auto kStartProcessLimit = 30s;
 constexpr auto kShutDownSlack = 30s;
 constexpr auto kDestroyLimit = 30s;
@@ -31,6 +32,8 @@ Task<void> do_set_ttl(MachinePtr machine, std::optional<std::chrono::millisecond
 Task<std::unique_ptr<vm::GuestProcess>> do_start(MachinePtr machine, model::ExecSpec spec) {
   co_return co_await machine->start(std::move(spec));
 }
+Task<void> do_pause(MachinePtr machine) { co_return co_await machine->pause(); }
+Task<void> do_resume(MachinePtr machine) { co_return co_await machine->resume(); }
 Task<void> do_shut_down(MachinePtr machine, std::chrono::milliseconds grace) {
   co_return co_await machine->shut_down(grace);
 }
@@ -98,6 +101,14 @@ Task<void> Machines::claim(MachinePtr machine, vm::Claim claim) {
 
 Task<void> Machines::set_ttl(MachinePtr machine, std::optional<std::chrono::milliseconds> from_now) {
   return bounded<void>("change of the time to live", kSetTtlLimit, do_set_ttl(std::move(machine), from_now));
+}
+
+Task<void> Machines::pause(MachinePtr machine) {
+  return bounded<void>("pause of a virtual machine", kPauseLimit, do_pause(std::move(machine)));
+}
+
+Task<void> Machines::resume(MachinePtr machine) {
+  return bounded<void>("resumption of a virtual machine", kPauseLimit, do_resume(std::move(machine)));
 }
 
 Task<std::unique_ptr<vm::GuestProcess>> Machines::start_process(MachinePtr machine, model::ExecSpec spec) {

@@ -54,6 +54,8 @@ class Machines {
   Task<void> wake(std::shared_ptr<vm::Machine> machine, std::string hostname);
   Task<void> claim(std::shared_ptr<vm::Machine> machine, vm::Claim claim);
   Task<void> set_ttl(std::shared_ptr<vm::Machine> machine, std::optional<std::chrono::milliseconds> from_now);
+  Task<void> pause(std::shared_ptr<vm::Machine> machine);
+  Task<void> resume(std::shared_ptr<vm::Machine> machine);
   Task<std::unique_ptr<vm::GuestProcess>> start_process(std::shared_ptr<vm::Machine> machine, model::ExecSpec spec);
   Task<void> shut_down(std::shared_ptr<vm::Machine> machine, std::chrono::milliseconds grace);
   // Returns when nothing is left of the machine.

@@ -6,17 +6,28 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "base/secure_bytes.h"
+#include "identity/limits.h"
 #include "image/image_store.h"
 #include "loop/task.h"
 #include "loop/worker_pool.h"
 #include "model/workspace_spec.h"
 #include "model/workspace_state.h"
 #include "vm/machine.h"
+#include "workspace/event.h"
+#include "workspace/feed.h"
 #include "workspace/limits.h"
+#include "workspace/log_line.h"
 #include "workspace/pool.h"
+#include "workspace/workloads.h"
 #include "workspace/workspace_table.h"
+
+namespace cofferdam::store {
+class Database;
+}
 
 namespace cofferdam::workspace {
 
@@ -30,9 +41,35 @@ struct Info {
   std::chrono::system_clock::time_point created_at, updated_at;
   std::optional<std::chrono::system_clock::time_point> started_at, expires_at;
   std::string hostname;
-  std::string vm_id;       // empty unless running
-  bool from_pool = false;  // its machine was ready when it was asked for
+  std::string vm_id;                 // empty unless running
+  bool from_pool = false;            // its machine was ready when it was asked for
+  std::optional<Resources> pending;  // resized to at the next start
+  std::uint32_t restarts = 0;        // by its restart policy, in a row
+  std::chrono::system_clock::time_point last_active_at;
 };
+
+// nullopt and absent leave a field as it is; an empty slug or logo takes it away.
+struct Change {
+  std::optional<std::string> name, slug, logo;
+};
+enum class MetadataChange { replace, merge };  // merge: an empty value takes its key away
+enum class Apply { at_next_start, now };
+struct Resized {
+  Info info;
+  bool relaunched = false;
+};
+
+// Whether the output also goes to the log of the workspace.
+enum class KeepOutput { no, yes };
+
+// Whether one thing more (or what a larger workspace takes more) still fits the namespace, beside what is in use there;
+// "" is the default namespace. Its error is the caller's answer. May suspend; what was asked for counts as in use for
+// whoever asks meanwhile.
+using AdmitWorkspace =
+    std::function<Task<void>(std::string namespace_id, identity::Totals in_use, identity::Totals wish)>;
+// The values of a namespace's secrets, in the order of `names`: identity::Secrets::reveal_for_delivery.
+using RevealSecrets = std::function<Task<std::vector<std::pair<std::string, SecureBytes>>>(
+    std::string namespace_id, std::vector<std::string> names)>;
 
 // What a removal did, for the person who asked.
 struct Removal {
@@ -48,6 +85,11 @@ struct HostInfo {
   std::vector<PoolInfo> pools;
 };
 
+// Restarts of a machine that died, in a row: doubled with each, and counted anew after it ran for a while.
+struct RestartDelays {
+  std::chrono::milliseconds first{1000}, longest{60'000}, forgotten_after{10 * 60'000};
+};
+
 struct ManagerOptions {
   std::string state_dir;           // workspaces/ and disks/ under it belong to the manager
   std::uint32_t pool_size = 2;     // ready machines kept for each shape that was asked for lately
@@ -57,14 +99,19 @@ struct ManagerOptions {
   std::size_t cold_starts_at_once = 4;
   PoolOptions pool;  // but its size and standby
   MemoryRules memory;
+  AdmitWorkspace admit;          // none: everything is admitted
+  RevealSecrets reveal_secrets;  // none: a workspace with secrets is refused
+  RestartDelays restarts;
+  std::chrono::milliseconds workload_figures_every{2000}, workload_stop_grace{5000};
 };
 
-// Used on the loop's thread only. Names and ids are both accepted as `id`.
+// Used on the loop's thread only. Ids, slugs and names are accepted as `id`.
 class Manager {
  public:
   // Makes its folders. `workers` should not be shared with work that takes minutes. All arguments outlive the manager.
   static Result<std::unique_ptr<Manager>> open(loop::asio::any_io_executor executor, loop::WorkerPool& workers,
-                                               FindImage find_image, vm::MachineDriver& driver, ManagerOptions options);
+                                               store::Database& database, FindImage find_image,
+                                               vm::MachineDriver& driver, ManagerOptions options);
   virtual ~Manager() = default;
 
   // Adopts what still lives, removes what should not be there. Once, before anything else.
@@ -77,24 +124,64 @@ class Manager {
   virtual Task<void> shut_down(Permanent permanent) = 0;
 
   // Running when it returns. A failure leaves nothing. ResourceExhausted when the host lacks the memory.
-  virtual Task<Info> create(model::WorkspaceSpec spec) = 0;
+  // The same `idempotency_key` (per namespace, at most 255 bytes, empty: none) answers the workspace that was made for
+  // it, as long as that is there, whatever `spec` says.
+  virtual Task<Info> create(model::WorkspaceSpec spec, std::string idempotency_key = {}) = 0;
   [[nodiscard]] virtual std::vector<Info> list() const = 0;
   [[nodiscard]] virtual Result<Info> get(const std::string& id) const = 0;
   // Operations on one workspace take turns in order of arrival; Aborted when too many wait. Each runs to its end even
   // when its caller is cancelled. Starting what runs and stopping what is stopped does nothing.
   virtual Task<Info> start(std::string id) = 0;
-  virtual Task<Info> stop(std::string id) = 0;  // FailedPrecondition for a temporary one: its disk would be gone
+  virtual Task<Info> stop(std::string id) = 0;     // FailedPrecondition for one that keeps no disk: it would be gone
+  virtual Task<Info> restart(std::string id) = 0;  // on the same disk; as stop() and start()
+  // The machine stands still and keeps its memory. FailedPrecondition unless it runs. A paused one stays so until
+  // resume(); a suspended one wakes for whatever needs it.
+  virtual Task<Info> pause(std::string id) = 0;
+  virtual Task<Info> suspend(std::string id) = 0;
+  virtual Task<Info> resume(std::string id) = 0;
   virtual Task<Removal> remove(std::string id) = 0;
   // From now; nullopt: no end, which only a permanent one may have.
-  virtual Task<Info> set_ttl(std::string id, std::optional<std::chrono::milliseconds> from_now) = 0;
+  virtual Task<Info> set_ttl(std::string id, std::optional<std::chrono::milliseconds> from_now,
+                             std::optional<model::TtlAction> action = {}) = 0;
+
+  virtual Task<Info> update(std::string id, Change change) = 0;
+  virtual Task<Info> set_metadata(std::string id, model::Metadata values, MetadataChange how) = 0;
+  // Its disk gets a name, and it no longer ends by itself.
+  virtual Task<Info> make_permanent(std::string id, std::optional<model::RestartPolicy> restart_policy) = 0;
+  // Without `ttl`: the one it has, or an hour.
+  virtual Task<Info> make_temporary(std::string id, std::optional<std::chrono::milliseconds> ttl,
+                                    std::optional<model::TtlAction> action, std::optional<model::OnExit> on_exit) = 0;
+  virtual Task<Info> set_idle(std::string id, std::optional<model::IdlePolicy> policy) = 0;
+  // Counts as activity, and begins the time to live anew (with `ttl` when it is given).
+  virtual Task<Info> ping(std::string id, std::optional<std::chrono::milliseconds> ttl) = 0;
+  // With Apply::now a running one is relaunched on its disk. A disk only grows (FailedPrecondition); one that keeps no
+  // disk cannot be relaunched.
+  virtual Task<Resized> resize(std::string id, Resources resources, Apply apply) = 0;
 
   // The machine of a running workspace; FailedPrecondition with a hint when it is not running.
   virtual Result<std::shared_ptr<vm::Machine>> machine(const std::string& id) const = 0;
+  // The same, after a suspended workspace was woken. Counts as activity.
+  virtual Task<std::shared_ptr<vm::Machine>> wake_machine(std::string id) = 0;
+  // Somebody uses it.
+  virtual void touch(const std::string& id) = 0;
   // Starts a command with the environment of image and workspace and the image's defaults filled in, within limits.
   // `after` is only written down, so that a workspace whose client died with the daemon is removed at the next start:
   // whoever asks for `remove` also calls remove().
   virtual Task<std::unique_ptr<vm::GuestProcess>> exec(std::string id, model::ExecSpec spec,
-                                                       AfterExec after = AfterExec::keep) = 0;
+                                                       AfterExec after = AfterExec::keep,
+                                                       KeepOutput keep_output = KeepOutput::no) = 0;
+
+  // The last `tail` lines (0: all that are kept).
+  virtual Task<std::vector<LogLine>> logs(std::string id, LogSource source, std::size_t tail) = 0;
+  virtual Task<void> clear_logs(std::string id) = 0;
+  // Lines from now on, until the workspace is removed.
+  virtual Result<std::shared_ptr<Feed<LogLine>>> follow_logs(const std::string& id, LogSource source) = 0;
+
+  // What the workspaces of a namespace were promised, running or not.
+  [[nodiscard]] virtual identity::Totals usage_of(const std::string& namespace_id) const = 0;
+  // Every event from now on, for as long as the manager lives.
+  virtual void on_event(OnEvent callback) = 0;
+  virtual Workloads& workloads() = 0;
   [[nodiscard]] virtual HostInfo host_info() const = 0;
 };
 

@@ -1,4 +1,5 @@
-// The Manager's parts: manager.cpp (questions, create, exec), life.cpp (start, stop, remove, TTL, death),
+// The Manager's parts: manager.cpp (questions, exec), create.cpp, life.cpp (start, stop, remove, death), pauses.cpp
+// (pause, resume, what is due with time), changes.cpp (all else that can be changed), notes.cpp (logs and events),
 // reconcile.cpp (start and end of the daemon).
 #pragma once
 #include <functional>
@@ -6,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "disk/volume_store.h"
 #include "loop/task_group.h"
@@ -14,26 +16,50 @@
 #include "workspace/manager.h"
 #include "workspace/owned.h"
 #include "workspace/pool.h"
+#include "workspace/supervisor.h"
 
 namespace cofferdam::workspace {
 
 class ManagerImpl : public Manager {
  public:
   ManagerImpl(loop::asio::any_io_executor executor, loop::WorkerPool& workers, FindImage find_image,
-              vm::MachineDriver& driver, ManagerOptions options, disk::VolumeStore volumes, WorkspaceTable table);
+              vm::MachineDriver& driver, ManagerOptions options, disk::VolumeStore volumes, WorkspaceTable table,
+              WorkloadTable workloads);
 
   Task<void> reconcile() override;
   void start_pools() override;
   Task<void> shut_down(Permanent permanent) override;
-  Task<Info> create(model::WorkspaceSpec spec) override;
+  Task<Info> create(model::WorkspaceSpec spec, std::string idempotency_key) override;
   [[nodiscard]] std::vector<Info> list() const override;
   [[nodiscard]] Result<Info> get(const std::string& id) const override;
   Task<Info> start(std::string id) override;
   Task<Info> stop(std::string id) override;
+  Task<Info> restart(std::string id) override;
+  Task<Info> pause(std::string id) override;
+  Task<Info> suspend(std::string id) override;
+  Task<Info> resume(std::string id) override;
   Task<Removal> remove(std::string id) override;
-  Task<Info> set_ttl(std::string id, std::optional<std::chrono::milliseconds> from_now) override;
+  Task<Info> set_ttl(std::string id, std::optional<std::chrono::milliseconds> from_now,
+                     std::optional<model::TtlAction> action) override;
+  Task<Info> update(std::string id, Change change) override;
+  Task<Info> set_metadata(std::string id, model::Metadata values, MetadataChange how) override;
+  Task<Info> make_permanent(std::string id, std::optional<model::RestartPolicy> restart_policy) override;
+  Task<Info> make_temporary(std::string id, std::optional<std::chrono::milliseconds> ttl,
+                            std::optional<model::TtlAction> action, std::optional<model::OnExit> on_exit) override;
+  Task<Info> set_idle(std::string id, std::optional<model::IdlePolicy> policy) override;
+  Task<Info> ping(std::string id, std::optional<std::chrono::milliseconds> ttl) override;
+  Task<Resized> resize(std::string id, Resources resources, Apply apply) override;
   Result<std::shared_ptr<vm::Machine>> machine(const std::string& id) const override;
-  Task<std::unique_ptr<vm::GuestProcess>> exec(std::string id, model::ExecSpec spec, AfterExec after) override;
+  Task<std::shared_ptr<vm::Machine>> wake_machine(std::string id) override;
+  void touch(const std::string& id) override;
+  Task<std::unique_ptr<vm::GuestProcess>> exec(std::string id, model::ExecSpec spec, AfterExec after,
+                                               KeepOutput keep_output) override;
+  Task<std::vector<LogLine>> logs(std::string id, LogSource source, std::size_t tail) override;
+  Task<void> clear_logs(std::string id) override;
+  Result<std::shared_ptr<Feed<LogLine>>> follow_logs(const std::string& id, LogSource source) override;
+  [[nodiscard]] identity::Totals usage_of(const std::string& namespace_id) const override;
+  void on_event(OnEvent callback) override;
+  Workloads& workloads() override { return workloads_; }
   [[nodiscard]] HostInfo host_info() const override;
 
  private:
@@ -41,11 +67,40 @@ class ManagerImpl : public Manager {
   struct Orphans;
 
   // Every one of these that takes an entry is called with a place in its lane.
-  Task<Info> do_create(EntryPtr entry);
+  Task<Info> do_create(EntryPtr entry, Lane::Place place, identity::Totals in_use);
   Task<Info> do_start(EntryPtr entry);
   Task<Info> do_stop(EntryPtr entry);
   Task<Removal> do_remove(EntryPtr entry);
-  Task<Info> do_set_ttl(EntryPtr entry, std::optional<std::chrono::milliseconds> from_now);
+  WorkloadHost workload_host();
+  Task<std::unique_ptr<vm::GuestProcess>> start_workload(std::string id, model::ExecSpec spec);
+  Task<void> end_unless_still(EntryPtr entry, std::shared_ptr<vm::Machine> machine);
+  Task<void> take_down(EntryPtr entry);
+  Task<Info> do_restart(EntryPtr entry);
+  Task<void> start_again(EntryPtr entry, std::uint64_t round, std::chrono::milliseconds delay);
+  Task<void> start_if_unchanged(EntryPtr entry, std::uint64_t round);
+  Task<Info> do_pause(EntryPtr entry, model::State to);
+  Task<Info> do_resume(EntryPtr entry);
+  Task<Info> do_wake(EntryPtr entry);
+  Task<void> keep_time(EntryPtr entry, std::shared_ptr<loop::Event> clock);
+  Task<void> on_due(EntryPtr entry, std::shared_ptr<loop::Event> clock);
+  void begin_run(const EntryPtr& entry);  // watches and keeps the time of a machine that runs
+  static void end_run(Entry& entry);
+  Task<Info> do_set_ttl(EntryPtr entry, std::optional<std::chrono::milliseconds> from_now,
+                        std::optional<model::TtlAction> action);
+  // From now on, as the record's spec says.
+  Task<void> apply_ttl(EntryPtr entry);
+  Task<Info> do_update(EntryPtr entry, Change change);
+  Task<Info> do_set_metadata(EntryPtr entry, model::Metadata values, MetadataChange how);
+  Task<Info> do_make_permanent(EntryPtr entry, std::optional<model::RestartPolicy> restart_policy);
+  Task<Info> do_make_temporary(EntryPtr entry, model::WorkspaceSpec spec);
+  Task<Info> do_set_idle(EntryPtr entry, std::optional<model::IdlePolicy> policy);
+  Task<Info> do_ping(EntryPtr entry, std::optional<std::chrono::milliseconds> ttl);
+  Task<Resized> do_resize(EntryPtr entry, Resources resources, Apply apply);
+  Task<void> apply_pending(EntryPtr entry);
+  // Gives the disk a name, so that it outlives its machine.
+  Task<void> keep_disk(EntryPtr entry);
+  Task<Info> save_change(EntryPtr entry);
+  Task<std::vector<std::string>> environment_of(EntryPtr entry);
   Task<void> remove_unclaimed(std::string id);
   Task<void> bring_up(EntryPtr entry);
   Task<void> hand_over(EntryPtr entry);
@@ -53,6 +108,7 @@ class ManagerImpl : public Manager {
   Task<void> note_end(EntryPtr entry, std::shared_ptr<vm::Machine> machine, vm::MachineExit exit);
   Task<void> forget(EntryPtr entry);
   Task<void> remove_folder(std::string id);
+  Task<void> sweep_soon();
   Task<void> let_go(EntryPtr entry);
   Task<void> save(EntryPtr entry);
   Task<Prepared> cold_start(EntryPtr entry, MachineWish wish, std::optional<disk::Volume> volume);
@@ -72,8 +128,17 @@ class ManagerImpl : public Manager {
   template <class T>
   Task<T> with_place(std::string id, std::function<Task<T>(EntryPtr)> operation);
   [[nodiscard]] Result<EntryPtr> find(const std::string& id) const;
+  [[nodiscard]] EntryPtr find_by_key(const std::string& namespace_id, const std::string& key) const;
   [[nodiscard]] Status check_new(const model::WorkspaceSpec& spec) const;
+  [[nodiscard]] Status check_name(const std::string& name, const Entry* self) const;
+  [[nodiscard]] Status check_slug(const std::string& slug, const Entry* self) const;
   void step(Entry& entry, model::State to, std::string detail = {});
+  void tell(const EntryPtr& entry, EventKind kind, std::string detail = {});
+  void note(const EntryPtr& entry, LogSource source, std::string message);
+  void write_notes(const EntryPtr& entry);
+  Task<void> write_journal(EntryPtr entry);
+  Task<void> close_journal(EntryPtr entry);
+  Task<void> load_journal(EntryPtr entry);
 
   loop::asio::any_io_executor executor_;
   loop::WorkerPool& workers_;
@@ -88,11 +153,20 @@ class ManagerImpl : public Manager {
   Lane cold_starts_;
   std::map<std::string, EntryPtr> entries_;
   bool closing_ = false;
+  bool sweeping_ = false;
   loop::TaskGroup operations_;  // run to their end
   loop::TaskGroup watchers_;    // cancelled at the end
+  std::vector<OnEvent> listeners_;
+  Supervisor workloads_;
 };
 
+void touch_entry(Entry& entry);
 [[nodiscard]] Info info_of(const Entry& entry);
+
+// The jail's end of a machine's time comes so much after the daemon's, which is gentler.
+inline constexpr std::chrono::milliseconds kGentleEnd = std::chrono::seconds(60);
+[[nodiscard]] std::optional<std::chrono::milliseconds> hard_ttl(const model::WorkspaceSpec& spec);
+[[nodiscard]] Status check_ttl(std::chrono::milliseconds ttl);
 
 // Operations on a workspace wait this long for those before them.
 inline constexpr std::chrono::milliseconds kTurnLimit = std::chrono::minutes(3);

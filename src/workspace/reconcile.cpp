@@ -21,6 +21,12 @@ constexpr auto kLastCallsLimit = 5s;
 
 bool expired(const Record& record) { return record.expires_at && *record.expires_at <= system_clock::now(); }
 
+// Whether it rests at the end of its time: then the end is still to be seen to, as long as the machine lives.
+bool rests_at_the_end(const Record& record) {
+  const auto action = record.spec.at_end_of_ttl();
+  return action == model::TtlAction::pause || action == model::TtlAction::suspend;
+}
+
 }  // namespace
 
 // Machines of a former daemon that nobody has spoken for yet.
@@ -31,8 +37,9 @@ struct ManagerImpl::Orphans {
 Task<void> ManagerImpl::reconcile() {
   auto sweep = [this] { return volumes_.remove_leftovers(); };
   CO_TRY(co_await workers_.run(std::move(sweep)));
-  auto load = [this] { return table_.load(); };
-  CO_TRY_ASSIGN(auto stored, co_await workers_.run(std::move(load)));
+  CO_TRY_ASSIGN(auto stored, co_await table_.load());
+  auto workloads = co_await workloads_.load();
+  if (!workloads) log_error("workloads cannot be read", {{"error", workloads.error().message}});
   auto orphans = std::make_shared<Orphans>();
   CO_TRY_ASSIGN(const auto ids, co_await machines_.orphans());
   orphans->ids.insert(ids.begin(), ids.end());
@@ -60,29 +67,37 @@ Task<void> ManagerImpl::reconcile_one(std::shared_ptr<Orphans> orphans, StoredRe
   auto entry = std::make_shared<Entry>(executor_, std::move(*stored.record));
   Record& record = entry->record;
   const bool lives = orphans->ids.erase(record.vm_id) > 0;
-  const bool was_up = record.state == model::State::running || record.state == model::State::stopping;
+  const bool stood_still = entry->stands_still();
+  const bool was_up = entry->running() || stood_still || record.state == model::State::stopping;
   const bool removed = record.state == model::State::removing;
   const bool never_ran = record.state == model::State::creating && !record.started_at;
   const bool client_is_gone = !entry->permanent() && record.after_exec == AfterExec::remove;
 
-  if (lives && was_up && !client_is_gone && !expired(record)) {
+  if (lives && was_up && !client_is_gone && (!expired(record) || rests_at_the_end(record))) {
     auto machine = co_await machines_.adopt(record.vm_id);
     if (machine) {
       entry->machine = std::move(*machine);
       entry->memory = budget_.adopt(record.spec.memory_mib);
       entries_.emplace(record.id, entry);
       log_info("a running workspace was taken over", {{"workspace", record.id}, {"vm", record.vm_id}});
+      (void)co_await load_journal(entry);
       if (record.state == model::State::stopping) co_return co_await finish_stop(entry);
-      watchers_.spawn("watch of a virtual machine", watch(entry, entry->machine));
+      if (stood_still) (void)co_await machines_.pause(entry->machine);
+      begin_run(entry);
+      note(entry, LogSource::boot, "taken over by a new daemon");
       co_return Status{};
     }
     log_warn("a running workspace could not be taken over",
              {{"workspace", record.id}, {"vm", record.vm_id}, {"error", machine.error().message}});
   }
   if (lives) (void)co_await remove_orphan(record.vm_id);
-  if (!entry->permanent() || removed || never_ran) {
+  const bool stays = entry->permanent() || (record.disk_kept && record.state == model::State::stopped);
+  const bool unwanted = was_up && (record.spec.on_exit == model::OnExit::remove ||
+                                   (expired(record) && record.spec.at_end_of_ttl() == model::TtlAction::remove));
+  if (!stays || removed || never_ran || unwanted) {
     co_return co_await clear_leftover(record.id, "its machine is gone");
   }
+  const bool was_over = expired(record);
   if (was_up || record.state == model::State::creating) {
     record.state = model::State::stopped;
     record.detail = expired(record) ? "its time to live was over while the daemon was down"
@@ -92,7 +107,14 @@ Task<void> ManagerImpl::reconcile_one(std::shared_ptr<Orphans> orphans, StoredRe
   record.vm_id.clear();
   record.expires_at.reset();
   entries_.emplace(record.id, entry);
-  co_return co_await save(entry);
+  (void)co_await load_journal(entry);
+  CO_TRY(co_await save(entry));
+  if (!was_up) co_return Status{};
+  tell(entry, EventKind::stopped, record.detail);
+  if (record.spec.restart_policy == model::RestartPolicy::always && !was_over) {
+    operations_.spawn("restart of a workspace", start_if_unchanged(entry, entry->round));
+  }
+  co_return Status{};
 }
 
 Task<void> ManagerImpl::finish_stop(EntryPtr entry) {
@@ -124,6 +146,7 @@ Task<bool> ManagerImpl::has_disk_of(std::string id) {
 
 Task<void> ManagerImpl::clear_leftover(std::string id, std::string why) {
   log_info("what is left of a workspace is removed", {{"workspace", id}, {"why", std::move(why)}});
+  workloads_.workspace_is_gone(id);
   co_return co_await remove_folder(std::move(id));
 }
 
@@ -143,6 +166,7 @@ Task<void> ManagerImpl::shut_down(Permanent permanent) {
   if (!settled) log_warn("shutdown goes on without some operations", {{"error", settled.error().message}});
   watchers_.cancel();
   CO_TRY(co_await watchers_.join());
+  CO_TRY(co_await workloads_.shut_down());
 
   std::vector<EntryPtr> all;
   for (const auto& [id, entry] : entries_) all.push_back(entry);
@@ -151,6 +175,8 @@ Task<void> ManagerImpl::shut_down(Permanent permanent) {
   };
   CO_TRY(co_await for_each_at_once(std::move(all), kAtOnce, std::move(end)));
   CO_TRY(co_await pool_.shut_down());
+  // The last lines of logs, and what else the ends above began.
+  (void)co_await loop::with_deadline(operations_.join(), kLastCallsLimit, "end of the last operations");
   operations_.cancel();
   CO_TRY(co_await operations_.join());
   CO_TRY(co_await machines_.finish(kLastCallsLimit));

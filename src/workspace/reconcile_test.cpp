@@ -22,15 +22,14 @@ class ReconcileTest : public WorkspaceTest {
     if (state != State::creating) record.started_at = record.created_at;
     if (state == State::running && record.spec.ttl) record.expires_at = record.created_at + *record.spec.ttl;
     record.vm_id = new_id("vm");
-    const WorkspaceTable table(state_ + "/workspaces");
-    EXPECT_TRUE(make_directories(state_ + "/workspaces"));
-    EXPECT_TRUE(table.make_folder(record.id));
+    record.disk_kept = mode == Mode::permanent && state != State::creating;
     if (mode == Mode::permanent) {
+      EXPECT_TRUE(table().make_folder(record.id));
       auto volume = disk::VolumeStore::open(state_ + "/disks").value().make_ephemeral(64).value();
-      EXPECT_TRUE(volume.persist(table.disk_path(record.id)));
+      EXPECT_TRUE(volume.persist(table().disk_path(record.id)));
     }
     if (left == Left::with_machine) run_machine(record.vm_id);
-    EXPECT_TRUE(table.write(record));
+    rewrite(record);
     return record;
   }
   void run_machine(const std::string& id) {
@@ -40,7 +39,16 @@ class ReconcileTest : public WorkspaceTest {
     vm::Claim claim;
     EXPECT_TRUE(run(made->claim(claim)));
   }
-  void rewrite(const Record& record) { EXPECT_TRUE(WorkspaceTable(state_ + "/workspaces").write(record)); }
+  WorkspaceTable table() {
+    open_database();
+    EXPECT_TRUE(make_directories(state_ + "/workspaces"));
+    return {state_ + "/workspaces", *database_, workers_};
+  }
+  void rewrite(const Record& record) { EXPECT_TRUE(run(table().write(record))); }
+  Result<std::int64_t> execute(const std::string& sql, const store::Values& values) {
+    auto work = [=](store::Connection& connection) { return connection.execute(sql, values); };
+    return database_->run_now(work);
+  }
   void reconcile() {
     open();
     const auto done = run(manager_->reconcile());
@@ -145,8 +153,9 @@ TEST_F(ReconcileTest, the_wish_to_be_removed_after_a_command_is_written_down) {
   model::ExecSpec command;
   command.argv = {"print", "x"};
   ASSERT_TRUE(run(manager_->exec(info.id, command, AfterExec::remove)));
-  const auto text = read_file(state_ + "/workspaces/" + info.id + "/workspace.json", 1 << 20).value();
-  EXPECT_EQ(record_from_text(text).value().after_exec, AfterExec::remove);
+  const auto stored = run(table().load()).value();
+  ASSERT_EQ(stored.size(), 1U);
+  EXPECT_EQ(stored[0].record.value().after_exec, AfterExec::remove);
 }
 
 TEST_F(ReconcileTest, a_time_to_live_that_passed_meanwhile_is_kept) {
@@ -163,6 +172,59 @@ TEST_F(ReconcileTest, a_time_to_live_that_passed_meanwhile_is_kept) {
   EXPECT_NE(manager_->get(permanent.id).value().state_detail.find("time to live"), std::string::npos);
 }
 
+TEST_F(ReconcileTest, records_of_former_versions_are_taken_over_once) {
+  Record record;
+  record.id = new_id("ws");
+  record.spec = spec("old", Mode::permanent);
+  record.state = State::stopped;
+  record.created_at = record.updated_at = system_clock::now();
+  record.started_at = record.created_at;
+  const std::string folder = state_ + "/workspaces/" + record.id;
+  ASSERT_TRUE(make_directories(folder));
+  auto volume = disk::VolumeStore::open(state_ + "/disks").value().make_ephemeral(64).value();
+  ASSERT_TRUE(volume.persist(folder + "/disk.img"));
+  volume = disk::Volume();
+  // As it was written before there was a database.
+  std::string text = record_to_text(record);
+  const auto field = text.find(",\"disk_kept\":false");
+  ASSERT_NE(field, std::string::npos);
+  text.erase(field, std::string(",\"disk_kept\":false").size());
+  ASSERT_TRUE(write_file_atomically(folder + "/workspace.json", text));
+  reconcile();
+  EXPECT_EQ(manager_->get("old").value().id, record.id);
+  EXPECT_FALSE(path_exists(folder + "/workspace.json"));
+  EXPECT_EQ(run(manager_->start("old")).value().state, State::running);
+  close(Manager::Permanent::stop);
+  reconcile();
+  EXPECT_EQ(manager_->get("old").value().state, State::stopped);
+}
+
+TEST_F(ReconcileTest, a_disk_without_a_record_is_kept) {
+  const auto record = leave(State::stopped, Mode::permanent, Left::record_only);
+  ASSERT_TRUE(execute("DELETE FROM workspaces", {}));
+  reconcile();
+  EXPECT_EQ(manager_->get(record.id).value().state, State::failed);
+  EXPECT_TRUE(path_exists(state_ + "/workspaces/" + record.id + "/disk.img"));
+}
+
+TEST_F(ReconcileTest, a_rest_that_was_due_meanwhile_is_begun) {
+  auto record = leave(State::running, Mode::temporary, Left::with_machine);
+  record.spec.ttl_action = model::TtlAction::suspend;
+  record.expires_at = system_clock::now() - 1s;
+  rewrite(record);
+  reconcile();
+  EXPECT_TRUE(until([&] { return manager_->get(record.id).value().state == State::suspended; }));
+  EXPECT_TRUE(fake(record.vm_id)->alive());
+}
+
+TEST_F(ReconcileTest, what_is_always_to_run_runs_again) {
+  auto record = leave(State::running, Mode::permanent, Left::record_only);
+  record.spec.restart_policy = model::RestartPolicy::always;
+  rewrite(record);
+  reconcile();
+  EXPECT_TRUE(until([&] { return manager_->get(record.id).value().state == State::running; }));
+}
+
 TEST_F(ReconcileTest, stray_folders_and_files_are_removed) {
   for (const auto* name : {"/workspaces/ws_half", "/workspaces/other", "/disks"}) {
     ASSERT_TRUE(make_directories(state_ + name));
@@ -176,7 +238,7 @@ TEST_F(ReconcileTest, stray_folders_and_files_are_removed) {
 
 TEST_F(ReconcileTest, a_damaged_record_does_not_cost_a_person_the_disk) {
   const auto record = leave(State::stopped, Mode::permanent, Left::record_only);
-  ASSERT_TRUE(write_file_atomically(state_ + "/workspaces/" + record.id + "/workspace.json", "{torn"));
+  ASSERT_TRUE(execute("UPDATE workspaces SET record = $2 WHERE id = $1", {record.id, std::string("{torn")}));
   reconcile();
   EXPECT_EQ(manager_->get(record.id).value().state, State::failed);
   EXPECT_TRUE(path_exists(state_ + "/workspaces/" + record.id + "/disk.img"));

@@ -9,11 +9,14 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "base/file.h"
+#include "store/database.h"
 #include "workspace/fake_driver.h"
 #include "workspace/manager.h"
+#include "workspace/schema.h"
 
 namespace cofferdam::workspace {
 
@@ -41,9 +44,16 @@ class WorkspaceTest : public testing::Test {
     (void)remove_tree(state_);
   }
 
+  void open_database() {
+    if (database_) return;
+    auto opened = store::Database::open(state_ + "/cofferd.db", store::join({migrations()}));
+    ASSERT_TRUE(opened) << opened.error().message;
+    database_ = std::move(*opened);
+  }
   void open() {
+    open_database();
     auto find = [this](const std::string& name) { return find_image(name); };
-    auto opened = Manager::open(io_.get_executor(), workers_, find, driver_, options_);
+    auto opened = Manager::open(io_.get_executor(), workers_, *database_, find, driver_, options_);
     ASSERT_TRUE(opened) << opened.error().message;
     manager_ = std::move(*opened);
   }
@@ -113,7 +123,15 @@ class WorkspaceTest : public testing::Test {
     if (mode == model::Mode::temporary) spec.ttl = 1h;
     return spec;
   }
-  std::vector<std::string> folders() { return list_directory(state_ + "/workspaces").value(); }
+  // Workspaces of which something is left: a row, a folder, or both.
+  std::vector<std::string> folders() {
+    const auto names = list_directory(state_ + "/workspaces").value();
+    std::set<std::string> left(names.begin(), names.end());
+    auto read = [](store::Connection& connection) { return connection.query("SELECT id FROM workspaces"); };
+    const auto rows = database_->run_now(read).value();
+    for (const auto& row : rows) left.insert(row.text(0));
+    return {left.begin(), left.end()};
+  }
   std::shared_ptr<FakeMachine> fake(const std::string& vm_id) { return driver_.alive.at(vm_id); }
 
   std::string state_;
@@ -124,6 +142,7 @@ class WorkspaceTest : public testing::Test {
   loop::WorkerPool workers_{2};
   FakeDriver driver_{io_.get_executor()};
   ManagerOptions options_;
+  std::unique_ptr<store::Database> database_;
   std::unique_ptr<Manager> manager_;
 };
 

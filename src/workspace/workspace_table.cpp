@@ -5,12 +5,15 @@
 
 #include <boost/json/array.hpp>
 #include <boost/json/serialize.hpp>
-#include <cstdio>
+#include <cstdint>
+#include <set>
 
 #include "base/file.h"
 #include "base/id.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "model/json.h"
+#include "store/database.h"
 
 namespace cofferdam::workspace {
 namespace {
@@ -53,25 +56,61 @@ std::vector<std::string> to_strings(const json::object& object, std::string_view
   return items;
 }
 
-Durability durability(const Record& record) {
-  return record.spec.mode == model::Mode::permanent ? Durability::power_loss : Durability::process_death;
+json::object resources_to_json(const Resources& resources) {
+  json::object object;
+  if (resources.cpu_millis) object["cpu_millis"] = *resources.cpu_millis;
+  if (resources.memory_mib) object["memory_mib"] = *resources.memory_mib;
+  if (resources.disk_mib) object["disk_mib"] = *resources.disk_mib;
+  return object;
 }
 
-// A rename without fsync: whole for every later process of this boot, and much faster.
-Status replace_file(const std::string& path, std::string_view bytes) {
-  const std::string temporary = path + ".tmp";
-  {
-    TRY_ASSIGN(const UniqueFd file, open_file(temporary, O_WRONLY | O_CREAT | O_TRUNC, 0600));
-    TRY(write_all(file.get(), bytes));
+Result<std::optional<std::uint32_t>> get_count(const json::object& object, std::string_view field) {
+  TRY_ASSIGN(const auto number, model::get_number(object, "", field));
+  if (!number) return std::nullopt;
+  if (!(*number >= 0) || *number > UINT32_MAX) return fail(Code::DataLoss, cat("the record's ", field, " is no count"));
+  return static_cast<std::uint32_t>(*number);
+}
+
+Result<std::optional<Resources>> get_resources(const json::object& object, std::string_view field) {
+  const json::value* value = object.if_contains(json::string_view(field.data(), field.size()));
+  if (value == nullptr || !value->is_object()) return std::nullopt;
+  Resources resources;
+  TRY_ASSIGN(resources.cpu_millis, get_count(value->get_object(), "cpu_millis"));
+  TRY_ASSIGN(resources.memory_mib, get_count(value->get_object(), "memory_mib"));
+  TRY_ASSIGN(resources.disk_mib, get_count(value->get_object(), "disk_mib"));
+  return resources;
+}
+
+constexpr std::string_view kUpsert =
+    "INSERT INTO workspaces (id, name, slug, namespace_id, mode, state, idempotency_key, created_at, updated_at, "
+    "record) "
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (id) DO UPDATE SET name = excluded.name, "
+    "slug = excluded.slug, namespace_id = excluded.namespace_id, mode = excluded.mode, state = excluded.state, "
+    "idempotency_key = excluded.idempotency_key, updated_at = excluded.updated_at, record = excluded.record";
+
+store::Values to_row(const Record& record) {
+  store::Value key;
+  if (!record.idempotency_key.empty()) key = record.idempotency_key;
+  return {record.id,
+          record.spec.name,
+          record.spec.slug,
+          record.spec.namespace_id,
+          std::string(record.spec.mode == model::Mode::permanent ? "permanent" : "temporary"),
+          std::string(model::state_name(record.state)),
+          std::move(key),
+          to_unix_ms(record.created_at),
+          to_unix_ms(record.updated_at),
+          record_to_text(record)};
+}
+
+// Whether `text` is the record of the workspace `id`.
+Result<Record> read_record(const std::string& id, std::string_view text) {
+  auto record = record_from_text(text);
+  if (record && (record->id != id || !is_id(id, "ws"))) {
+    return fail(Code::DataLoss, cat("the record names another workspace, '", record->id, "'"));
   }
-  if (::rename(temporary.c_str(), path.c_str()) != 0) return fail_errno(cat("rename '", temporary, "'"));
-  return {};
-}
-
-Status sync_folder(const std::string& path) {
-  TRY_ASSIGN(const UniqueFd folder, open_file(path, O_RDONLY | O_DIRECTORY));
-  if (::fsync(folder.get()) != 0) return fail_errno(cat("sync the folder '", path, "'"));
-  return {};
+  if (!record) return fail(std::move(record.error()).in(cat("the record of '", id, "'")));
+  return record;
 }
 
 }  // namespace
@@ -91,7 +130,11 @@ std::string record_to_text(const Record& record) {
                       {"image_digest", record.image_digest},
                       {"image_env", to_array(record.image_config.env)},
                       {"image_workdir", record.image_config.workdir},
-                      {"image_user", record.image_config.user}};
+                      {"image_user", record.image_config.user},
+                      {"disk_kept", record.disk_kept},
+                      {"restarts", record.restarts},
+                      {"idempotency_key", record.idempotency_key}};
+  if (record.pending) object["pending"] = resources_to_json(*record.pending);
   if (record.started_at) object["started_at"] = to_unix_ms(*record.started_at);
   if (record.expires_at) object["expires_at"] = to_unix_ms(*record.expires_at);
   return json::serialize(object);
@@ -129,10 +172,45 @@ Result<Record> record_from_text(std::string_view text) {
   record.image_config.env = to_strings(*object, "image_env");
   TRY_ASSIGN(record.image_config.workdir, get_text(*object, "image_workdir"));
   TRY_ASSIGN(record.image_config.user, get_text(*object, "image_user"));
+  // Before there was such a field, every permanent one kept its disk and no other.
+  TRY_ASSIGN(const auto disk_kept, model::get_flag(*object, "", "disk_kept"));
+  record.disk_kept = disk_kept.value_or(record.spec.mode == model::Mode::permanent);
+  TRY_ASSIGN(const auto restarts, get_count(*object, "restarts"));
+  record.restarts = restarts.value_or(0);
+  TRY_ASSIGN(record.idempotency_key, get_text(*object, "idempotency_key"));
+  TRY_ASSIGN(record.pending, get_resources(*object, "pending"));
   return record;
 }
 
-Status WorkspaceTable::open() { return make_directories(dir_, 0700); }
+Status WorkspaceTable::open() {
+  TRY(make_directories(dir_, 0700));
+  TRY_ASSIGN(const auto names, list_directory(dir_));
+  std::vector<Record> records;
+  for (const auto& name : names) {
+    const std::string path = cat(folder(name), "/", kFile);
+    if (!path_exists(path)) continue;
+    auto text = read_file(path, kMaxRecordBytes);
+    auto record = text ? read_record(name, *text) : Result<Record>(fail(std::move(text.error())));
+    if (record) {
+      records.push_back(std::move(*record));
+    } else {
+      // Left where it is: a folder without a row is looked at by whoever loads.
+      log_warn("an old record cannot be taken over", {{"workspace", name}, {"error", record.error().message}});
+    }
+  }
+  if (records.empty()) return {};
+  auto take_over = [&records](store::Connection& connection) -> Status {
+    for (const auto& record : records) {
+      TRY_ASSIGN(const auto known, connection.query("SELECT 1 FROM workspaces WHERE id = $1", {record.id}));
+      if (known.empty()) TRY(connection.execute(kUpsert, to_row(record)));
+    }
+    return {};
+  };
+  TRY(database_->run_now(take_over));
+  log_info("records of workspaces were taken over into the database", {{"count", cat(records.size())}});
+  for (const auto& record : records) TRY(remove_tree(cat(folder(record.id), "/", kFile)));
+  return {};
+}
 
 std::string WorkspaceTable::folder(const std::string& id) const { return cat(dir_, "/", id); }
 
@@ -140,37 +218,46 @@ std::string WorkspaceTable::disk_path(const std::string& id) const { return fold
 
 Status WorkspaceTable::make_folder(const std::string& id) const {
   TRY(make_directories(folder(id), 0700));
+  TRY_ASSIGN(const UniqueFd parent, open_file(dir_, O_RDONLY | O_DIRECTORY));
+  if (::fsync(parent.get()) != 0) return fail_errno(cat("sync the folder '", dir_, "'"));
   return {};
 }
 
-Result<std::vector<StoredRecord>> WorkspaceTable::load() const {
-  TRY_ASSIGN(const auto names, list_directory(dir_));
+Task<std::vector<StoredRecord>> WorkspaceTable::load() const {
+  auto read = [](store::Connection& connection) { return connection.query("SELECT id, record FROM workspaces"); };
+  CO_TRY_ASSIGN(const auto rows, co_await database_->run(std::move(read)));
+  auto look = [dir = dir_] { return list_directory(dir); };
+  CO_TRY_ASSIGN(const auto names, co_await workers_->run(std::move(look)));
   std::vector<StoredRecord> all;
-  for (const auto& name : names) {
-    auto text = read_file(cat(folder(name), "/", kFile), kMaxRecordBytes);
-    if (!text) {
-      all.push_back({name, fail(std::move(text.error()))});
-      continue;
-    }
-    auto record = record_from_text(*text);
-    if (record && (record->id != name || !is_id(name, "ws"))) {
-      record = fail(Code::DataLoss, cat("the record names another workspace, '", record->id, "'"));
-    }
-    if (!record) record = fail(std::move(record.error()).in(cat("'", folder(name), "/", kFile, "'")));
-    all.push_back({name, std::move(record)});
+  std::set<std::string> known;
+  for (const auto& row : rows) {
+    known.insert(row.text(0));
+    all.push_back({row.text(0), read_record(row.text(0), row.text(1))});
   }
-  return all;
+  for (const auto& name : names) {
+    if (!known.contains(name)) all.push_back({name, fail(Code::NotFound, "there is no record of it")});
+  }
+  co_return all;
 }
 
-Status WorkspaceTable::write(const Record& record) const {
-  TRY(make_folder(record.id));
-  const std::string path = cat(folder(record.id), "/", kFile);
-  const std::string text = record_to_text(record);
-  if (durability(record) == Durability::process_death) return replace_file(path, text);
-  TRY(write_file_atomically(path, text));
-  return sync_folder(dir_);  // the workspace's own folder may be new
+Task<void> WorkspaceTable::write(Record record) const {
+  auto work = [row = to_row(record)](store::Connection& connection) -> Status {
+    TRY(connection.execute(kUpsert, row));
+    return {};
+  };
+  co_return co_await database_->run(std::move(work));
 }
 
-Status WorkspaceTable::remove(const std::string& id) const { return remove_tree(folder(id)); }
+Task<void> WorkspaceTable::remove(std::string id) const {
+  auto clear = [path = folder(id)] { return remove_tree(path); };
+  CO_TRY(co_await workers_->run(std::move(clear)));
+  auto work = [id = std::move(id)](store::Connection& connection) -> Status {
+    TRY(connection.execute("DELETE FROM workspaces WHERE id = $1", {id}));
+    return {};
+  };
+  co_return co_await database_->run(std::move(work));
+}
+
+Task<void> WorkspaceTable::sweep() const { return database_->checkpoint(); }
 
 }  // namespace cofferdam::workspace

@@ -1,4 +1,4 @@
-// The durable rows: what is known of each workspace, one JSON file each, STATE/workspaces/<id>/workspace.json.
+// The durable rows: what is known of each workspace. Its disk and its logs lie beside them, in STATE/workspaces/<id>/.
 #pragma once
 #include <chrono>
 #include <optional>
@@ -8,13 +8,27 @@
 
 #include "base/result.h"
 #include "image/image_store.h"
+#include "loop/task.h"
+#include "loop/worker_pool.h"
 #include "model/workspace_spec.h"
 #include "model/workspace_state.h"
 
+namespace cofferdam::store {
+class Database;
+}
+
 namespace cofferdam::workspace {
+
+using loop::Task;
 
 // What becomes of a workspace when the command that runs in it has ended, or its client has gone.
 enum class AfterExec { keep, remove };
+
+// What is to change of a workspace's size.
+struct Resources {
+  std::optional<std::uint32_t> cpu_millis, memory_mib, disk_mib;
+  bool operator==(const Resources&) const = default;
+};
 
 struct Record {
   std::string id;
@@ -29,37 +43,46 @@ struct Record {
   AfterExec after_exec = AfterExec::keep;
   std::string image_digest;
   image::ImageConfig image_config;  // kept here: the image may be gone while its machine still runs
+  bool disk_kept = false;           // the disk has a name, and outlives its machine
+  std::optional<Resources> pending;
+  std::uint32_t restarts = 0;  // by the restart policy, in a row
+  std::string idempotency_key;
 };
 
 std::string record_to_text(const Record& record);
 Result<Record> record_from_text(std::string_view text);
 
-// Temporary workspaces need not survive the host's power: their machine does not. Permanent ones do.
-enum class Durability { process_death, power_loss };
-
 struct StoredRecord {
-  std::string id;         // the folder's name
-  Result<Record> record;  // an error when it cannot be read
+  std::string id;         // the row's, or the folder's name
+  Result<Record> record;  // an error when it cannot be read, or when there is only a folder
 };
 
-// Calls block. Several workspaces at once are fine, one at a time for each.
+// Several workspaces at once are fine, one at a time for each. A row that was written survives the host's power.
 class WorkspaceTable {
  public:
-  explicit WorkspaceTable(std::string dir) : dir_(std::move(dir)) {}
+  // All outlive the table and its copies.
+  WorkspaceTable(std::string dir, store::Database& database, loop::WorkerPool& workers)
+      : dir_(std::move(dir)), database_(&database), workers_(&workers) {}
 
-  // Makes the table's folder, 0700.
+  // Makes the table's folder, 0700, and takes over the records that former versions kept there as files. Blocks.
   Status open();
-  Result<std::vector<StoredRecord>> load() const;
-  // Makes the workspace's folder when there is none; the old or the new record is found afterwards, never a half.
-  Status write(const Record& record) const;
-  // The folder with all that is in it.
-  Status remove(const std::string& id) const;
+  Task<std::vector<StoredRecord>> load() const;
+  // The old or the new record is found afterwards, never a half.
+  Task<void> write(Record record) const;
+  // The row, and before it the folder with all that is in it.
+  Task<void> remove(std::string id) const;
+  // What was removed is in no file of the database afterwards.
+  Task<void> sweep() const;
+
+  [[nodiscard]] std::string folder(const std::string& id) const;
   [[nodiscard]] std::string disk_path(const std::string& id) const;
+  // Blocks, on any thread.
   [[nodiscard]] Status make_folder(const std::string& id) const;
 
  private:
-  [[nodiscard]] std::string folder(const std::string& id) const;
   std::string dir_;
+  store::Database* database_;
+  loop::WorkerPool* workers_;
 };
 
 }  // namespace cofferdam::workspace

@@ -7,7 +7,6 @@ import os
 import pathlib
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -48,24 +47,20 @@ def wait_for(condition, seconds=20.0, what="the condition"):
         time.sleep(0.02)
 
 
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
 class Cofferdam:
-    """One installation. `golden`: another state folder whose images and templates are taken over as hard links."""
+    """One installation. `golden`: another state folder whose images and templates are taken over as hard links.
 
-    def __init__(self, golden=None, state=None):
+    It has no TCP address, so that any number of them live side by side; `tcp`: one on a port that the kernel chooses.
+    """
+
+    def __init__(self, golden=None, state=None, tcp=False):
         self.base = pathlib.Path(tempfile.mkdtemp(prefix="cfd-", dir="/tmp"))
         self.base.chmod(0o755)
         self.state = pathlib.Path(state) if state else self.base / "state"
         self.run_dir = self.base / "run"
         self.state.mkdir(mode=0o755, exist_ok=True, parents=True)
-        self.port = free_port()
         self.environment = {"COFFER_STATE": str(self.state), "COFFER_RUN": str(self.run_dir),
-                            "COFFER_LISTEN": f"127.0.0.1:{self.port}"}
+                            "COFFER_LISTEN": "127.0.0.1:0" if tcp else "none"}
         if golden:
             for name in SHARED:
                 if (pathlib.Path(golden) / name).exists():
@@ -145,6 +140,20 @@ class Cofferdam:
 
     def down(self, *options):
         return self("down", *options, timeout=60)
+
+    @property
+    def url(self):
+        """Where the daemon answers over TCP."""
+        return json.loads(self.ok("--json", "up").out)["listen"]
+
+    @property
+    def port(self):
+        return int(self.url.rsplit(":", 1)[1])
+
+    def administrator(self):
+        """(client id, client secret)"""
+        kept = json.loads((self.state / "admin.json").read_text())
+        return kept["client_id"], kept["client_secret"]
 
     @property
     def pid(self):

@@ -1,9 +1,11 @@
 """What an installation has on this host right now: processes, cgroups, files, mounts. Reads the kernel, asks no daemon."""
 
+import contextlib
 import json
 import os
 import pathlib
 import re
+import sqlite3
 
 CGROUPS = pathlib.Path("/sys/fs/cgroup")
 PROC = pathlib.Path("/proc")
@@ -87,8 +89,11 @@ def jails(*folders):
 
 
 def machine_of(state, workspace):
-    """The id of the machine a running workspace has, from the workspace's record on disk: it names cgroups and folders."""
-    return json.loads((pathlib.Path(state) / "workspaces" / workspace / "workspace.json").read_text())["vm_id"]
+    """The id of the machine a running workspace has, from the daemon's database: it names cgroups and folders."""
+    database = sqlite3.connect(f"file:{pathlib.Path(state) / 'cofferd.db'}?mode=ro", uri=True)
+    with contextlib.closing(database):
+        (record,) = database.execute("SELECT record FROM workspaces WHERE id = ?", (workspace,)).fetchone()
+    return json.loads(record)["vm_id"]
 
 
 def cgroups_of(process):

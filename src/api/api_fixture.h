@@ -1,0 +1,192 @@
+// What the tests of this room share: the API over a real HTTP server on a Unix socket and on a TCP port, with
+// workspaces in memory.
+#pragma once
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+#include <filesystem>
+
+#include "api/api.h"
+#include "api/fake_workspace.h"
+#include "base/fd_passing.h"
+#include "http/client.h"
+#include "identity/schema.h"
+#include "loop/deadline.h"
+#include "monitor/schema.h"
+
+namespace cofferdam::api {
+
+using namespace std::chrono_literals;
+namespace json = boost::json;
+using http::WebSocket;
+
+class ApiTest : public ::testing::Test {
+ public:
+  ApiTest() {
+    std::string pattern = "/tmp/cofferdam-api-XXXXXX";
+    dir_ = ::mkdtemp(pattern.data());
+    std::filesystem::create_directories(dir_ + "/recipes");
+    image::StoreOptions options;
+    options.state_dir = dir_ + "/state";
+    options.recipes_dir = dir_ + "/recipes";
+    options.guest_binary = dir_ + "/none";
+    images_ = std::make_unique<image::ImageStore>(image::ImageStore::open(options).value());
+    database_ =
+        store::Database::open(dir_ + "/cofferd.db", store::join({identity::migrations(), monitor::migrations()}))
+            .value();
+    identity::IdentityOptions who;
+    who.state_dir = dir_;
+    who.namespace_of = [this](std::string_view workspace) -> std::optional<std::string> {
+      const auto info = manager_.get(std::string(workspace));
+      return info ? std::optional(info->spec.namespace_id) : std::nullopt;
+    };
+    identity_ = identity::Identity::open(*database_, who).value();
+    monitor::WebhookOptions hooks;
+    hooks.state_dir = dir_;
+    webhooks_ = monitor::Webhooks::open(io_.get_executor(), *database_, std::move(hooks)).value();
+    HostFacts facts;
+    facts.version = "1.2.3";
+    facts.socket = dir_ + "/s";
+    auto shutdown = [this](workspace::Manager::Permanent permanent) -> Task<void> {
+      asked_to_end_ = permanent;
+      return manager_.shut_down(permanent);
+    };
+    api_ = std::make_unique<Api>(io_.get_executor(), manager_, *identity_, *webhooks_, *images_, workers_, facts,
+                                 shutdown);
+    api_->start();
+    server_ =
+        std::make_unique<http::Server>(io_.get_executor(), http::ServerOptions{}, api_->handler(), Api::error_format());
+    EXPECT_TRUE(server_->listen_unix(listen_unix(dir_ + "/s", SOCK_STREAM).value(), Api::local_administrators()));
+    client_ = std::make_unique<http::Client>(io_.get_executor(), dir_ + "/s");
+    address_ = server_->listen_tcp({"127.0.0.1", 0}, Api::anybody()).value();
+    http::Endpoint far;
+    far.address = address_;
+    far_client_ = std::make_unique<http::Client>(io_.get_executor(), far);
+  }
+  ~ApiTest() override {
+    EXPECT_TRUE(run(server_->stop(0ms)));
+    EXPECT_TRUE(run(api_->stop()));
+    EXPECT_TRUE(run(webhooks_->close()));
+    EXPECT_TRUE(run(identity_->close()));
+    server_.reset();
+    EXPECT_EQ(record_.processes_alive, 0);
+    std::filesystem::remove_all(dir_);
+  }
+
+  template <class T>
+  Result<T> run(Task<T> task) {
+    std::optional<Result<T>> answer;
+    loop::asio::co_spawn(io_, loop::with_deadline(std::move(task), 60s, "the test"),
+                         [&](const std::exception_ptr& thrown, Result<T> result) {
+                           if (thrown) std::rethrow_exception(thrown);
+                           answer = std::move(result);
+                         });
+    io_.restart();
+    while (!answer) io_.run_one();
+    return std::move(*answer);
+  }
+
+  struct Answer {
+    int status = 0;
+    std::string text;
+    http::Headers headers;
+    [[nodiscard]] json::value body() const { return json::parse(text); }
+  };
+  Task<Answer> send(http::ClientRequest request) { return send(std::move(request), *client_); }
+  static Task<Answer> send(http::ClientRequest request, http::Client& client) {
+    CO_TRY_ASSIGN(auto response, co_await client.request(std::move(request)));
+    Answer answer;
+    answer.status = response->status;
+    answer.headers = response->headers;
+    CO_TRY_ASSIGN(answer.text, co_await response->read_all(64U << 20));
+    co_return answer;
+  }
+  Answer ask(std::string method, std::string target, std::string body = {}) {
+    http::ClientRequest request;
+    request.method = std::move(method);
+    request.target = std::move(target);
+    request.body = std::move(body);
+    auto answer = run(send(std::move(request)));
+    EXPECT_TRUE(answer) << answer.error().message;
+    return std::move(answer).value_or(Answer{});
+  }
+  // Over TCP, with these headers.
+  Answer far(std::string method, std::string target, http::Headers headers, std::string body = {}) {
+    http::ClientRequest request;
+    request.method = std::move(method);
+    request.target = std::move(target);
+    request.headers = std::move(headers);
+    request.body = std::move(body);
+    auto answer = run(send(std::move(request), *far_client_));
+    EXPECT_TRUE(answer) << answer.error().message;
+    return std::move(answer).value_or(Answer{});
+  }
+  static http::Headers bearer(const std::string& token) { return {{"Authorization", "Bearer " + token}}; }
+  std::string mint(const std::string& body) {
+    const auto minted = ask("POST", "/tokens", body);
+    EXPECT_EQ(minted.status, 201) << minted.text;
+    return std::string(minted.body().at("token").as_string());
+  }
+  std::string make() {
+    return std::string(ask("POST", "/workspace", R"({"name": "box"})").body().at("workspace").at("id").as_string());
+  }
+
+  // A command's WebSocket, its spec sent.
+  std::unique_ptr<WebSocket> open(const std::string& target, const std::string& spec) {
+    http::Headers headers{{"Sec-WebSocket-Protocol", "v5.channel.k8s.io"}};
+    auto socket = run(client_->websocket(target, headers));
+    EXPECT_TRUE(socket) << socket.error().message;
+    EXPECT_TRUE(run((*socket)->write(WebSocket::Kind::text, spec)));
+    return std::move(*socket);
+  }
+  struct Ended {
+    std::string out, err;
+    json::object result;
+    int close_code = 0;
+  };
+  Task<Ended> to_end(WebSocket& socket) {
+    Ended ended;
+    for (;;) {
+      CO_TRY_ASSIGN(const auto message, co_await socket.read());
+      if (!message) break;
+      EXPECT_EQ(message->kind, WebSocket::Kind::binary);
+      EXPECT_LE(message->bytes.size(), WebSocket::kMaxMessageBytes);
+      const std::string content = message->bytes.substr(1);
+      if (message->bytes[0] == 1) ended.out += content;
+      if (message->bytes[0] == 2) ended.err += content;
+      if (message->bytes[0] == 3) ended.result = json::parse(content).as_object();
+    }
+    ended.close_code = socket.peer_close_code();
+    co_return ended;
+  }
+  Ended finish(WebSocket& socket) {
+    auto ended = run(to_end(socket));
+    EXPECT_TRUE(ended) << ended.error().message;
+    return std::move(ended).value_or(Ended{});
+  }
+  void send_frame(WebSocket& socket, char channel, const std::string& content) {
+    EXPECT_TRUE(run(socket.write(WebSocket::Kind::binary, channel + content)));
+  }
+  void pause() { EXPECT_TRUE(run(loop::sleep_for(100ms))); }
+
+  loop::asio::io_context io_;
+  std::string dir_;
+  FakeRecord record_;
+  FakeManager manager_{io_.get_executor(), record_};
+  loop::WorkerPool workers_{1};
+  std::unique_ptr<store::Database> database_;
+  std::unique_ptr<identity::Identity> identity_;
+  std::unique_ptr<monitor::Webhooks> webhooks_;
+  std::unique_ptr<image::ImageStore> images_;
+  std::unique_ptr<Api> api_;
+  std::unique_ptr<http::Server> server_;
+  std::unique_ptr<http::Client> client_, far_client_;
+  http::TcpAddress address_;
+  std::optional<workspace::Manager::Permanent> asked_to_end_;
+};
+
+}  // namespace cofferdam::api

@@ -1,0 +1,103 @@
+#include "api/open_streams.h"
+
+#include <boost/asio/experimental/awaitable_operators.hpp>
+
+#include "http/websocket.h"
+#include "loop/event.h"
+
+namespace cofferdam::api {
+namespace {
+
+using loop::Task;
+
+tl::unexpected<Error> ended() {
+  return fail(Code::Unauthenticated, "the credential that opened this stream has ended");
+}
+
+}  // namespace
+
+class OpenStreams::Registration {
+ public:
+  Registration(OpenStreams& owner, identity::Principal who, std::function<void()> cut)
+      : owner_(owner), at_(owner.open_.insert(owner.open_.end(), {std::move(who), std::move(cut)})) {}
+  Registration(const Registration&) = delete;
+  Registration& operator=(const Registration&) = delete;
+  ~Registration() { owner_.open_.erase(at_); }
+
+ private:
+  OpenStreams& owner_;
+  std::list<Entry>::iterator at_;
+};
+
+namespace {
+
+class GuardedSource final : public http::BodySource {
+ public:
+  GuardedSource(OpenStreams& owner, const loop::asio::any_io_executor& executor, const identity::Principal& who,
+                std::unique_ptr<http::BodySource> inner)
+      : inner_(std::move(inner)), cut_(executor), registration_(owner, who, [this] {
+          is_cut_ = true;
+          cut_.notify();
+        }) {}
+
+  [[nodiscard]] bool may_wait() const override { return inner_->may_wait(); }
+  Task<std::string> next() override {
+    using loop::asio::experimental::awaitable_operators::operator||;
+    if (is_cut_) co_return ended();
+    auto first = co_await (inner_->next() || cut_.wait());
+    if (is_cut_) co_return ended();
+    if (first.index() == 0) co_return std::get<0>(std::move(first));
+    co_return fail(std::move(std::get<1>(first).error()));
+  }
+
+ private:
+  std::unique_ptr<http::BodySource> inner_;
+  loop::Event cut_;
+  bool is_cut_ = false;
+  OpenStreams::Registration registration_;
+};
+
+class GuardedSession final : public http::WebSocketSession {
+ public:
+  GuardedSession(OpenStreams& owner, identity::Principal who, std::unique_ptr<http::WebSocketSession> inner)
+      : owner_(owner),
+        who_(std::move(who)),
+        inner_(std::move(inner)),
+        waiting_(owner, who_, [this] { late_ = true; }) {}
+
+  Task<void> run(http::WebSocket& socket) override {
+    if (late_) co_return ended();
+    const OpenStreams::Registration running(owner_, who_, [&socket] { socket.cut(); });
+    co_return co_await inner_->run(socket);
+  }
+
+ private:
+  OpenStreams& owner_;
+  identity::Principal who_;
+  std::unique_ptr<http::WebSocketSession> inner_;
+  bool late_ = false;  // ended between the answer and the upgrade
+  OpenStreams::Registration waiting_;
+};
+
+}  // namespace
+
+OpenStreams::OpenStreams(loop::asio::any_io_executor executor, identity::Revocations& revocations)
+    : executor_(std::move(executor)), subscription_(revocations.on_revoked([this](const identity::Ended& ended) {
+        for (auto& entry : open_) {
+          if (ended.ends(entry.who)) entry.cut();
+        }
+      })) {}
+
+http::Response OpenStreams::guard(http::Response response, const identity::Principal& who) {
+  using Kind = identity::Principal::Kind;
+  if (who.kind != Kind::token && who.kind != Kind::api_key) return response;
+  if (response.source) {
+    response.source = std::make_unique<GuardedSource>(*this, executor_, who, std::move(response.source));
+  }
+  if (response.websocket) {
+    response.websocket = std::make_unique<GuardedSession>(*this, who, std::move(response.websocket));
+  }
+  return response;
+}
+
+}  // namespace cofferdam::api

@@ -1,0 +1,39 @@
+#include "workspace/event.h"
+
+namespace cofferdam::workspace {
+
+std::string_view event_name(EventKind kind) {
+  switch (kind) {
+    case EventKind::created:
+      return "created";
+    case EventKind::started:
+      return "started";
+    case EventKind::stopped:
+      return "stopped";
+    case EventKind::paused:
+      return "paused";
+    case EventKind::resumed:
+      return "resumed";
+    case EventKind::suspended:
+      return "suspended";
+    case EventKind::woken:
+      return "woken";
+    case EventKind::resized:
+      return "resized";
+    case EventKind::removed:
+      return "removed";
+    case EventKind::failed:
+      return "failed";
+    case EventKind::ttl_expired:
+      return "ttl_expired";
+    case EventKind::workload_started:
+      return "workload_started";
+    case EventKind::workload_exited:
+      return "workload_exited";
+    case EventKind::workload_failed:
+      return "workload_failed";
+  }
+  return "failed";
+}
+
+}  // namespace cofferdam::workspace

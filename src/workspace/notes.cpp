@@ -1,0 +1,100 @@
+// What is told of workspaces: events to whoever listens, and the log of each.
+#include "base/file.h"
+#include "base/text.h"
+#include "workspace/manager_impl.h"
+
+namespace cofferdam::workspace {
+
+void ManagerImpl::on_event(OnEvent callback) { listeners_.push_back(std::move(callback)); }
+
+void ManagerImpl::tell(const EntryPtr& entry, EventKind kind, std::string detail) {
+  note(entry, LogSource::boot, detail.empty() ? std::string(event_name(kind)) : cat(event_name(kind), ": ", detail));
+  Event event;
+  event.kind = kind;
+  event.workspace_id = entry->record.id;
+  event.name = entry->record.spec.name;
+  event.namespace_id = entry->record.spec.namespace_id;
+  event.time = std::chrono::system_clock::now();
+  event.detail = std::move(detail);
+  // By index: a listener may add another.
+  for (std::size_t i = 0; i < listeners_.size(); ++i) listeners_[i](event);
+}
+
+void ManagerImpl::note(const EntryPtr& entry, LogSource source, std::string message) {
+  for (char& c : message) {
+    if (c == '\n') c = ' ';
+  }
+  entry->journal.add(source, {std::chrono::system_clock::now(), std::move(message)});
+  write_notes(entry);
+}
+
+void ManagerImpl::write_notes(const EntryPtr& entry) {
+  if (!entry->record.disk_kept || entry->journal.closed() || entry->journal.writing) return;
+  entry->journal.writing = true;
+  operations_.spawn("log of a workspace", write_journal(entry));
+}
+
+Task<void> ManagerImpl::write_journal(EntryPtr entry) {
+  Status outcome;
+  for (bool more = true; more && outcome;) {
+    more = false;
+    for (const auto source : {LogSource::boot, LogSource::cmd}) {
+      std::string text = entry->journal.take_unwritten(source);
+      if (text.empty() || entry->journal.closed()) continue;
+      more = true;
+      auto append = [path = log_path(table_.folder(entry->record.id), source), text = std::move(text)] {
+        return append_log(path, text);
+      };
+      outcome = co_await workers_.run(std::move(append));
+    }
+  }
+  entry->journal.writing = false;
+  entry->journal.written.notify();
+  co_return outcome;
+}
+
+// Nobody writes into the folder afterwards.
+Task<void> ManagerImpl::close_journal(EntryPtr entry) {
+  entry->journal.close();
+  while (entry->journal.writing) CO_TRY(co_await entry->journal.written.wait());
+  co_return Status{};
+}
+
+Task<void> ManagerImpl::load_journal(EntryPtr entry) {
+  if (!entry->record.disk_kept) co_return Status{};
+  for (const auto source : {LogSource::boot, LogSource::cmd}) {
+    auto read = [path = log_path(table_.folder(entry->record.id), source)]() -> Result<std::vector<LogLine>> {
+      return read_log(path);
+    };
+    CO_TRY_ASSIGN(auto lines, co_await workers_.run(std::move(read)));
+    entry->journal.restore(source, std::move(lines));
+  }
+  co_return Status{};
+}
+
+Task<std::vector<LogLine>> ManagerImpl::logs(std::string id, LogSource source, std::size_t tail) {
+  CO_TRY_ASSIGN(const EntryPtr entry, find(id));
+  co_return entry->journal.tail(source, tail);
+}
+
+Task<void> ManagerImpl::clear_logs(std::string id) {
+  CO_TRY_ASSIGN(const EntryPtr entry, find(id));
+  CO_TRY_ASSIGN(const auto place, co_await entry->lane.enter(kTurnLimit));
+  if (entry->gone) co_return Status{};
+  entry->journal.clear();
+  auto remove = [folder = table_.folder(entry->record.id)]() -> Status {
+    for (const auto source : {LogSource::boot, LogSource::cmd}) {
+      TRY(remove_tree(log_path(folder, source)));
+      TRY(remove_tree(log_path(folder, source) + ".1"));
+    }
+    return {};
+  };
+  co_return co_await workers_.run(std::move(remove));
+}
+
+Result<std::shared_ptr<Feed<LogLine>>> ManagerImpl::follow_logs(const std::string& id, LogSource source) {
+  TRY_ASSIGN(const EntryPtr entry, find(id));
+  return entry->journal.follow(source);
+}
+
+}  // namespace cofferdam::workspace

@@ -1,0 +1,12 @@
+// The tables of this room: workspaces and their workloads.
+#pragma once
+#include <span>
+
+#include "store/migration.h"
+
+namespace cofferdam::workspace {
+
+// For store::join().
+std::span<const store::Migration> migrations();
+
+}  // namespace cofferdam::workspace
