@@ -7,6 +7,7 @@
 
 #include "api/error_body.h"
 #include "api/routes.h"
+#include "api/runtime.h"
 #include "base/log.h"
 #include "base/text.h"
 
@@ -29,23 +30,25 @@ bool in_cofferdam_group(const http::Peer& peer) {
 }  // namespace
 
 struct Api::State {
-  State(loop::asio::any_io_executor executor, workspace::Manager& manager, image::ImageStore& images,
+  State(const loop::asio::any_io_executor& executor, workspace::Manager& manager, image::ImageStore& images,
         loop::WorkerPool& workers, HostFacts facts, Shutdown shutdown)
-      : builds(std::move(executor)),
-        services{manager, images, workers, builders, builds, std::move(facts), std::move(shutdown)} {}
+      : builds(executor),
+        sessions(executor, manager),
+        services{manager, images, workers, builders, builds, sessions, std::move(facts), std::move(shutdown)} {}
 
   loop::WorkerPool builders{kBuildThreads};
   loop::TaskGroup builds;
+  runtime::Sessions sessions;
   Services services;
 
   Task<http::Response> handle(http::Request& request) {
     constexpr int kBadRequest = 400;
-    for (const auto& segment : request.segments) {
-      if (segment.find('/') == std::string::npos) continue;
+    if (has_stray_slash(request.segments)) {
       const Error error{Code::InvalidArgument, "the path has an encoded slash (%2F) in a segment",
                         "no name of this API has a slash; paths of files go into the query or the body"};
       co_return error_response(request, kBadRequest, error);
     }
+    if (is_runtime_path(request.segments)) co_return co_await forward_to_runtime(services, request);
     auto match = find_route(request.method, request.segments);
     if (match.route == nullptr && match.allowed.empty()) {
       co_return fail(Code::NotFound, cat("there is nothing at '", request.target, "'"));
@@ -74,8 +77,7 @@ struct Api::State {
 
 Api::Api(loop::asio::any_io_executor executor, workspace::Manager& manager, image::ImageStore& images,
          loop::WorkerPool& workers, HostFacts facts, Shutdown shutdown)
-    : state_(std::make_unique<State>(std::move(executor), manager, images, workers, std::move(facts),
-                                     std::move(shutdown))) {}
+    : state_(std::make_unique<State>(executor, manager, images, workers, std::move(facts), std::move(shutdown))) {}
 
 Api::~Api() = default;
 
@@ -98,6 +100,9 @@ http::AllowPeer Api::local_administrators() {
   };
 }
 
-Task<void> Api::stop() { return state_->builds.join(); }
+Task<void> Api::stop() {
+  CO_TRY(co_await state_->sessions.stop());
+  co_return co_await state_->builds.join();
+}
 
 }  // namespace cofferdam::api

@@ -2,6 +2,7 @@
 #pragma once
 #include "api/api.h"
 #include "loop/task_group.h"
+#include "runtime/session.h"
 
 namespace cofferdam::api {
 
@@ -10,7 +11,8 @@ struct Services {
   image::ImageStore& images;
   loop::WorkerPool& workers;
   loop::WorkerPool& builders;
-  loop::TaskGroup& builds;  // those that run, whether or not their client still listens
+  loop::TaskGroup& builds;      // those that run, whether or not their client still listens
+  runtime::Sessions& sessions;  // what API clients have running in workspaces
   HostFacts facts;
   Shutdown shutdown;
 };
