@@ -68,11 +68,10 @@ Error too_large(const std::string& path) {
 }
 
 // 413, which no code of ours stands for.
-http::Response refuse_too_large(const RuntimeCall& call, const std::string& path) {
+http::Response refuse_too_large(const std::string& path) {
   constexpr int kTooLarge = 413;
   http::Response refused = answer(json::object{}, kTooLarge);
   refused.body = late_error_body(too_large(path));
-  (void)call;
   return refused;
 }
 
@@ -101,14 +100,14 @@ Task<http::Response> runtime_read_file(RuntimeCall& call) {
   if (info.type != vm::FileType::file) {
     co_return fail(Code::InvalidArgument, cat("'", to_utf8(path), "' is no regular file"));
   }
-  if (!first && !last && info.size > kMaxContent) co_return refuse_too_large(call, path);
+  if (!first && !last && info.size > kMaxContent) co_return refuse_too_large(path);
   Lines lines(first.value_or(1), last.value_or(INT64_MAX));
   std::uint64_t size = 0;
   for (;;) {
     CO_TRY_ASSIGN(const std::string piece, co_await call.files().read(path, size));
     if (piece.empty()) break;
     size += piece.size();
-    if (!lines.take(piece) || size > kMaxScanned) co_return refuse_too_large(call, path);
+    if (!lines.take(piece) || size > kMaxScanned) co_return refuse_too_large(path);
   }
   const std::string content = numbered ? lines.numbered() : lines.content();
   json::object read{{"path", to_utf8(path)}, {"content", to_utf8(content)}, {"size", size}, {"lines", lines.count()}};

@@ -134,7 +134,7 @@ class Entries {
     if (info.type == vm::FileType::symlink) object["symlink_target"] = to_utf8(info.symlink_target);
     if (file && asked_.hash && info.size <= kMaxHashed) {
       // A file that goes, or that nobody may read, is listed without.
-      if (auto hash = co_await hash_of(call_, found.path)) object["hash"] = std::move(*hash);
+      if (auto hash = co_await hash_of(call_, found.path)) object["hash"] = *hash;
     }
     const auto left = static_cast<std::uint64_t>(asked_.budget);
     if (file && asked_.content && info.size <= left) {
