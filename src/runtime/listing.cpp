@@ -64,7 +64,7 @@ Task<void> Listing::read_rules_above() {
       co_return Status{};
     }
     const std::size_t slash = folder.rfind('/');
-    below = folder.substr(slash + 1) + "/" + below;
+    below.insert(0, folder.substr(slash + 1) + "/");
     folder = slash == 0 ? "/" : folder.substr(0, slash);
     const std::string file = cat(folder == "/" ? "" : folder, "/", kRulesFile);
     const auto text = co_await read_some(machine_, file, kMaxRulesFile);

@@ -4,8 +4,8 @@
 
 namespace cofferdam::runtime {
 
-Session::Session(loop::asio::any_io_executor executor, std::string workspace_id, std::shared_ptr<vm::Machine> machine,
-                 StartProcess start)
+Session::Session(const loop::asio::any_io_executor& executor, std::string workspace_id,
+                 std::shared_ptr<vm::Machine> machine, StartProcess start)
     : workspace_id_(std::move(workspace_id)),
       machine_(std::move(machine)),
       start_(std::move(start)),

@@ -16,7 +16,7 @@ namespace cofferdam::runtime {
 // Used on the loop's thread only. Its machine may have ended: then every call says so.
 class Session {
  public:
-  Session(loop::asio::any_io_executor executor, std::string workspace_id, std::shared_ptr<vm::Machine> machine,
+  Session(const loop::asio::any_io_executor& executor, std::string workspace_id, std::shared_ptr<vm::Machine> machine,
           StartProcess start);
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;

@@ -217,6 +217,7 @@ Result<Tasks::OnePtr> Tasks::find_writable(const std::string& id) {
 std::vector<TaskInfo> Tasks::list() {
   forget_old();
   std::vector<TaskInfo> all;
+  all.reserve(tasks_.size());
   for (const auto& [number, one] : tasks_) all.push_back(one->snapshot());
   return all;
 }

@@ -152,6 +152,7 @@ Result<Terminals::OnePtr> Terminals::find(std::uint8_t id) const {
 
 std::vector<TerminalInfo> Terminals::list() const {
   std::vector<TerminalInfo> all;
+  all.reserve(terminals_.size());
   for (const auto& [id, one] : terminals_) all.push_back(one->info);
   return all;
 }

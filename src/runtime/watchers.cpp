@@ -91,6 +91,7 @@ Result<Watchers::OnePtr> Watchers::find(const std::string& id) const {
 
 std::vector<WatcherInfo> Watchers::list() const {
   std::vector<WatcherInfo> all;
+  all.reserve(watchers_.size());
   for (const auto& [id, one] : watchers_) all.push_back(one->info);
   return all;
 }
