@@ -10,6 +10,7 @@
 #include "api/open_streams.h"
 #include "api/permission.h"
 #include "api/routes.h"
+#include "api/runtime.h"
 #include "base/log.h"
 #include "base/text.h"
 
@@ -37,6 +38,7 @@ struct Api::State {
         Shutdown shutdown)
       : builds(executor),
         streams(executor),
+        sessions(executor, manager),
         open_streams(executor, identity.revocations()),
         services{manager,
                  identity,
@@ -46,6 +48,7 @@ struct Api::State {
                  builders,
                  builds,
                  streams,
+                 sessions,
                  std::move(facts),
                  std::move(shutdown),
                  EventLog(executor),
@@ -56,6 +59,7 @@ struct Api::State {
 
   loop::WorkerPool builders{kBuildThreads};
   loop::TaskGroup builds, streams;
+  runtime::Sessions sessions;
   OpenStreams open_streams;
   Services services;
 
@@ -86,6 +90,7 @@ struct Api::State {
       (void)take_bearer(request);
     }
     if (!caller) co_return refuse_caller(services.identity, request, caller.error());
+    if (has_stray_slash(request.segments)) co_return refuse_slash(request);
     const auto started = std::chrono::steady_clock::now();
     auto response = caller->kind == identity::TokenKind::runtime ? co_await open_runtime(services, *caller, request)
                                                                  : co_await serve_control(*caller, request, match);
@@ -102,16 +107,17 @@ struct Api::State {
     co_return open_streams.guard(std::move(*response), caller->who);
   }
 
-  Task<http::Response> serve_control(const Caller& caller, http::Request& request, Match& match) {
+  static http::Response refuse_slash(const http::Request& request) {
     constexpr int kBadRequest = 400;
+    const Error error{Code::InvalidArgument, "the path has an encoded slash (%2F) in a segment",
+                      "no name of this API has a slash; paths of files go into the query or the body"};
+    return error_response(request, kBadRequest, error);
+  }
+
+  Task<http::Response> serve_control(const Caller& caller, http::Request& request, Match& match) {
     constexpr int kMethodNotAllowed = 405;
-    for (const auto& segment : request.segments) {
-      if (segment.find('/') == std::string::npos) continue;
-      const Error error{Code::InvalidArgument, "the path has an encoded slash (%2F) in a segment",
-                        "no name of this API has a slash; paths of files go into the query or the body"};
-      co_return error_response(request, kBadRequest, error);
-    }
     const std::string path = request.target.substr(0, request.target.find('?'));
+    if (is_runtime_path(request.segments)) co_return co_await open_runtime_below_workspace(services, caller, request);
     if (match.route == nullptr && match.allowed.empty()) {
       co_return fail(Code::NotFound, cat("there is nothing at '", path, "'"),
                      "GET /openapi.json lists what there is; calls of the runtime need a runtime token");
@@ -175,6 +181,7 @@ void Api::start() {
 Task<void> Api::stop() {
   state_->streams.cancel();
   CO_TRY(co_await state_->streams.join());
+  CO_TRY(co_await state_->sessions.stop());
   co_return co_await state_->builds.join();
 }
 

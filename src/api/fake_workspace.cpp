@@ -2,6 +2,7 @@
 
 #include <signal.h>
 
+#include <set>
 #include <utility>
 
 #include "base/text.h"
@@ -18,7 +19,11 @@ class FakeProcess final : public vm::GuestProcess {
   FakeProcess(const loop::asio::any_io_executor& executor, FakeRecord& record, const model::ExecSpec& spec)
       : record_(record), command_(spec.argv[0]), changed_(executor), room_(executor) {
     ++record_.processes_alive;
-    if (command_ == "echo") {
+    record_.last_spec = spec;
+    if (const auto script = record_.scripts.find(command_); script != record_.scripts.end()) {
+      out(vm::Channel::stdout_, script->second);
+      end(0, 0);
+    } else if (command_ == "echo") {
       std::string line;
       for (std::size_t i = 1; i < spec.argv.size(); ++i) line += (i > 1 ? " " : "") + spec.argv[i];
       out(vm::Channel::stdout_, line + "\n");
@@ -171,6 +176,47 @@ class FakeConnection final : public vm::GuestConnection {
   loop::Event arrived_, room_;
 };
 
+class FakeHttpConnection final : public vm::GuestConnection {
+ public:
+  FakeHttpConnection(const loop::asio::any_io_executor& executor, FakeRecord& record)
+      : record_(record), arrived_(executor) {
+    record_.http_request.clear();
+  }
+  Task<std::optional<std::string>> read() override {
+    while (bytes_.empty()) {
+      if (ended_) co_return std::optional<std::string>();
+      CO_TRY(co_await arrived_.wait());
+    }
+    co_return std::optional<std::string>(std::exchange(bytes_, {}));
+  }
+  Task<void> write(std::string bytes) override {
+    if (switched_) {
+      bytes_ += bytes;
+    } else {
+      record_.http_request += bytes;
+      if (!answered_ && record_.http_request.find("\r\n\r\n") != std::string::npos) {
+        answered_ = true;
+        bytes_ += record_.http_answer;
+        switched_ = starts_with(record_.http_answer, "HTTP/1.1 101");
+        ended_ = !switched_;
+      }
+    }
+    arrived_.notify();
+    co_return Status{};
+  }
+  Task<void> shut_down_writing() override {
+    ended_ = true;
+    arrived_.notify();
+    co_return Status{};
+  }
+
+ private:
+  FakeRecord& record_;
+  std::string bytes_;
+  bool answered_ = false, switched_ = false, ended_ = false;
+  loop::Event arrived_;
+};
+
 class FakeWalk final : public vm::GuestWalk {
  public:
   FakeWalk(std::vector<vm::FileInfo> entries, std::uint32_t max_entries) : entries_(std::move(entries)) {
@@ -225,7 +271,8 @@ class FakeWriter final : public vm::GuestFileWriter {
 
 class FakeMachine final : public vm::Machine, public vm::GuestFiles {
  public:
-  FakeMachine(std::string id, FakeRecord& record) : id_(std::move(id)), record_(record) {
+  FakeMachine(const loop::asio::any_io_executor& executor, std::string id, FakeRecord& record)
+      : id_(std::move(id)), record_(record), ended_(executor) {
     contents_["/dir/\xff"] = {"odd", 0600};
   }
 
@@ -247,7 +294,12 @@ class FakeMachine final : public vm::Machine, public vm::GuestFiles {
     co_return watch;
   }
   Task<std::unique_ptr<vm::GuestConnection>> dial(std::uint16_t port) override {
-    constexpr std::uint16_t kEcho = 7;
+    constexpr std::uint16_t kEcho = 7, kHttp = 8080;
+    if (port == kHttp) {
+      std::unique_ptr<vm::GuestConnection> connection =
+          std::make_unique<FakeHttpConnection>(co_await loop::asio::this_coro::executor, record_);
+      co_return connection;
+    }
     if (port != kEcho)
       co_return fail(Code::FailedPrecondition, cat("connection refused: nobody listens on port ", port));
     std::unique_ptr<vm::GuestConnection> connection =
@@ -274,14 +326,22 @@ class FakeMachine final : public vm::Machine, public vm::GuestFiles {
   Task<std::string> console() override { co_return std::string("[    0.0] Linux\n"); }
   Task<void> shut_down(std::chrono::milliseconds) override { co_return Status{}; }
   Task<void> destroy() override { co_return Status{}; }
-  Task<vm::MachineExit> wait_for_exit() override { co_return vm::MachineExit{}; }
-  [[nodiscard]] bool alive() const override { return true; }
+  Task<vm::MachineExit> wait_for_exit() override {
+    while (alive_) CO_TRY(co_await ended_.wait());
+    ended_.notify();
+    co_return vm::MachineExit{};
+  }
+  [[nodiscard]] bool alive() const override { return alive_; }
+  void end() {
+    alive_ = false;
+    ended_.notify();
+  }
 
   Task<vm::FileInfo> stat(std::string path) override {
     vm::FileInfo info;
     info.name = path;
     info.modified_ms = INT64_MAX;  // a hostile guest's word
-    if (path == "/dir") {
+    if (is_folder(path)) {
       info.type = vm::FileType::directory;
       co_return info;
     }
@@ -302,16 +362,29 @@ class FakeMachine final : public vm::Machine, public vm::GuestFiles {
     co_return info;
   }
   Task<std::vector<vm::FileInfo>> list(std::string path) override {
-    std::vector<vm::FileInfo> all;
+    const std::string before = path == "/" ? "/" : path + "/";
+    std::map<std::string, vm::FileInfo> all;
+    const auto add = [&](const std::string& name, vm::FileType type) -> vm::FileInfo* {
+      if (!starts_with(name, before) || name == before) return nullptr;
+      const std::string rest = name.substr(before.size());
+      auto& info = all[rest.substr(0, rest.find('/'))];
+      info.name = rest.substr(0, rest.find('/'));
+      info.type = rest == info.name ? type : vm::FileType::directory;
+      return rest == info.name ? &info : nullptr;
+    };
     for (const auto& [name, content] : contents_) {
-      if (!starts_with(name, path + "/")) continue;
-      vm::FileInfo info;
-      info.name = name.substr(path.size() + 1);
-      info.type = vm::FileType::file;
-      info.size = content.first.size();
-      all.push_back(info);
+      auto* info = add(name, vm::FileType::file);
+      if (info == nullptr) continue;
+      info->size = content.first.size();
+      info->mode = content.second;
     }
-    co_return all;
+    for (const auto& name : folders_) add(name, vm::FileType::directory);
+    for (const auto& [name, target] : links_) {
+      if (auto* info = add(name, vm::FileType::symlink)) info->symlink_target = target;
+    }
+    std::vector<vm::FileInfo> listed;
+    for (auto& [name, info] : all) listed.push_back(std::move(info));
+    co_return listed;
   }
   Task<std::string> read(std::string path, std::uint64_t offset) override {
     const auto& bytes = contents_[path].first;
@@ -330,9 +403,12 @@ class FakeMachine final : public vm::Machine, public vm::GuestFiles {
     co_return std::make_unique<FakeWriter>(record_, contents_, watchers_, path, found->second.second,
                                            found->second.first);
   }
-  Task<void> make_directory(std::string, std::uint32_t, vm::CreateParents, std::string) override { co_return Status{}; }
+  Task<void> make_directory(std::string path, std::uint32_t, vm::CreateParents, std::string) override {
+    folders_.insert(std::move(path));
+    co_return Status{};
+  }
   Task<void> remove(std::string path, vm::Recursive) override {
-    if (contents_.erase(path) == 0 && links_.erase(path) == 0) co_return not_found(path);
+    if (contents_.erase(path) == 0 && links_.erase(path) == 0 && folders_.erase(path) == 0) co_return not_found(path);
     watchers_.tell(path, vm::ChangeOp::remove);
     co_return Status{};
   }
@@ -364,13 +440,18 @@ class FakeMachine final : public vm::Machine, public vm::GuestFiles {
   }
   // Flat: a fake machine has no folders of folders.
   Task<std::unique_ptr<vm::GuestWalk>> walk(std::string root, vm::WalkOptions options) override {
-    auto entries = co_await list(root == "/" ? "" : root);
+    auto entries = co_await list(std::move(root));
     if (!entries) co_return fail(std::move(entries.error()));
     std::unique_ptr<vm::GuestWalk> walk = std::make_unique<FakeWalk>(std::move(*entries), options.max_entries);
     co_return walk;
   }
 
  private:
+  [[nodiscard]] bool is_folder(const std::string& path) const {
+    const auto below = contents_.lower_bound(path == "/" ? path : path + "/");
+    return path == "/" || path == "/dir" || folders_.contains(path) ||
+           (below != contents_.end() && starts_with(below->first, path + "/"));
+  }
   static tl::unexpected<Error> not_found(const std::string& path) {
     return fail(Code::NotFound, cat("'", path, "': No such file or directory"));
   }
@@ -380,6 +461,9 @@ class FakeMachine final : public vm::Machine, public vm::GuestFiles {
   FakeWatchers watchers_;
   Contents contents_;
   std::map<std::string, std::string> links_;  // with their targets
+  std::set<std::string> folders_;             // that were made
+  loop::Event ended_;
+  bool alive_ = true;
 };
 
 }  // namespace
@@ -392,7 +476,7 @@ std::string fake_id(int number) {
 
 struct FakeManager::Entry {
   workspace::Info info;
-  std::shared_ptr<vm::Machine> machine;
+  std::shared_ptr<FakeMachine> machine;
 };
 
 FakeManager::FakeManager(loop::asio::any_io_executor executor, FakeRecord& record)
@@ -428,7 +512,7 @@ Task<workspace::Info> FakeManager::create(model::WorkspaceSpec spec, std::string
   info.started_at = info.created_at;
   if (info.spec.ttl) info.expires_at = info.created_at + *info.spec.ttl;
   info.hostname = "box";
-  entry->machine = std::make_shared<FakeMachine>(info.id, record_);
+  entry->machine = std::make_shared<FakeMachine>(executor_, info.id, record_);
   const workspace::Info made = (entries_[info.id] = std::move(entry))->info;
   tell(workspace::EventKind::created, made);
   co_return made;
@@ -447,6 +531,9 @@ Result<workspace::Info> FakeManager::get(const std::string& id) const {
 
 Task<workspace::Info> FakeManager::start(std::string id) {
   CO_TRY_ASSIGN(Entry * entry, find(id));
+  if (entry->info.state != model::State::running) {
+    entry->machine = std::make_shared<FakeMachine>(executor_, entry->info.id, record_);
+  }
   entry->info.state = model::State::running;
   co_return entry->info;
 }
@@ -454,6 +541,7 @@ Task<workspace::Info> FakeManager::start(std::string id) {
 Task<workspace::Info> FakeManager::stop(std::string id) {
   CO_TRY_ASSIGN(Entry * entry, find(id));
   entry->info.state = model::State::stopped;
+  entry->machine->end();
   co_return entry->info;
 }
 
@@ -464,6 +552,7 @@ Task<workspace::Removal> FakeManager::remove(std::string id) {
   removal.took_us = 1500;
   record_.removed.push_back(removal.id);
   tell(workspace::EventKind::removed, entry->info);
+  entry->machine->end();
   entries_.erase(removal.id);
   co_return removal;
 }

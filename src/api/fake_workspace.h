@@ -22,6 +22,10 @@ struct FakeRecord {
   int abandoned_writers = 0;
   std::vector<std::string> removed;  // workspaces
   std::optional<workspace::AfterExec> last_after;
+  std::optional<model::ExecSpec> last_spec;
+  std::map<std::string, std::string> scripts;  // what a command of that name prints, whatever its arguments are
+  std::string http_request;                    // what came to port 8080
+  std::string http_answer;                     // and what is said there once a whole head has come
 };
 
 // The id of the n-th workspace that a fake manager makes.
@@ -60,7 +64,8 @@ class FakeWorkloads final : public workspace::Workloads {
 // Commands: "echo WORD…", "cat" (stdin to stdout), "complain" (to stderr, ends with 3), "flood N" (pieces of 64 KiB),
 // "hang" (until a signal), "deaf" (never takes stdin), "size" (prints each resize, until a signal), "vanish" (its
 // machine dies). Anything else is not found, as a guest says it. On port 7 of a machine's loopback a server sends back
-// what it gets; a watcher hears what is written, removed and renamed over the same interface.
+// what it gets; the one on port 8080 answers the first head as it was told, ends there unless it said 101, and else
+// sends back the rest; a watcher hears what is written, removed and renamed over the same interface.
 class FakeManager final : public workspace::Manager {
  public:
   FakeManager(loop::asio::any_io_executor executor, FakeRecord& record);

@@ -10,6 +10,7 @@ using CallHandler = Task<http::Response> (*)(Services& services, Call& call);
 
 // runtime_door.cpp: answers a request that came with a runtime token; `caller` outlives the task.
 Task<http::Response> open_runtime(Services& services, const Caller& caller, http::Request& request);
+Task<http::Response> open_runtime_below_workspace(Services& services, const Caller& caller, http::Request& request);
 
 // call.cpp: 501, with the route's summary as the reason.
 Task<http::Response> refuse(Services& services, Call& call);

@@ -1,11 +1,15 @@
-// Where requests with a runtime token go: whether the token reaches what is asked of its workspace, and there.
+// The two ways into a workspace's runtime, by a token of its own and from the control plane: whether the caller may ask
+// that of the workspace, and there.
 #include "api/handlers.h"
+#include "api/runtime.h"
 #include "base/text.h"
 
 namespace cofferdam::api {
 namespace {
 
 using identity::Verb;
+
+constexpr std::ptrdiff_t kRuntimeRoot = 3;  // segments of /workspace/{id}/runtime
 
 // Of a path relative to the runtime: "/files/read", or "/runtimes/NAME/files/read" for one target of it.
 Verb verb_of(const std::vector<std::string>& segments) {
@@ -19,6 +23,14 @@ Verb verb_of(const std::vector<std::string>& segments) {
   return Verb::read;
 }
 
+// Whether the caller may ask that of this workspace; `asked` is what the caller calls it.
+Task<http::Response> enter(Services& services, const Caller& caller, std::string asked, http::Request& request) {
+  const auto info = services.manager.get(asked);
+  if (!info) co_return fail(identity::no_such_workspace(asked));
+  CO_TRY(caller.who.allows(verb_of(request.segments), info->id, info->spec.namespace_id, asked));
+  co_return co_await serve_runtime(services, {info->id}, request);
+}
+
 }  // namespace
 
 Task<http::Response> open_runtime(Services& services, const Caller& caller, http::Request& request) {
@@ -27,13 +39,18 @@ Task<http::Response> open_runtime(Services& services, const Caller& caller, http
     co_return fail(Code::PermissionDenied, "the runtime token is not of one workspace",
                    "get one: POST /workspace/ID/runtime-api-access/enable");
   }
-  const auto& id = some->ids.front();
-  const auto info = services.manager.get(id);
-  if (!info) co_return fail(identity::no_such_workspace(id));
-  CO_TRY(caller.who.allows(verb_of(request.segments), info->id, info->spec.namespace_id));
-  Call call{request, {}};
-  co_return not_supported(call, "the runtime of workspaces is not served yet",
-                          "use the control plane: exec and files below /workspace/ID");
+  co_return co_await enter(services, caller, some->ids.front(), request);
+}
+
+bool is_runtime_path(const std::vector<std::string>& segments) {
+  return segments.size() >= static_cast<std::size_t>(kRuntimeRoot) && segments[0] == "workspace" &&
+         segments[2] == "runtime";
+}
+
+Task<http::Response> open_runtime_below_workspace(Services& services, const Caller& caller, http::Request& request) {
+  std::string asked = request.segments.at(1);
+  request.segments.erase(request.segments.begin(), request.segments.begin() + kRuntimeRoot);
+  co_return co_await enter(services, caller, std::move(asked), request);
 }
 
 }  // namespace cofferdam::api

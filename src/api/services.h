@@ -7,6 +7,7 @@
 #include "api/event_log.h"
 #include "api/runtime_access.h"
 #include "loop/task_group.h"
+#include "runtime/session.h"
 
 namespace cofferdam::api {
 
@@ -17,8 +18,9 @@ struct Services {
   image::ImageStore& images;
   loop::WorkerPool& workers;
   loop::WorkerPool& builders;
-  loop::TaskGroup& builds;   // those that run, whether or not their client still listens
-  loop::TaskGroup& streams;  // what feeds answers that go on
+  loop::TaskGroup& builds;      // those that run, whether or not their client still listens
+  loop::TaskGroup& streams;     // what feeds answers that go on
+  runtime::Sessions& sessions;  // what API clients have running in workspaces
   HostFacts facts;
   Shutdown shutdown;
   EventLog events;

@@ -1,6 +1,7 @@
 #include "http/connection.h"
 
 #include <algorithm>
+#include <boost/asio/error.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/system/system_error.hpp>
 #include <charconv>
@@ -13,6 +14,7 @@
 #include "http/text_rules.h"
 #include "http/url.h"
 #include "http/websocket.h"
+#include "loop/deadline.h"
 #include "loop/task_group.h"
 
 namespace cofferdam::http {
@@ -109,6 +111,37 @@ class IncomingBody final : public RequestBody {
   Clock::duration waited_{};
   bool wants_continue_;
   bool ended_ = false;
+};
+
+// A connection without any protocol of ours.
+class RawBytes final : public ByteStream {
+ public:
+  RawBytes(Transport transport, std::string early, std::chrono::milliseconds write_timeout)
+      : transport_(std::move(transport)), early_(std::move(early)), write_timeout_(write_timeout) {}
+  ~RawBytes() override { transport_.flush(Transport::Farewell::close); }
+
+  Task<std::string> read() override {
+    if (!early_.empty()) co_return std::exchange(early_, {});
+    std::string piece(kBodyRead, '\0');
+    auto [ec, count] = co_await transport_.async_read_some(loop::asio::buffer(piece), loop::as_result);
+    if (ec == loop::asio::error::eof) co_return std::string{};
+    if (ec) co_return fail(loop::asio_error("read from a tunnel", ec));
+    piece.resize(count);
+    co_return piece;
+  }
+  Task<void> write(std::string bytes) override {
+    co_return co_await loop::with_deadline(write_all(std::move(bytes)), write_timeout_, "write to a tunnel");
+  }
+
+ private:
+  Task<void> write_all(std::string bytes) {
+    auto [ec, count] = co_await loop::asio::async_write(transport_, loop::asio::buffer(bytes), loop::as_result);
+    if (ec) co_return fail(loop::asio_error("write to a tunnel", ec));
+    co_return Status{};
+  }
+  Transport transport_;
+  std::string early_;
+  std::chrono::milliseconds write_timeout_;
 };
 
 Response plain_error(const Request&, int status, const Error& error) {
@@ -219,6 +252,7 @@ struct Connection::State {
     request.body = &body;
     CO_TRY_ASSIGN(Response response, co_await call_handler(request));
     if (response.websocket) co_return co_await upgrade(request, std::move(response));
+    if (response.tunnel) co_return co_await open_tunnel(request, std::move(response));
     co_await drop_rest(body, parser);
     co_return co_await respond(request, std::move(response));
   }
@@ -379,6 +413,17 @@ struct Connection::State {
     CO_TRY(co_await pings.join());
     if (thrown) std::rethrow_exception(thrown);
     CO_TRY(status);
+    co_return false;
+  }
+
+  Task<bool> open_tunnel(const Request& request, Response response) {
+    can_keep = false;
+    const std::string head = start_of(request, response) + "\r\n";
+    CO_TRY(co_await stream.write(head, {}, {}, write_deadline(), "send the answer"));
+    std::string early(stream.buffered());
+    stream.consume(early.size());
+    RawBytes client(stream.release(), std::move(early), context.options.write_timeout);
+    CO_TRY(co_await response.tunnel->run(client));
     co_return false;
   }
 

@@ -93,6 +93,30 @@ class WebSocketSession {
   virtual Task<void> run(WebSocket& socket) = 0;
 };
 
+// The bytes of a client's connection, both ways, once a tunnel has been agreed on. One reader and one writer at a time,
+// both at once is fine.
+class ByteStream {
+ public:
+  ByteStream() = default;
+  ByteStream(const ByteStream&) = delete;
+  ByteStream& operator=(const ByteStream&) = delete;
+  virtual ~ByteStream() = default;
+  // At most 64 KiB; empty when the client has ended its side.
+  virtual Task<std::string> read() = 0;
+  virtual Task<void> write(std::string bytes) = 0;
+};
+
+// What happens on a connection that carries somebody else's protocol. The connection is closed when run() has returned.
+class Tunnel {
+ public:
+  Tunnel() = default;
+  Tunnel(const Tunnel&) = delete;
+  Tunnel& operator=(const Tunnel&) = delete;
+  virtual ~Tunnel() = default;
+  // `client` outlives the task.
+  virtual Task<void> run(ByteStream& client) = 0;
+};
+
 // Give `body`, or `source` (sent with Content-Length when `source_length` is known, else chunked), or `websocket`.
 struct Response {
   int status = 200;
@@ -103,6 +127,8 @@ struct Response {
   // Upgrades the connection; `status` is then ignored, and a Sec-WebSocket-Protocol in `headers` is the chosen one.
   // A request that asks for no upgrade is answered with 426.
   std::unique_ptr<WebSocketSession> websocket;
+  // `status` and `headers` go out as they are, without a body; then the connection is the tunnel's.
+  std::unique_ptr<Tunnel> tunnel;
 };
 
 // `request` outlives the task and the sending of the answer. An error becomes the answer that ErrorFormat makes of it.
