@@ -20,7 +20,7 @@ struct LogLine {
 class LineSplitter {
  public:
   template <class Line>
-  void add(std::string_view bytes, Line line) {
+  void add(std::string_view bytes, const Line& line) {
     while (!bytes.empty()) {
       const auto end = bytes.find('\n');
       const auto room = kMaxLine - partial_.size();
@@ -34,7 +34,7 @@ class LineSplitter {
   }
   // The last line, when nothing ended it.
   template <class Line>
-  void finish(Line line) {
+  void finish(const Line& line) {
     if (!partial_.empty()) line(std::exchange(partial_, {}));
   }
 

@@ -169,6 +169,7 @@ Task<void> ManagerImpl::shut_down(Permanent permanent) {
   CO_TRY(co_await workloads_.shut_down());
 
   std::vector<EntryPtr> all;
+  all.reserve(entries_.size());
   for (const auto& [id, entry] : entries_) all.push_back(entry);
   std::function<Task<void>(EntryPtr)> end = [this, permanent](EntryPtr entry) {
     return end_at_shut_down(std::move(entry), permanent);
