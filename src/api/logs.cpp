@@ -35,6 +35,16 @@ Result<LogSource> source_of(std::string_view name) {
   return fail(Code::InvalidArgument, "the query parameter 'source' must be boot or cmd");
 }
 
+Task<void> send_lines(std::shared_ptr<workspace::Feed<LogLine>> feed, std::vector<LogLine> before,
+                      std::shared_ptr<http::EventPipe> pipe) {
+  for (const auto& line : before) CO_TRY(co_await send_event(*pipe, to_json(line)));
+  for (;;) {
+    CO_TRY_ASSIGN(const auto line, co_await feed->next());
+    if (!line) co_return Status{};
+    CO_TRY(co_await send_event(*pipe, to_json(*line)));
+  }
+}
+
 Task<http::Response> stream_log(Services& services, Call& call, LogSource source) {
   CO_TRY_ASSIGN(const auto tail, query_whole(call, "tail_lines", 0, 0, kMaxTail));
   // First the subscription, then what came before it: a line may come twice, and none is missed.
@@ -43,16 +53,10 @@ Task<http::Response> stream_log(Services& services, Call& call, LogSource source
   if (tail > 0) {
     CO_TRY_ASSIGN(before, co_await services.manager.logs(call.id(), source, tail));
   }
-  co_return stream_events(
-      services, "log of a workspace",
-      [feed = std::move(feed), before = std::move(before)](std::shared_ptr<http::EventPipe> pipe) -> Task<void> {
-        for (const auto& line : before) CO_TRY(co_await send_event(*pipe, to_json(line)));
-        for (;;) {
-          CO_TRY_ASSIGN(const auto line, co_await feed->next());
-          if (!line) co_return Status{};
-          CO_TRY(co_await send_event(*pipe, to_json(*line)));
-        }
-      });
+  auto produce = [feed = std::move(feed), before = std::move(before)](std::shared_ptr<http::EventPipe> pipe) {
+    return send_lines(feed, before, std::move(pipe));
+  };
+  co_return stream_events(services, "log of a workspace", std::move(produce));
 }
 
 }  // namespace

@@ -70,6 +70,19 @@ Task<json::object> figures(std::shared_ptr<vm::Machine> machine, std::uint32_t c
                          {"timestamp", format_rfc3339(std::chrono::system_clock::now())}};
 }
 
+Task<void> send_figures(workspace::Manager* manager, std::string id, std::shared_ptr<http::EventPipe> pipe) {
+  Before before;
+  for (;;) {
+    // It may have been stopped, or started again.
+    CO_TRY_ASSIGN(const auto now, manager->get(id));
+    if (const auto machine = manager->machine(id)) {
+      CO_TRY_ASSIGN(auto event, co_await figures(*machine, now.spec.cpu_millis, &before));
+      CO_TRY(co_await send_event(*pipe, std::move(event)));
+    }
+    CO_TRY(co_await loop::sleep_for(kEvery));
+  }
+}
+
 }  // namespace
 
 Task<http::Response> get_workspace_stats(Services& services, Call& call) {
@@ -86,19 +99,10 @@ Task<http::Response> get_workspace_stats(Services& services, Call& call) {
 Task<http::Response> stream_workspace_stats(Services& services, Call& call) {
   CO_TRY_ASSIGN(const auto info, services.manager.get(call.id()));
   CO_TRY(services.manager.machine(call.id()));
-  co_return stream_events(services, "stats of a workspace",
-                          [&services, id = info.id](std::shared_ptr<http::EventPipe> pipe) -> Task<void> {
-                            Before before;
-                            for (;;) {
-                              // It may have been stopped, or started again.
-                              CO_TRY_ASSIGN(const auto now, services.manager.get(id));
-                              if (const auto machine = services.manager.machine(id)) {
-                                CO_TRY_ASSIGN(auto event, co_await figures(*machine, now.spec.cpu_millis, &before));
-                                CO_TRY(co_await send_event(*pipe, std::move(event)));
-                              }
-                              CO_TRY(co_await loop::sleep_for(kEvery));
-                            }
-                          });
+  auto produce = [manager = &services.manager, id = info.id](std::shared_ptr<http::EventPipe> pipe) {
+    return send_figures(manager, id, std::move(pipe));
+  };
+  co_return stream_events(services, "stats of a workspace", std::move(produce));
 }
 
 Task<http::Response> get_info(Services& services, Call& call) {

@@ -25,24 +25,36 @@ http::Response one(const workspace::Workload& workload, int status = 200) {
   return answer(std::move(whole), status);
 }
 
-http::Response stream_stats(Services& services, std::string workspace_id, std::shared_ptr<StatsFeed> feed) {
-  auto produce = [workspace_id = std::move(workspace_id),
-                  feed = std::move(feed)](std::shared_ptr<http::EventPipe> pipe) -> Task<void> {
-    CO_TRY(co_await send_event(*pipe, {{"type", "subscribed"}, {"vm_id", workspace_id}}));
-    for (;;) {
-      CO_TRY_ASSIGN(const auto figures, co_await feed->next());
-      if (!figures) co_return Status{};
-      // By number beside the list: the shape that clients of the hosted service are used to.
-      json::object event{{"type", "stats"}};
-      json::array list;
-      for (std::size_t i = 0; i < figures->size(); ++i) {
-        event[std::to_string(i)] = to_json((*figures)[i]);
-        list.emplace_back(to_json((*figures)[i]));
-      }
-      event["workloads"] = std::move(list);
-      CO_TRY(co_await send_event(*pipe, std::move(event)));
+Task<void> send_stats(std::string workspace_id, std::shared_ptr<StatsFeed> feed,
+                      std::shared_ptr<http::EventPipe> pipe) {
+  CO_TRY(co_await send_event(*pipe, {{"type", "subscribed"}, {"vm_id", workspace_id}}));
+  for (;;) {
+    CO_TRY_ASSIGN(const auto figures, co_await feed->next());
+    if (!figures) co_return Status{};
+    // By number beside the list: the shape that clients of the hosted service are used to.
+    json::object event{{"type", "stats"}};
+    json::array list;
+    for (std::size_t i = 0; i < figures->size(); ++i) {
+      event[std::to_string(i)] = to_json((*figures)[i]);
+      list.emplace_back(to_json((*figures)[i]));
     }
-  };
+    event["workloads"] = std::move(list);
+    CO_TRY(co_await send_event(*pipe, std::move(event)));
+  }
+}
+
+Task<void> send_lines(std::shared_ptr<workspace::Feed<workspace::WorkloadLine>> feed,
+                      std::shared_ptr<http::EventPipe> pipe) {
+  for (;;) {
+    CO_TRY_ASSIGN(const auto line, co_await feed->next());
+    if (!line) co_return Status{};
+    CO_TRY(co_await send_event(*pipe, to_json(*line)));
+  }
+}
+
+http::Response stream_stats(Services& services, std::string workspace_id, std::shared_ptr<StatsFeed> feed) {
+  auto produce = [workspace_id = std::move(workspace_id), feed = std::move(feed)](
+                     std::shared_ptr<http::EventPipe> pipe) { return send_stats(workspace_id, feed, std::move(pipe)); };
   return stream_events(services, "stats of workloads", std::move(produce));
 }
 
@@ -116,14 +128,10 @@ Task<http::Response> get_workload_logs(Services& services, Call& call) {
 
 Task<http::Response> stream_workload_logs(Services& services, Call& call) {
   CO_TRY_ASSIGN(auto feed, services.manager.workloads().follow_logs(call.id(), workload_of(call)));
-  co_return stream_events(services, "log of a workload",
-                          [feed = std::move(feed)](std::shared_ptr<http::EventPipe> pipe) -> Task<void> {
-                            for (;;) {
-                              CO_TRY_ASSIGN(const auto line, co_await feed->next());
-                              if (!line) co_return Status{};
-                              CO_TRY(co_await send_event(*pipe, to_json(*line)));
-                            }
-                          });
+  auto produce = [feed = std::move(feed)](std::shared_ptr<http::EventPipe> pipe) {
+    return send_lines(feed, std::move(pipe));
+  };
+  co_return stream_events(services, "log of a workload", std::move(produce));
 }
 
 Task<http::Response> get_workload_stats(Services& services, Call& call) {

@@ -219,6 +219,7 @@ Task<void> Webhooks::remove(std::int64_t id) {
 
 std::vector<Webhook> Webhooks::list() const {
   std::vector<Webhook> all;
+  all.reserve(hooks_.size());
   for (const auto& [id, hook] : hooks_) all.push_back(hook.webhook);
   return all;
 }
@@ -239,6 +240,7 @@ Task<std::vector<Delivery>> Webhooks::deliveries(std::int64_t id) {
   };
   CO_TRY_ASSIGN(const auto rows, co_await database_.run(std::move(read)));
   std::vector<Delivery> all;
+  all.reserve(rows.size());
   for (const auto& row : rows) {
     Delivery delivery;
     delivery.id = row.text(0);
