@@ -179,7 +179,7 @@ Status Terminals::resize(std::uint8_t id, std::uint16_t rows, std::uint16_t cols
   return one->process ? one->process->resize(rows, cols) : Status{};
 }
 
-Status Terminals::type(std::uint8_t id, std::string bytes) {
+Status Terminals::type(std::uint8_t id, std::string_view bytes) {
   TRY_ASSIGN(const OnePtr one, find(id));
   if (!one->info.alive) return fail(Code::FailedPrecondition, cat("terminal '", static_cast<int>(id), "' has ended"));
   if (one->typed.size() + bytes.size() > kMaxTyped) {

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "loop/task_group.h"
@@ -50,7 +51,7 @@ class Terminals {
   Status close(std::uint8_t id);
   Status resize(std::uint8_t id, std::uint16_t rows, std::uint16_t cols);
   // Like a keyboard: what does not fit while the program reads nothing is lost.
-  Status type(std::uint8_t id, std::string bytes);
+  Status type(std::uint8_t id, std::string_view bytes);
   // The last `most` bytes that are kept.
   [[nodiscard]] Result<std::string> scrollback(std::uint8_t id, std::size_t most) const;
   Status clear_scrollback(std::uint8_t id);
