@@ -3,7 +3,7 @@ PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 30
 PROGRAMS = bin/coffer bin/cofferd bin/coffer-jail bin/coffer-guest
 
-.PHONY: run test build programs lint bench fuzz install clean test-unit test-e2e test-attack test-crash test-sanitized test-slow test-setup
+.PHONY: run test build programs lint bench fuzz install clean test-unit test-e2e test-attack test-crash test-sdk test-sanitized test-slow test-setup
 
 run: programs
 	@tools/demo/demo.py
@@ -28,6 +28,10 @@ test-attack:
 
 test-crash:
 	@tests/support/run.py crash
+
+# The published client, from npm, against a daemon with real machines.
+test-sdk:
+	@tests/support/run.py sdk
 
 test-sanitized:
 	@tests/support/run.py sanitized

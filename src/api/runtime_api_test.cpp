@@ -1,91 +1,28 @@
 // The runtime's calls over a real HTTP server on a Unix socket, with workspaces in memory.
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <sys/socket.h>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/json/parse.hpp>
-#include <boost/json/serialize.hpp>
-#include <filesystem>
-
-#include "api/api.h"
-#include "api/fake_workspace.h"
+#include "api/api_fixture.h"
 #include "api/runtime.h"
 #include "api/runtime_call.h"
-#include "base/fd_passing.h"
 #include "base/text.h"
 #include "crypto/digest.h"
-#include "http/client.h"
 #include "http/stream.h"
-#include "loop/deadline.h"
 #include "runtime/tar.h"
 
 namespace cofferdam::api {
 namespace {
 
-using namespace std::chrono_literals;
-namespace json = boost::json;
-using http::WebSocket;
-
 constexpr std::size_t kPiece = 64U << 10;
 
-class RuntimeApiTest : public ::testing::Test {
+class RuntimeApiTest : public ApiTest {
  public:
   RuntimeApiTest() {
-    std::string pattern = "/tmp/cofferdam-runtime-XXXXXX";
-    dir_ = ::mkdtemp(pattern.data());
-    std::filesystem::create_directories(dir_ + "/recipes");
-    image::StoreOptions options;
-    options.state_dir = dir_ + "/state";
-    options.recipes_dir = dir_ + "/recipes";
-    options.guest_binary = dir_ + "/none";
-    images_ = std::make_unique<image::ImageStore>(image::ImageStore::open(options).value());
-    auto shutdown = [this](workspace::Manager::Permanent permanent) { return manager_.shut_down(permanent); };
-    api_ = std::make_unique<Api>(io_.get_executor(), manager_, *images_, workers_, HostFacts{}, shutdown);
-    server_ =
-        std::make_unique<http::Server>(io_.get_executor(), http::ServerOptions{}, api_->handler(), Api::error_format());
-    EXPECT_TRUE(server_->listen_unix(listen_unix(dir_ + "/s", SOCK_STREAM).value(), Api::local_administrators()));
-    client_ = std::make_unique<http::Client>(io_.get_executor(), dir_ + "/s");
     model::WorkspaceSpec spec;
     spec.name = "box";
-    EXPECT_TRUE(run(manager_.create(spec)));
-  }
-  ~RuntimeApiTest() override {
-    EXPECT_TRUE(run(server_->stop(0ms)));
-    EXPECT_TRUE(run(api_->stop()));
-    server_.reset();
-    EXPECT_EQ(record_.processes_alive, 0);
-    std::filesystem::remove_all(dir_);
+    EXPECT_TRUE(run(manager_.create(spec, "")));
   }
 
-  template <class T>
-  Result<T> run(Task<T> task) {
-    std::optional<Result<T>> answer;
-    loop::asio::co_spawn(io_, loop::with_deadline(std::move(task), 30s, "the test"),
-                         [&](const std::exception_ptr& thrown, Result<T> result) {
-                           if (thrown) std::rethrow_exception(thrown);
-                           answer = std::move(result);
-                         });
-    io_.restart();
-    while (!answer) io_.run_one();
-    return std::move(*answer);
-  }
-
-  struct Answer {
-    int status = 0;
-    std::string text;
-    http::Headers headers;
-    [[nodiscard]] json::value body() const { return json::parse(text); }
-  };
-  Task<Answer> send(http::ClientRequest request) {
-    CO_TRY_ASSIGN(auto response, co_await client_->request(std::move(request)));
-    Answer answer;
-    answer.status = response->status;
-    answer.headers = response->headers;
-    CO_TRY_ASSIGN(answer.text, co_await response->read_all(64U << 20));
-    co_return answer;
-  }
   Answer ask(std::string method, const std::string& path, std::string body = {}, http::Headers headers = {}) {
     http::ClientRequest request;
     request.method = std::move(method);
@@ -122,15 +59,6 @@ class RuntimeApiTest : public ::testing::Test {
   void settle() { EXPECT_TRUE(run(loop::sleep_for(30ms))); }
 
   const std::string kBase = "/workspace/box/runtime";
-  loop::asio::io_context io_;
-  std::string dir_;
-  FakeRecord record_;
-  FakeManager manager_{io_.get_executor(), record_};
-  loop::WorkerPool workers_{1};
-  std::unique_ptr<image::ImageStore> images_;
-  std::unique_ptr<Api> api_;
-  std::unique_ptr<http::Server> server_;
-  std::unique_ptr<http::Client> client_;
 };
 
 TEST_F(RuntimeApiTest, health_info_and_targets) {

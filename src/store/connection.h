@@ -15,6 +15,12 @@
 
 namespace cofferdam::store {
 
+// What a commit survives.
+enum class Durability {
+  power_loss,     // the host's power: it waits for the disk
+  process_death,  // the program's end. A later commit that waits for the disk takes it along
+};
+
 class Connection {
  public:
   Connection() = default;
@@ -30,7 +36,7 @@ class Connection {
   virtual Status execute_script(std::string_view sql) = 0;
 
   // begin() takes the write lock at once, so that a transaction never fails half-way for want of it.
-  virtual Status begin() = 0;
+  virtual Status begin(Durability durability) = 0;
   virtual Status commit() = 0;
   // After a failed commit too; nothing to roll back is fine.
   virtual void roll_back() = 0;

@@ -24,8 +24,10 @@ class Database {
   // `work` takes a Connection& and answers a Result: a value keeps what it did, an error undoes it. It runs elsewhere,
   // so it owns what it touches. Once begun it runs to its end, whatever becomes of the caller.
   template <class Work>
-  auto run(Work work) {
-    return worker_.run([this, work = std::move(work)]() mutable { return in_transaction(*connection_, work); });
+  auto run(Work work, Durability durability = Durability::power_loss) {
+    return worker_.run([this, durability, work = std::move(work)]() mutable {
+      return in_transaction(*connection_, work, durability);
+    });
   }
   // The same for start-up and tests: blocks.
   template <class Work>

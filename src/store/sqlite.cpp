@@ -165,7 +165,13 @@ class SqliteConnection final : public Connection {
     return {};
   }
 
-  Status begin() override { return simple("BEGIN IMMEDIATE"); }
+  Status begin(Durability durability) override {
+    if (durability != durability_) {
+      TRY(simple(durability == Durability::power_loss ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL"));
+      durability_ = durability;
+    }
+    return simple("BEGIN IMMEDIATE");
+  }
   Status commit() override { return simple("COMMIT"); }
   void roll_back() override {
     // SQLite has already rolled back by itself after some errors.
@@ -253,6 +259,7 @@ class SqliteConnection final : public Connection {
 
   std::string path_;
   Handle db_;
+  Durability durability_ = Durability::power_loss;         // as configure() leaves it
   std::unordered_map<std::string, Statement> statements_;  // gone before the handle
 };
 

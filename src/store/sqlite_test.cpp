@@ -127,6 +127,32 @@ TEST_F(SqliteTest, settings_are_the_durable_and_strict_ones) {
   EXPECT_EQ(setting("busy_timeout"), 5000);
 }
 
+TEST_F(SqliteTest, a_commit_that_need_not_wait_for_the_disk_is_the_exception) {
+  open();
+  std::int64_t seen = 0;
+  auto look = [&seen](Connection& connection) -> Status {
+    TRY(connection.execute("INSERT INTO boxes (name) VALUES ($1)", {cat("box ", seen)}));
+    TRY_ASSIGN(const auto rows, connection.query("PRAGMA synchronous"));
+    seen = rows.front().integer(0);
+    return {};
+  };
+  ASSERT_TRUE(database_->run_now(look));
+  EXPECT_EQ(seen, 2);
+  loop::asio::io_context io;
+  std::optional<Status> ended;
+  loop::asio::co_spawn(io, database_->run(look, Durability::process_death),
+                       [&](const std::exception_ptr&, Status status) { ended = std::move(status); });
+  io.run();
+  ASSERT_TRUE(ended && *ended);
+  EXPECT_EQ(seen, 1);
+  ASSERT_TRUE(database_->run_now([&](Connection& connection) -> Status {
+    TRY_ASSIGN(const auto rows, connection.query("PRAGMA synchronous"));
+    seen = rows.front().integer(0);
+    return {};
+  }));
+  EXPECT_EQ(seen, 2);
+}
+
 TEST_F(SqliteTest, files_are_readable_by_their_owner_alone) {
   ASSERT_TRUE(write_file_atomically(path_, "", 0644));
   open();

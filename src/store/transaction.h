@@ -9,8 +9,8 @@ namespace cofferdam::store {
 // Rolled back at the end of its life unless commit() was called.
 class Transaction {
  public:
-  static Result<Transaction> begin(Connection& connection) {
-    TRY(connection.begin());
+  static Result<Transaction> begin(Connection& connection, Durability durability = Durability::power_loss) {
+    TRY(connection.begin(durability));
     return Transaction(connection);
   }
   Transaction(Transaction&& other) noexcept : connection_(std::exchange(other.connection_, nullptr)) {}
@@ -33,8 +33,9 @@ class Transaction {
 // Runs `work` (takes a Connection&, answers a Result) in a transaction: kept when it answers a value, undone when it
 // answers an error or throws.
 template <class Work>
-std::invoke_result_t<Work&, Connection&> in_transaction(Connection& connection, Work& work) {
-  TRY_ASSIGN(auto transaction, Transaction::begin(connection));
+std::invoke_result_t<Work&, Connection&> in_transaction(Connection& connection, Work& work,
+                                                        Durability durability = Durability::power_loss) {
+  TRY_ASSIGN(auto transaction, Transaction::begin(connection, durability));
   auto answer = work(connection);
   if (answer) TRY(transaction.commit());
   return answer;

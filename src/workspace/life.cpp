@@ -69,12 +69,14 @@ Task<void> ManagerImpl::let_go(EntryPtr entry) {
   co_return Status{};
 }
 
-Task<void> ManagerImpl::remove_folder(std::string id) { co_return co_await table_.remove(std::move(id)); }
+Task<void> ManagerImpl::remove_folder(std::string id, store::Durability durability) {
+  co_return co_await table_.remove(std::move(id), durability);
+}
 
 Task<void> ManagerImpl::forget(EntryPtr entry) {
   workloads_.workspace_is_gone(entry->record.id);
   CO_TRY(co_await close_journal(entry));
-  CO_TRY(co_await remove_folder(entry->record.id));
+  CO_TRY(co_await remove_folder(entry->record.id, durability_of(entry->record)));
   entry->gone = true;
   entries_.erase(entry->record.id);
   if (!std::exchange(sweeping_, true)) watchers_.spawn("sweep of the database", sweep_soon());

@@ -107,7 +107,7 @@ class ManagerImpl : public Manager {
   Task<void> watch(EntryPtr entry, std::shared_ptr<vm::Machine> machine);
   Task<void> note_end(EntryPtr entry, std::shared_ptr<vm::Machine> machine, vm::MachineExit exit);
   Task<void> forget(EntryPtr entry);
-  Task<void> remove_folder(std::string id);
+  Task<void> remove_folder(std::string id, store::Durability durability = store::Durability::power_loss);
   Task<void> sweep_soon();
   Task<void> let_go(EntryPtr entry);
   Task<void> save(EntryPtr entry);

@@ -240,22 +240,28 @@ Task<std::vector<StoredRecord>> WorkspaceTable::load() const {
   co_return all;
 }
 
+store::Durability durability_of(const Record& record) {
+  const bool nothing_kept =
+      record.spec.mode == model::Mode::temporary && !record.disk_kept && record.idempotency_key.empty();
+  return nothing_kept ? store::Durability::process_death : store::Durability::power_loss;
+}
+
 Task<void> WorkspaceTable::write(Record record) const {
   auto work = [row = to_row(record)](store::Connection& connection) -> Status {
     TRY(connection.execute(kUpsert, row));
     return {};
   };
-  co_return co_await database_->run(std::move(work));
+  co_return co_await database_->run(std::move(work), durability_of(record));
 }
 
-Task<void> WorkspaceTable::remove(std::string id) const {
+Task<void> WorkspaceTable::remove(std::string id, store::Durability durability) const {
   auto clear = [path = folder(id)] { return remove_tree(path); };
   CO_TRY(co_await workers_->run(std::move(clear)));
   auto work = [id = std::move(id)](store::Connection& connection) -> Status {
     TRY(connection.execute("DELETE FROM workspaces WHERE id = $1", {id}));
     return {};
   };
-  co_return co_await database_->run(std::move(work));
+  co_return co_await database_->run(std::move(work), durability);
 }
 
 Task<void> WorkspaceTable::sweep() const { return database_->checkpoint(); }

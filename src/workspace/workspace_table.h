@@ -12,6 +12,7 @@
 #include "loop/worker_pool.h"
 #include "model/workspace_spec.h"
 #include "model/workspace_state.h"
+#include "store/connection.h"
 
 namespace cofferdam::store {
 class Database;
@@ -49,6 +50,9 @@ struct Record {
   std::string idempotency_key;
 };
 
+// Nothing but its machine would be left of it, and that ends with the host's power.
+store::Durability durability_of(const Record& record);
+
 std::string record_to_text(const Record& record);
 Result<Record> record_from_text(std::string_view text);
 
@@ -57,7 +61,8 @@ struct StoredRecord {
   Result<Record> record;  // an error when it cannot be read, or when there is only a folder
 };
 
-// Several workspaces at once are fine, one at a time for each. A row that was written survives the host's power.
+// Several workspaces at once are fine, one at a time for each. A row survives the host's power, but for that of a
+// workspace that does not survive it either.
 class WorkspaceTable {
  public:
   // All outlive the table and its copies.
@@ -70,7 +75,7 @@ class WorkspaceTable {
   // The old or the new record is found afterwards, never a half.
   Task<void> write(Record record) const;
   // The row, and before it the folder with all that is in it.
-  Task<void> remove(std::string id) const;
+  Task<void> remove(std::string id, store::Durability durability) const;
   // What was removed is in no file of the database afterwards.
   Task<void> sweep() const;
 

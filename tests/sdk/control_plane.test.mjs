@@ -1,5 +1,5 @@
 // The published client, unchanged but for its baseUrl, against a running daemon: every call of the control plane. Needs
-// COFFER_URL, COFFER_CLIENT_ID and COFFER_CLIENT_SECRET; tests/e2e/test_sdk.py starts it with those of a daemon.
+// COFFER_URL, COFFER_CLIENT_ID and COFFER_CLIENT_SECRET; tests/sdk/test_sdk.py starts it with those of a daemon.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 

@@ -2,7 +2,7 @@
 """run.py PART…: builds what a part needs, runs it, and closes with one line: how many tests passed and how many failed.
 
 Parts: lint, unit (GoogleTest), e2e, attack, crash, slow (pytest, real microVMs; slow is limits and bad input, minutes under
-TCG); `all` is these. On their own: sanitized (unit tests under ASan and UBSan), setup (the installation in a bare Debian root).
+TCG); `all` is these. On their own: sdk (the published client, from npm), sanitized (unit tests under ASan and UBSan), setup (the installation in a bare Debian root).
 """
 
 import os
@@ -16,7 +16,7 @@ import xml.etree.ElementTree as ElementTree
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "build" / "test-results"
 PARTS = ["lint", "unit", "e2e", "attack", "crash", "slow"]
-ON_THEIR_OWN = ["sanitized", "setup"]
+ON_THEIR_OWN = ["sdk", "sanitized", "setup"]
 # Rooms whose unit tests also run under the sanitizers: those that read bytes of guests and clients. The rest is glue over
 # the kernel and QEMU, or a static program, and a second build of it would double the time of ./test.
 SANITIZED = ["base", "wire", "guest", "http", "model"]
@@ -119,6 +119,19 @@ def pytest(part):
     return count
 
 
+def sdk():
+    """The client comes from npm, at the version that package-lock.json names; Node may come from anywhere."""
+    count = Count()
+    if call(["tools/install-deps.sh", "tools/packages-sdk.txt"]) != 0 or call(["tools/build.sh", "release"]) != 0:
+        return Count(failed=1)
+    if call(["npm", "ci", "--no-audit", "--no-fund", "--prefix", "tests/sdk"]) != 0:
+        return Count(failed=1)
+    node = call(["node", "--test", "tests/sdk/every_call.test.mjs"])
+    count += Count(passed=1) if node == 0 else Count(failed=1)
+    count += pytest("sdk")
+    return count
+
+
 def lint():
     junit = RESULTS / "lint.xml"
     junit.unlink(missing_ok=True)
@@ -141,7 +154,7 @@ def main():
         print(f"== {part}", flush=True)
         start = time.monotonic()
         try:
-            count = {"unit": unit, "lint": lint, "sanitized": sanitized}.get(part, lambda part=part: pytest(part))()
+            count = {"unit": unit, "lint": lint, "sanitized": sanitized, "sdk": sdk}.get(part, lambda part=part: pytest(part))()
         except (OSError, ElementTree.ParseError) as error:
             print(f"{part}: {error}", file=sys.stderr)
             count = Count(failed=1)
