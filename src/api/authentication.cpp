@@ -68,14 +68,17 @@ bool has_credentials(const http::Request& request) {
 }
 
 Result<std::string> take_bearer(http::Request& request) {
-  std::string from_query;
-  if (const auto* token = request.find_query(kQueryToken); token != nullptr) {
-    if (wants_websocket(request)) from_query = *token;
+  TRY_ASSIGN(std::string bearer, header_bearer(request));
+  const auto* token = request.find_query(kQueryToken);
+  if (token == nullptr) return bearer;
+  std::string from_query = *token;
+  const bool counts = bearer.empty() && wants_websocket(request);
+  // Any other is a server's own behind the proxy.
+  if (counts || identity::looks_like_control_token(from_query)) {
     std::erase_if(request.query, [](const auto& item) { return item.first == kQueryToken; });
     request.target = without_item(request.target, kQueryToken);
   }
-  TRY_ASSIGN(std::string bearer, header_bearer(request));
-  return bearer.empty() ? from_query : bearer;
+  return counts ? from_query : bearer;
 }
 
 Result<Caller> authenticate(identity::Identity& identity, http::Request& request) {

@@ -98,8 +98,12 @@ TEST_F(ControlTest, a_runtime_token_opens_no_control_call) {
 TEST_F(ControlTest, a_runtime_token_reaches_of_its_workspace_what_its_verbs_say) {
   make();
   const auto token = mint(R"({"kind": "runtime", "scope": "workspace", "workspaceId": "box", "verbs": ["files"]})");
-  expect_error(far("GET", "/files", bearer(token)), 501, "not_supported");
-  expect_error(far("GET", "/runtimes/other/files/stat", bearer(token)), 501, "not_supported");
+  EXPECT_EQ(far("GET", "/files", bearer(token)).status, 200);
+  expect_error(far("GET", "/runtimes/other/files/stat", bearer(token)), 404, "not_found");
+  EXPECT_EQ(ask("GET", "/workspace/box/runtime/files").status, 200);
+  expect_error(ask("GET", "/workspace/nobody/runtime/files"), 404, "not_found");
+  const auto reader = mint(R"({"scope": "account", "verbs": ["read"]})");
+  expect_error(far("GET", "/workspace/box/runtime/files", bearer(reader)), 403, "forbidden");
   expect_error(far("POST", "/exec", bearer(token)), 403, "forbidden");
   expect_error(far("GET", "/proxy/x", bearer(token)), 403, "forbidden");
   const auto wide = mint(R"({"kind": "runtime", "scope": "account"})");

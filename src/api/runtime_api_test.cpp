@@ -47,7 +47,7 @@ class RuntimeApiTest : public ApiTest {
               201);
   }
   std::unique_ptr<WebSocket> open_socket() {
-    auto socket = run(client_->websocket(kBase + "/ws?token=abc", {}));
+    auto socket = run(client_->websocket(kBase + "/ws", {}));
     EXPECT_TRUE(socket) << socket.error().message;
     return std::move(*socket);
   }
@@ -486,9 +486,13 @@ TEST_F(RuntimeApiTest, the_proxy_passes_on_what_is_meant_for_the_server) {
   record_.http_answer =
       "HTTP/1.1 201 Created\r\nContent-Length: 5\r\nConnection: close, X-Hop\r\nX-Hop: 1\r\nX-App: yes\r\n"
       "Set-Cookie: a\r\nSet-Cookie: b\r\n\r\nhello";
-  http::Headers headers{
-      {"Authorization", "Bearer secret"}, {"X-Oblien-Proxy-Target", "8080"}, {"X-Mine", "kept"}, {"TE", "trailers"}};
-  const auto answer = ask("POST", "/proxy/api%2Fv1/users?limit=1&x_oblien_target=9&token=secret&b=%20", "{}", headers);
+  const auto token = mint(R"({"kind": "runtime", "scope": "workspace", "workspaceId": "box", "verbs": ["network"]})");
+  http::Headers headers = bearer(token);
+  headers.add("X-Oblien-Proxy-Target", "8080");
+  headers.add("X-Mine", "kept");
+  headers.add("TE", "trailers");
+  const auto answer =
+      far("POST", "/proxy/api%2Fv1/users?limit=1&x_oblien_target=9&token=" + token + "&b=%20", headers, "{}");
   EXPECT_EQ(answer.status, 201);
   EXPECT_EQ(answer.text, "hello");
   EXPECT_EQ(*answer.headers.find("X-App"), "yes");
@@ -499,7 +503,7 @@ TEST_F(RuntimeApiTest, the_proxy_passes_on_what_is_meant_for_the_server) {
   EXPECT_NE(sent.find("X-Mine: kept\r\n"), std::string::npos);
   EXPECT_NE(sent.find("Content-Length: 2\r\n"), std::string::npos);
   EXPECT_TRUE(sent.ends_with("\r\n\r\n{}"));
-  for (const std::string stripped : {"secret", "Oblien", "trailers", "x_oblien"}) {
+  for (const std::string& stripped : {token, std::string("Oblien"), std::string("trailers"), std::string("x_oblien")}) {
     EXPECT_EQ(sent.find(stripped), std::string::npos) << stripped;
   }
 }
@@ -510,8 +514,8 @@ TEST_F(RuntimeApiTest, the_proxy_is_told_its_target_in_three_ways_and_reaches_lo
   EXPECT_TRUE(record_.http_request.starts_with("GET / HTTP/1.1\r\n"));
   EXPECT_EQ(ask("DELETE", "/proxy/8080/a/b/").text, "abc");
   EXPECT_TRUE(record_.http_request.starts_with("DELETE /a/b/ HTTP/1.1\r\n"));
-  EXPECT_EQ(ask("GET", "/proxy/x?x_oblien_target=localhost:8080&token=app", "", {{"Authorization", "Bearer s"}}).text,
-            "abc");
+  const auto token = mint(R"({"kind": "runtime", "scope": "workspace", "workspaceId": "box", "verbs": ["network"]})");
+  EXPECT_EQ(far("GET", "/proxy/x?x_oblien_target=localhost:8080&token=app", bearer(token)).text, "abc");
   EXPECT_TRUE(record_.http_request.starts_with("GET /x?token=app HTTP/1.1\r\n"));
   record_.http_answer = "HTTP/1.0 200 OK\r\n\r\nuntil the end";
   EXPECT_EQ(ask("GET", "/proxy/8080/old").text, "until the end");
@@ -532,7 +536,7 @@ TEST_F(RuntimeApiTest, a_websocket_passes_through_the_proxy_as_it_is) {
   auto talk = [this]() -> Task<std::string> {
     CO_TRY_ASSIGN(auto stream, co_await http::connect_to(http::unix_endpoint(dir_ + "/s")));
     const std::string head = "GET " + kBase +
-                             "/proxy/sock?token=t&x_oblien_target=8080 HTTP/1.1\r\nHost: x\r\n"
+                             "/proxy/sock?x_oblien_target=8080 HTTP/1.1\r\nHost: x\r\n"
                              "Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: k\r\n\r\n";
     const auto deadline = http::Stream::Clock::now() + 10s;
     CO_TRY(co_await stream->write(head, {}, {}, deadline, "send"));
