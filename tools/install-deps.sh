@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 . tools/lib.sh
 
 wanted=
+# shellcheck disable=SC2013 # words: one package each
 for line in $(sed -e 's/#.*//' "${1:-tools/packages.txt}"); do
   package=${line%/*} command=${line#"${line%/*}"}
   [ -n "$command" ] && command -v "${command#/}" >/dev/null 2>&1 || wanted="$wanted $package"

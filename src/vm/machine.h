@@ -283,7 +283,8 @@ class MachineDriver {
   virtual Task<std::shared_ptr<const Seed>> seed(image::Image image, model::Shape shape, EmptyDisk empty) = 0;
   // Ids of machines that a former daemon left running.
   virtual Task<std::vector<std::string>> orphans() = 0;
-  // Takes such a machine over; it runs afterwards, also when it was paused. NotFound when it does not answer: then remove_orphan().
+  // Takes such a machine over; it runs afterwards, also when it was paused. NotFound when it does not answer: then
+  // remove_orphan().
   virtual Task<std::shared_ptr<Machine>> adopt(std::string id) = 0;
   // Kills it and removes everything of it; also what is left of one whose processes are gone.
   virtual Task<void> remove_orphan(std::string id) = 0;

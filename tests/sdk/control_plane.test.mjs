@@ -78,8 +78,8 @@ test('lifecycle, resources, metadata', { skip }, async () => {
   assert.equal((await resources.get(id)).resources.memory_mb, 256);
   assert.deepEqual((await resources.update(id, { memory_mb: 320 })).updated, { memory_mb: 320 });
   await resources.patch(id, { cpus: 1 });
-  await metadata.update(id, { a: '1' });
-  await metadata.patch(id, { b: '2' });
+  await metadata.update(id, { metadata: { a: '1' } });
+  await metadata.patch(id, { metadata: { b: '2' } });
   const kept = await metadata.get(id);
   assert.equal(kept.metadata.b, '2');
 });
