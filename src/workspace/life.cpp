@@ -12,7 +12,8 @@ using std::chrono::steady_clock;
 using std::chrono::system_clock;
 
 constexpr std::chrono::milliseconds kStopGrace = 5s;
-constexpr std::chrono::milliseconds kSweepPause = 2s;
+constexpr auto kQuietBeforeSweep = 5s;
+constexpr auto kLongestUnswept = 60s;
 
 std::string_view reason_text(vm::ExitReason reason) {
   switch (reason) {
@@ -79,13 +80,21 @@ Task<void> ManagerImpl::forget(EntryPtr entry) {
   CO_TRY(co_await remove_folder(entry->record.id, durability_of(entry->record)));
   entry->gone = true;
   entries_.erase(entry->record.id);
+  last_removal_ = std::chrono::steady_clock::now();
   if (!std::exchange(sweeping_, true)) watchers_.spawn("sweep of the database", sweep_soon());
   co_return Status{};
 }
 
-// What was removed last may still be in the database's journal: once for all that is removed in a while.
+// What was removed last may still be in the database's journal. A sweep waits for the disk, and whoever wants a workspace
+// would wait with it: so it comes when nothing has been removed for a while, once for all, and in a minute at the latest.
 Task<void> ManagerImpl::sweep_soon() {
-  CO_TRY(co_await loop::sleep_for(kSweepPause));
+  const auto latest = std::chrono::steady_clock::now() + kLongestUnswept;
+  for (;;) {
+    const auto now = std::chrono::steady_clock::now();
+    const auto due = std::min(last_removal_ + kQuietBeforeSweep, latest);
+    if (now >= due) break;
+    CO_TRY(co_await loop::sleep_for(due - now));
+  }
   sweeping_ = false;
   co_return co_await table_.sweep();
 }

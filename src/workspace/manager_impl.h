@@ -154,6 +154,7 @@ class ManagerImpl : public Manager {
   std::map<std::string, EntryPtr> entries_;
   bool closing_ = false;
   bool sweeping_ = false;
+  std::chrono::steady_clock::time_point last_removal_;
   loop::TaskGroup operations_;  // run to their end
   loop::TaskGroup watchers_;    // cancelled at the end
   std::vector<OnEvent> listeners_;
