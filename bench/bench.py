@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
@@ -299,6 +300,67 @@ def wanted(promise):
     return not ONLY or promise in ONLY
 
 
+def requests_per_second(table, one, accelerator):
+    """F10: small requests to the API beside a bare server on the same library, each on one thread, in turns."""
+    workspace = one.api.create(image="minimal")
+    ours, bare, p99 = [], [], []
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "hello.sock"
+        peer = subprocess.Popen([str(BIN / "bench-hello"), str(path)], stdout=subprocess.PIPE)
+        peer.stdout.readline()
+
+        def load(address, target):
+            done = subprocess.run([str(BIN / "bench-load"), str(address), target, "32", "3"], capture_output=True,
+                                  text=True, check=True)
+            return json.loads(done.stdout)
+
+        try:
+            for _ in range(5):
+                bare.append(load(path, "/")["requests_per_second"])
+                answer = load(one.run_dir / "cofferd.sock", f"/workspace/{workspace['id']}")
+                ours.append(answer["requests_per_second"])
+                p99.append(answer["p99_ms"])
+        finally:
+            peer.kill()
+            peer.wait()
+    one.api.destroy(workspace["id"])
+    ratio = statistics.median(ours) / statistics.median(bare)
+    table.add("F10", "GET /workspace/{id}, of the requests/s of a bare Beast server", f"{ratio:.2f}", "", "0.5", "0.8",
+              accelerator, f"{statistics.median(ours):.0f} of {statistics.median(bare):.0f} a second, "
+              f"p99 {statistics.median(p99):.1f} ms at 32 connections", ratio >= 0.5)
+    return {"ours": ours, "bare": bare}
+
+
+def idle_streams(table, one, accelerator):
+    """F11: a thousand clients that listen to a workspace's figures, all at once."""
+    workspace = one.api.create(image="minimal")
+    before = private_kib(one.pid)
+    streams = []
+    for _ in range(1000):
+        client = socket.socket(socket.AF_UNIX)
+        client.settimeout(60)
+        client.connect(str(one.run_dir / "cofferd.sock"))
+        client.sendall(f"GET /workspace/{workspace['id']}/logs/stream/boot HTTP/1.1\r\nHost: x\r\n"
+                       "Accept: text/event-stream\r\n\r\n".encode())
+        streams.append(client)
+    answered = sum(client.recv(12) == b"HTTP/1.1 200" for client in streams)
+    grown = private_kib(one.pid) - before
+    start_at = time.perf_counter()
+    one.api.exec(workspace["id"], ["/bin/true"])
+    exec_ms = (time.perf_counter() - start_at) * 1000
+    for client in streams:
+        client.close()
+    one.api.destroy(workspace["id"])
+    table.add("F11", "idle event streams held at once", str(answered), "", "1000", "", accelerator,
+              f"{grown / 1000:.0f} KiB each; an exec meanwhile {exec_ms:.0f} ms", answered == 1000)
+    return {"answered": answered, "kib_each": grown / 1000}
+
+
+def private_kib(pid):
+    lines = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
+
+
 def main():
     if os.geteuid() != 0:
         sys.exit("the benchmark starts microVMs and needs root")
@@ -316,6 +378,8 @@ def main():
                  ("F5", lambda: private_memory(table, one, accelerator)),
                  ("F6", lambda: many_workspaces(table, one, accelerator)),
                  ("F7", lambda: destroy(table, one, accelerator)),
+                 ("F10", lambda: requests_per_second(table, one, accelerator)),
+                 ("F11", lambda: idle_streams(table, one, accelerator)),
                  ("F9", lambda: leaks(table, one))]
         for promise, step in steps:
             if wanted(promise):

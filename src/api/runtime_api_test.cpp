@@ -451,7 +451,7 @@ TEST_F(RuntimeApiTest, an_upload_that_would_leave_its_folder_is_refused_by_name)
     runtime::TarWriter writer;
     for (const auto& entry : entries) EXPECT_TRUE(writer.begin(entry));
     EXPECT_TRUE(writer.finish());
-    return ask("POST", "/files/transfer/upload?dest=/work", writer.take());
+    return ask("POST", "/files/transfer/upload?dest=/data", writer.take());
   };
   const auto link = [](std::string path, std::string target) {
     runtime::TarEntry entry;
@@ -472,13 +472,13 @@ TEST_F(RuntimeApiTest, an_upload_that_would_leave_its_folder_is_refused_by_name)
   expect_error(upload({link("inside", "other"), file}), 422, "validation_error");
   // A link that was there before is replaced, not followed.
   EXPECT_TRUE(
-      run((*manager_.machine("box"))->files().make_symlink("/etc/passwd", "/work/f", vm::CreateParents::no, "")));
+      run((*manager_.machine("box"))->files().make_symlink("/etc/passwd", "/data/f", vm::CreateParents::no, "")));
   file.path = "f";
   EXPECT_EQ(upload({file}).status, 200);
-  EXPECT_EQ(ask("GET", "/files/stat?path=/work/f").body().at("type").as_string(), "file");
+  EXPECT_EQ(ask("GET", "/files/stat?path=/data/f").body().at("type").as_string(), "file");
   expect_error(ask("GET", "/files/stat?path=/etc/passwd"), 404, "not_found");
   expect_error(ask("POST", "/files/transfer/upload?dest=work", "x"), 422, "validation_error");
-  expect_error(ask("POST", "/files/transfer/upload?dest=/work", "no archive at all, just some bytes"), 422,
+  expect_error(ask("POST", "/files/transfer/upload?dest=/data", "no archive at all, just some bytes"), 422,
                "validation_error");
 }
 

@@ -33,7 +33,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (!entry || !*entry) return 0;
     if (escapes((*entry)->path)) std::abort();
     if ((*entry)->type == runtime::TarEntry::Type::hard_link && escapes((*entry)->link_target)) std::abort();
-    (void)runtime::check_symlink("/work", (*entry)->path, (*entry)->link_target);
+    (void)runtime::check_symlink("/data", (*entry)->path, (*entry)->link_target);
     std::uint64_t got = 0;
     for (;;) {
       const auto bytes = (*reader)->data();

@@ -161,22 +161,22 @@ def test_input_reaches_a_task_and_killing_ends_its_group(rt):
 
 
 def test_files_are_written_listed_read_and_deleted(rt):
-    written = rt.ask("POST", "/files/write", {"path": "/work/src/a.py", "content": "one\ntwo\n", "create_dirs": True,
+    written = rt.ask("POST", "/files/write", {"path": "/data/src/a.py", "content": "one\ntwo\n", "create_dirs": True,
                                               "mode": "0600"}, status=201)
     assert written["size"] == 8
-    rt.ask("POST", "/files/write", {"path": "/work/src/a.py", "content": "three\n", "append": True}, status=201)
-    rt.ask("POST", "/files/write", {"path": "/work/.gitignore", "content": "*.log\n"}, status=201)
-    rt.ask("POST", "/files/write", {"path": "/work/x.log", "content": ""}, status=201)
-    assert rt.ask("GET", "/files/read", path="/work/src/a.py", start_line=3)["content"] == "three\n"
-    assert rt.ask("GET", "/files/stat", path="/work/src/a.py")["permissions"] == "0600"
-    tree = rt.ask("GET", "/files", path="/work", nested="true")
+    rt.ask("POST", "/files/write", {"path": "/data/src/a.py", "content": "three\n", "append": True}, status=201)
+    rt.ask("POST", "/files/write", {"path": "/data/.gitignore", "content": "*.log\n"}, status=201)
+    rt.ask("POST", "/files/write", {"path": "/data/x.log", "content": ""}, status=201)
+    assert rt.ask("GET", "/files/read", path="/data/src/a.py", start_line=3)["content"] == "three\n"
+    assert rt.ask("GET", "/files/stat", path="/data/src/a.py")["permissions"] == "0600"
+    tree = rt.ask("GET", "/files", path="/data", nested="true")
     assert [e["name"] for e in tree["entries"]] == [".gitignore", "src"]
-    assert tree["entries"][1]["children"][0]["path"] == "/work/src/a.py"
-    lines = rt.send("GET", "/files/stream", path="/work").read().decode().splitlines()
+    assert tree["entries"][1]["children"][0]["path"] == "/data/src/a.py"
+    lines = rt.send("GET", "/files/stream", path="/data").read().decode().splitlines()
     assert json.loads(lines[-1]) == {"event": "done", "count": 3}
     rt.ask("POST", "/files/write", {"path": "/none/x", "content": ""}, status=404)
-    rt.ask("POST", "/files/delete", {"path": "/work/src"})
-    rt.ask("GET", "/files/stat", path="/work/src/a.py", status=404)
+    rt.ask("POST", "/files/delete", {"path": "/data/src"})
+    rt.ask("GET", "/files/stat", path="/data/src/a.py", status=404)
     rt.ask("POST", "/files/delete", {"path": "/etc"}, status=403)
 
 

@@ -86,25 +86,25 @@ test('commands: to the end, as a stream, killed, fed', async () => {
 });
 
 test('files: written, read, listed, streamed, looked at, removed', async () => {
-  assert.equal((await rt.files.mkdir({ path: '/work/deep' })).success, true);
-  await rt.files.write({ fullPath: '/work/a.txt', content: 'one\ntwo\nthree\n', mode: '0640' });
-  await rt.files.write({ fullPath: '/work/a.txt', content: 'four\n', append: true });
-  await rt.files.write({ fullPath: '/work/deep/b.go', content: 'package b\n', createDirs: true });
-  assert.equal((await rt.files.read({ filePath: '/work/a.txt' })).content, 'one\ntwo\nthree\nfour\n');
-  assert.equal((await rt.files.read({ filePath: '/work/a.txt', startLine: 2, endLine: 3 })).content.trim(),
+  assert.equal((await rt.files.mkdir({ path: '/data/deep' })).success, true);
+  await rt.files.write({ fullPath: '/data/a.txt', content: 'one\ntwo\nthree\n', mode: '0640' });
+  await rt.files.write({ fullPath: '/data/a.txt', content: 'four\n', append: true });
+  await rt.files.write({ fullPath: '/data/deep/b.go', content: 'package b\n', createDirs: true });
+  assert.equal((await rt.files.read({ filePath: '/data/a.txt' })).content, 'one\ntwo\nthree\nfour\n');
+  assert.equal((await rt.files.read({ filePath: '/data/a.txt', startLine: 2, endLine: 3 })).content.trim(),
     'two\nthree');
-  assert.equal((await rt.files.stat({ path: '/work/a.txt' })).permissions, '0640');
-  const listed = await rt.files.list({ dirPath: '/work', nested: true, flatten: true, includeHash: true });
+  assert.equal((await rt.files.stat({ path: '/data/a.txt' })).permissions, '0640');
+  const listed = await rt.files.list({ dirPath: '/data', nested: true, flatten: true, includeHash: true });
   const go = listed.entries.find((entry) => entry.name === 'b.go');
   assert.equal(go.hash, sha256('package b\n'));
   const streamed = [];
-  for await (const entry of rt.files.stream({ dirPath: '/work' })) streamed.push(entry.path);
-  assert.ok(streamed.includes('/work/deep/b.go'), String(streamed));
-  assert.ok((await rt.search.files({ query: 'b.go', path: '/work' })).total_files >= 1);
-  assert.ok((await rt.search.content({ query: 'three', path: '/work' })).total_matches >= 1);
+  for await (const entry of rt.files.stream({ dirPath: '/data' })) streamed.push(entry.path);
+  assert.ok(streamed.includes('/data/deep/b.go'), String(streamed));
+  assert.ok((await rt.search.files({ query: 'b.go', path: '/data' })).total_files >= 1);
+  assert.ok((await rt.search.content({ query: 'three', path: '/data' })).total_matches >= 1);
   assert.equal((await rt.search.status()).success, true);
   await rt.search.init().catch(() => {});  // the minimal image has no ripgrep, and says so
-  assert.equal((await rt.files.delete({ path: '/work/deep' })).success, true);
+  assert.equal((await rt.files.delete({ path: '/data/deep' })).success, true);
   const refused = await rt.files.delete({ path: '/etc' }).catch((error) => error);
   assert.notEqual(refused.success, true);
 });
