@@ -85,8 +85,9 @@ Task<void> ManagerImpl::forget(EntryPtr entry) {
   co_return Status{};
 }
 
-// What was removed last may still be in the database's journal. A sweep waits for the disk, and whoever wants a workspace
-// would wait with it: so it comes when nothing has been removed for a while, once for all, and in a minute at the latest.
+// What was removed last may still be in the database's journal. A sweep waits for the disk, and whoever wants a
+// workspace would wait with it: so it comes when nothing has been removed for a while, once for all, and in a minute at
+// the latest.
 Task<void> ManagerImpl::sweep_soon() {
   const auto latest = std::chrono::steady_clock::now() + kLongestUnswept;
   for (;;) {

@@ -183,7 +183,7 @@ def test_a_full_host_disk_is_a_named_error(small_disk):
 
 def test_a_host_disk_that_fills_under_a_guest_is_the_guests_error(small_disk):
     small_disk.up()
-    with small_disk.workspace("--disk", "1G", "--ttl", "120") as name:
+    with small_disk.workspace("--disk", "256M", "--ttl", "120") as name:
         filler = fill(small_disk.state)
         os.truncate(filler, filler.stat().st_size - (32 << 20))
         done = small_disk.exec(name, "dd if=/dev/zero of=/root/fill bs=1M count=100 conv=fsync", "--timeout", "60")
