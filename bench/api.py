@@ -78,11 +78,15 @@ class Api:
     def __init__(self, path):
         self._path = path
         self._connection = _UnixConnection(path)
+        self._last_used = time.monotonic()
 
     def call(self, method, target, body=None):
         text = None if body is None else json.dumps(body)
+        if time.monotonic() - self._last_used > 60:  # the server lets go of connections that idle for longer
+            self._connection.close()
         self._connection.request(method, target, text, {"Content-Type": "application/json"} if text else {})
         answer = self._connection.getresponse()
+        self._last_used = time.monotonic()
         content = answer.read()
         if answer.status >= 300:
             raise RuntimeError(f"{method} {target}: {answer.status}: {content[:500]!r}")

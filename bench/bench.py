@@ -338,8 +338,8 @@ def idle_streams(table, one, accelerator):
     streams = []
     for _ in range(1000):
         client = socket.socket(socket.AF_UNIX)
+        client.connect(str(one.run_dir / "cofferd.sock"))  # blocks while the server's backlog is full
         client.settimeout(60)
-        client.connect(str(one.run_dir / "cofferd.sock"))
         client.sendall(f"GET /workspace/{workspace['id']}/logs/stream/boot HTTP/1.1\r\nHost: x\r\n"
                        "Accept: text/event-stream\r\n\r\n".encode())
         streams.append(client)
