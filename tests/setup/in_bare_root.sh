@@ -26,5 +26,5 @@ cd "$root"
 pivot_root . outside
 umount -l /outside
 cd "$tree"
-exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \
+exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 COFFER_LISTEN=none \
   http_proxy="${http_proxy:-}" https_proxy="${https_proxy:-}" /bin/sh -c "$command"
