@@ -144,20 +144,6 @@ bool is_code_file(std::string_view name) {
          std::find(kCodeNames.begin(), kCodeNames.end(), name) != kCodeNames.end();
 }
 
-std::string_view type_name(vm::FileType type) {
-  switch (type) {
-    case vm::FileType::file:
-      return "file";
-    case vm::FileType::directory:
-      return "directory";
-    case vm::FileType::symlink:
-      return "symlink";
-    case vm::FileType::other:
-      break;
-  }
-  return "other";
-}
-
 std::string time_text(std::int64_t unix_ms) {
   // The guest's word: a clock of nanoseconds does not hold every 64-bit number of milliseconds.
   const std::chrono::milliseconds bounded(std::clamp<std::int64_t>(unix_ms, 0, kLatestTimeMs));

@@ -109,7 +109,6 @@ std::string name_of(std::string_view path);
 // With its dot, "" without one: ".go". Files like ".profile" have none.
 std::string extension_of(std::string_view name);
 bool is_code_file(std::string_view name);
-std::string_view type_name(vm::FileType type);
 std::string time_text(std::int64_t unix_ms);  // RFC 3339
 
 std::string base64(std::string_view bytes);

@@ -5,6 +5,7 @@
 
 #include "api/runtime_call.h"
 #include "api/utf8.h"
+#include "api/workspace_json.h"
 #include "base/text.h"
 #include "crypto/digest.h"
 #include "runtime/listing.h"

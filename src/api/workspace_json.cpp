@@ -19,6 +19,8 @@ constexpr std::uint32_t kAllModeBits = 07777;
 constexpr double kMsPerSecond = 1000.0;
 constexpr std::int64_t kLatestTimeMs = 9'000'000'000'000;  // in the year 2255
 
+}  // namespace
+
 std::string_view type_name(vm::FileType type) {
   switch (type) {
     case vm::FileType::file:
@@ -32,8 +34,6 @@ std::string_view type_name(vm::FileType type) {
   }
   return "other";
 }
-
-}  // namespace
 
 json::value time_or_null(const std::optional<std::chrono::system_clock::time_point>& time) {
   if (!time) return nullptr;

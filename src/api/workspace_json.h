@@ -21,6 +21,7 @@ boost::json::object to_json(const workspace::PoolInfo& pool);
 boost::json::object to_json(const vm::GuestMetrics& metrics);
 boost::json::object to_json(const vm::HostMetrics& metrics);
 boost::json::object to_json(const vm::GuestProcessInfo& process);
+std::string_view type_name(vm::FileType type);  // "file", "directory", "symlink", "other"
 // {type, size, mode: "0644", uid, gid, modified}; the name or path is the caller's to add.
 boost::json::object to_json(const vm::FileInfo& file);
 // `bytes` under `field`, and exactly, in hexadecimal, under "<field>_hex" when they are no UTF-8.
