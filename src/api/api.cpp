@@ -94,14 +94,16 @@ struct Api::State {
     const auto started = std::chrono::steady_clock::now();
     auto response = caller->kind == identity::TokenKind::runtime ? co_await open_runtime(services, *caller, request)
                                                                  : co_await serve_control(*caller, request, match);
-    const auto took = std::chrono::steady_clock::now() - started;
-    const auto took_us = std::chrono::duration_cast<std::chrono::microseconds>(took).count();
-    log_debug("request", {{"id", request.id},
-                          {"who", caller->who.id},
-                          {"method", request.method},
-                          {"target", request.target},
-                          {"took_us", std::to_string(took_us)},
-                          {"error", response ? "" : response.error().message}});
+    if (log_enabled(LogLevel::debug)) {
+      const auto took = std::chrono::steady_clock::now() - started;
+      const auto took_us = std::chrono::duration_cast<std::chrono::microseconds>(took).count();
+      log_debug("request", {{"id", request.id},
+                            {"who", caller->who.id},
+                            {"method", request.method},
+                            {"target", request.target},
+                            {"took_us", std::to_string(took_us)},
+                            {"error", response ? "" : response.error().message}});
+    }
     if (!response) co_return response;
     if (response->websocket == nullptr) add_security_headers(response->headers);
     co_return open_streams.guard(std::move(*response), caller->who);

@@ -1,6 +1,8 @@
 #include "api/workspace_json.h"
 
 #include <algorithm>
+#include <array>
+#include <boost/json/monotonic_resource.hpp>
 #include <charconv>
 #include <cmath>
 
@@ -17,6 +19,8 @@ namespace json = boost::json;
 
 constexpr std::uint32_t kAllModeBits = 07777;
 constexpr double kMsPerSecond = 1000.0;
+constexpr std::size_t kConfigFields = 16;
+constexpr std::size_t kWorkspaceMemory = 8192;             // twice what a workspace with a short environment takes
 constexpr std::int64_t kLatestTimeMs = 9'000'000'000'000;  // in the year 2255
 
 }  // namespace
@@ -35,9 +39,10 @@ std::string_view type_name(vm::FileType type) {
   return "other";
 }
 
-json::value time_or_null(const std::optional<std::chrono::system_clock::time_point>& time) {
+json::value time_or_null(const std::optional<std::chrono::system_clock::time_point>& time,
+                         const json::storage_ptr& memory) {
   if (!time) return nullptr;
-  return json::value(format_rfc3339(*time));
+  return json::value(format_rfc3339(*time), memory);
 }
 
 json::value seconds_or_null(const std::optional<std::chrono::milliseconds>& duration) {
@@ -45,34 +50,39 @@ json::value seconds_or_null(const std::optional<std::chrono::milliseconds>& dura
   return static_cast<double>(duration->count()) / kMsPerSecond;
 }
 
-json::value idle_to_json(const std::optional<model::IdlePolicy>& idle) {
+json::value idle_to_json(const std::optional<model::IdlePolicy>& idle, const json::storage_ptr& memory) {
   if (!idle) return nullptr;
-  return json::object{{"suspend_after", seconds_or_null(idle->suspend_after)},
-                      {"stop_after", seconds_or_null(idle->stop_after)}};
+  return json::object(
+      {{"suspend_after", seconds_or_null(idle->suspend_after)}, {"stop_after", seconds_or_null(idle->stop_after)}},
+      memory);
 }
 
-json::object resources_to_json(const workspace::Info& info) {
+json::object resources_to_json(const workspace::Info& info, const json::storage_ptr& memory) {
   const auto& spec = info.spec;
-  return {{"cpus", spec.cpu_millis / kMsPerSecond}, {"memory_mb", spec.memory_mib}, {"disk_size_mb", spec.disk_mib}};
+  return json::object(
+      {{"cpus", spec.cpu_millis / kMsPerSecond}, {"memory_mb", spec.memory_mib}, {"disk_size_mb", spec.disk_mib}},
+      memory);
 }
 
-json::object lifecycle_to_json(const workspace::Info& info) {
+json::object lifecycle_to_json(const workspace::Info& info, const json::storage_ptr& memory) {
   const auto& spec = info.spec;
-  return {{"ttl", seconds_or_null(spec.ttl)},
-          {"ttl_action", model::ttl_action_name(spec.at_end_of_ttl())},
-          {"ttl_expires_at", time_or_null(info.expires_at)},
-          {"remove_on_exit", spec.on_exit == model::OnExit::remove},
-          {"restart_policy", model::restart_policy_name(spec.restart_policy)}};
+  return json::object({{"ttl", seconds_or_null(spec.ttl)},
+                       {"ttl_action", model::ttl_action_name(spec.at_end_of_ttl())},
+                       {"ttl_expires_at", time_or_null(info.expires_at, memory)},
+                       {"remove_on_exit", spec.on_exit == model::OnExit::remove},
+                       {"restart_policy", model::restart_policy_name(spec.restart_policy)}},
+                      memory);
 }
 
-json::object config_to_json(const workspace::Info& info) {
+json::object config_to_json(const workspace::Info& info, const json::storage_ptr& memory) {
   const auto& spec = info.spec;
-  json::object config = resources_to_json(info);
-  for (auto& [key, value] : lifecycle_to_json(info)) config[key] = std::move(value);
+  json::object config(kConfigFields, memory);
+  for (auto& [key, value] : resources_to_json(info, memory)) config.emplace(key, std::move(value));
+  for (auto& [key, value] : lifecycle_to_json(info, memory)) config.emplace(key, std::move(value));
   config["max_restarts"] = spec.max_restarts;
-  config["idle"] = idle_to_json(spec.idle);
+  config["idle"] = idle_to_json(spec.idle, memory);
   config["allow_internet"] = false;
-  json::array names, secrets;
+  json::array names(memory), secrets(memory);
   for (const auto& item : spec.env) names.emplace_back(to_utf8(item.substr(0, item.find('='))));
   for (const auto& name : spec.secrets) secrets.emplace_back(name);
   config["env_names"] = std::move(names);
@@ -80,43 +90,51 @@ json::object config_to_json(const workspace::Info& info) {
   return config;
 }
 
-json::object to_json(const workspace::Info& info, const std::string& space) {
+http::Response workspace_answer(const workspace::Info& info, const std::string& space) {
+  // Some sixty values, each an allocation elsewhere: this answer is the one that is asked for most.
+  std::array<unsigned char, kWorkspaceMemory> memory;
+  json::monotonic_resource arena(memory.data(), memory.size());
+  return answer(json::object({{"workspace", to_json(info, space, &arena)}}, &arena));
+}
+
+json::object to_json(const workspace::Info& info, const std::string& space, const json::storage_ptr& memory) {
   const auto& spec = info.spec;
   const bool running = info.state == model::State::running;
   const bool stopped = info.state == model::State::stopped;
   const json::value slug = spec.slug.empty() ? json::value() : json::value(spec.slug);
   const json::value logo = spec.logo.empty() ? json::value() : json::value(to_utf8(spec.logo));
-  json::object pending;
+  json::object pending(memory);
   if (info.pending && info.pending->cpu_millis) pending["cpus"] = *info.pending->cpu_millis / kMsPerSecond;
   if (info.pending && info.pending->memory_mib) pending["memory_mb"] = *info.pending->memory_mib;
   if (info.pending && info.pending->disk_mib) pending["disk_size_mb"] = *info.pending->disk_mib;
-  json::object whole{{"id", info.id},
-                     {"name", to_utf8(spec.name)},
-                     {"slug", slug},
-                     {"logo", logo},
-                     {"status", model::state_name(info.state)},
-                     {"status_detail", to_utf8(info.state_detail)},
-                     {"image", spec.image},
-                     {"mode", spec.mode == model::Mode::permanent ? "permanent" : "temporary"},
-                     {"namespace", space},
-                     {"namespace_id", spec.namespace_id},
-                     {"ip", nullptr},
-                     {"ready", running},
-                     {"provisioning", nullptr},
-                     {"created_at", format_rfc3339(info.created_at)},
-                     {"updated_at", format_rfc3339(info.updated_at)},
-                     {"started_at", time_or_null(info.started_at)},
-                     {"hostname", info.hostname},
-                     {"from_pool", info.from_pool},
-                     {"vm_id", info.vm_id},
-                     {"resources", resources_to_json(info)},
-                     {"lifecycle", lifecycle_to_json(info)},
-                     {"config", config_to_json(info)},
-                     {"info",
-                      {{"status", model::state_name(info.state)},
-                       {"is_running", running},
-                       {"ready", running},
-                       {"user_requested_stop", stopped}}}};
+  json::object whole({{"id", info.id},
+                      {"name", to_utf8(spec.name)},
+                      {"slug", slug},
+                      {"logo", logo},
+                      {"status", model::state_name(info.state)},
+                      {"status_detail", to_utf8(info.state_detail)},
+                      {"image", spec.image},
+                      {"mode", spec.mode == model::Mode::permanent ? "permanent" : "temporary"},
+                      {"namespace", space},
+                      {"namespace_id", spec.namespace_id},
+                      {"ip", nullptr},
+                      {"ready", running},
+                      {"provisioning", nullptr},
+                      {"created_at", format_rfc3339(info.created_at)},
+                      {"updated_at", format_rfc3339(info.updated_at)},
+                      {"started_at", time_or_null(info.started_at, memory)},
+                      {"hostname", info.hostname},
+                      {"from_pool", info.from_pool},
+                      {"vm_id", info.vm_id},
+                      {"resources", resources_to_json(info, memory)},
+                      {"lifecycle", lifecycle_to_json(info, memory)},
+                      {"config", config_to_json(info, memory)},
+                      {"info",
+                       {{"status", model::state_name(info.state)},
+                        {"is_running", running},
+                        {"ready", running},
+                        {"user_requested_stop", stopped}}}},
+                     memory);
   if (!pending.empty()) whole["pending_resources"] = std::move(pending);
   return whole;
 }

@@ -5,18 +5,23 @@
 #include <chrono>
 #include <optional>
 
+#include "http/message.h"
 #include "vm/machine.h"
 #include "workspace/manager.h"
 
 namespace cofferdam::api {
 
-// `space`: the slug of its namespace.
-boost::json::object to_json(const workspace::Info& info, const std::string& space);
+// `space`: the slug of its namespace. `memory`: where the object and all in it live.
+boost::json::object to_json(const workspace::Info& info, const std::string& space,
+                            const boost::json::storage_ptr& memory = {});
+// The answer that is one workspace.
+http::Response workspace_answer(const workspace::Info& info, const std::string& space);
 // The part of the same that is its configuration. Of the environment the names alone: values may be secret.
-boost::json::object config_to_json(const workspace::Info& info);
-boost::json::object lifecycle_to_json(const workspace::Info& info);
-boost::json::object resources_to_json(const workspace::Info& info);
-boost::json::value idle_to_json(const std::optional<model::IdlePolicy>& idle);
+boost::json::object config_to_json(const workspace::Info& info, const boost::json::storage_ptr& memory = {});
+boost::json::object lifecycle_to_json(const workspace::Info& info, const boost::json::storage_ptr& memory = {});
+boost::json::object resources_to_json(const workspace::Info& info, const boost::json::storage_ptr& memory = {});
+boost::json::value idle_to_json(const std::optional<model::IdlePolicy>& idle,
+                                const boost::json::storage_ptr& memory = {});
 boost::json::object to_json(const workspace::PoolInfo& pool);
 boost::json::object to_json(const vm::GuestMetrics& metrics);
 boost::json::object to_json(const vm::HostMetrics& metrics);
@@ -26,7 +31,8 @@ std::string_view type_name(vm::FileType type);  // "file", "directory", "symlink
 boost::json::object to_json(const vm::FileInfo& file);
 // `bytes` under `field`, and exactly, in hexadecimal, under "<field>_hex" when they are no UTF-8.
 void put_text(boost::json::object& object, std::string_view field, std::string_view bytes);
-boost::json::value time_or_null(const std::optional<std::chrono::system_clock::time_point>& time);
+boost::json::value time_or_null(const std::optional<std::chrono::system_clock::time_point>& time,
+                                const boost::json::storage_ptr& memory = {});
 boost::json::value seconds_or_null(const std::optional<std::chrono::milliseconds>& duration);
 
 std::string octal_mode(std::uint32_t mode);  // "0644"

@@ -27,8 +27,8 @@ Task<json::object> shape(Services& services, workspace::Info info) {
 }
 
 Task<http::Response> one(Services& services, workspace::Info info) {
-  CO_TRY_ASSIGN(auto workspace, co_await shape(services, std::move(info)));
-  co_return answer({{"workspace", std::move(workspace)}});
+  CO_TRY_ASSIGN(const std::string space, co_await slug_of(services, info.spec.namespace_id));
+  co_return workspace_answer(info, space);
 }
 
 http::Response suspended(const Call& call, const std::string& slug) {

@@ -34,8 +34,10 @@ void append_value(std::string& line, std::string_view value) {
 
 void set_log_level(LogLevel level) { g_level = level; }
 
+bool log_enabled(LogLevel level) { return level >= g_level.load(); }
+
 void log(LogLevel level, std::string_view message, std::initializer_list<LogField> fields) {
-  if (level < g_level.load()) return;
+  if (!log_enabled(level)) return;
   static constexpr const char* kNames[] = {"debug", "info", "warn", "error"};
   std::string line = format_rfc3339(std::chrono::system_clock::now());
   line.push_back(' ');

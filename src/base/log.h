@@ -12,6 +12,8 @@ enum class LogLevel { debug, info, warn, error };
 
 // Records below this level are dropped. Default info.
 void set_log_level(LogLevel level);
+// Whether such a record would be written: for callers whose fields cost something to make.
+bool log_enabled(LogLevel level);
 using LogField = std::pair<std::string_view, std::string>;
 void log(LogLevel level, std::string_view message, std::initializer_list<LogField> fields = {});
 

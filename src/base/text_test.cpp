@@ -22,6 +22,16 @@ TEST(ParseDuration, takes_units_and_refuses_nonsense) {
   for (const char* bad : {"", "-5s", "1y", "s", "900000d"}) EXPECT_FALSE(parse_duration(bad)) << bad;
 }
 
+TEST(Cat, writes_each_part_as_a_stream_would) {
+  const std::string text = "text";
+  const std::string_view view = "view";
+  EXPECT_EQ(cat(text, ' ', view, " ", "literal"), "text view literal");
+  EXPECT_EQ(cat(-1, ' ', 18446744073709551615ULL, ' ', true, ' ', 2.5, ' ', 1e100),
+            "-1 18446744073709551615 1 2.5 1e+100");
+  EXPECT_EQ(cat(static_cast<std::uint8_t>(65)), "65");
+  EXPECT_EQ(cat(), "");
+}
+
 TEST(Hex, round_trips_and_is_strict) {
   EXPECT_EQ(from_hex(to_hex("\x00\xff\x7f")).value(), std::string("\x00\xff\x7f"));
   EXPECT_FALSE(from_hex("abc"));

@@ -1,20 +1,38 @@
 #include "base/time.h"
 
-#include <cstdio>
-#include <ctime>
-
 namespace cofferdam {
+namespace {
 
+// `value` in decimal, with leading zeros, at `at`; answers the place behind it.
+char* put_digits(char* at, unsigned value, int digits) {
+  for (int i = digits - 1; i >= 0; --i, value /= 10) at[i] = static_cast<char>('0' + value % 10);
+  return at + digits;
+}
+
+}  // namespace
+
+// By hand, since it is in every answer several times: snprintf took a microsecond for each.
 std::string format_rfc3339(std::chrono::system_clock::time_point time) {
   using namespace std::chrono;
-  const auto ms = duration_cast<milliseconds>(time.time_since_epoch()).count();
-  const std::time_t seconds = ms / 1000;
-  std::tm tm{};
-  ::gmtime_r(&seconds, &tm);
-  char buffer[64];
-  std::snprintf(buffer, sizeof buffer, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", tm.tm_year + 1900, tm.tm_mon + 1,
-                tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, static_cast<int>(ms % 1000));
-  return buffer;
+  const auto ms = floor<milliseconds>(time);
+  const auto day = floor<days>(ms);
+  const year_month_day date(day);
+  const hh_mm_ss clock(ms - day);
+  std::string text(24, 'Z');
+  char* at = put_digits(text.data(), static_cast<unsigned>(static_cast<int>(date.year())), 4);
+  *at++ = '-';
+  at = put_digits(at, static_cast<unsigned>(date.month()), 2);
+  *at++ = '-';
+  at = put_digits(at, static_cast<unsigned>(date.day()), 2);
+  *at++ = 'T';
+  at = put_digits(at, static_cast<unsigned>(clock.hours().count()), 2);
+  *at++ = ':';
+  at = put_digits(at, static_cast<unsigned>(clock.minutes().count()), 2);
+  *at++ = ':';
+  at = put_digits(at, static_cast<unsigned>(clock.seconds().count()), 2);
+  *at++ = '.';
+  put_digits(at, static_cast<unsigned>(clock.subseconds().count()), 3);
+  return text;
 }
 
 }  // namespace cofferdam

@@ -16,7 +16,9 @@ inline bool same_without_case(std::string_view a, std::string_view b) {
 // Appends "name: value\r\n". A line end or NUL in either would forge a header: it becomes a '?'.
 inline void append_header(std::string& out, std::string_view name, std::string_view value) {
   const auto append = [&out](std::string_view text) {
-    for (const char c : text) out.push_back(c == '\r' || c == '\n' || c == '\0' ? '?' : c);
+    const auto start = static_cast<std::ptrdiff_t>(out.size());
+    out += text;
+    std::replace_if(out.begin() + start, out.end(), [](char c) { return c == '\r' || c == '\n' || c == '\0'; }, '?');
   };
   append(name);
   out.append(": ");
