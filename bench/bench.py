@@ -310,8 +310,8 @@ def requests_per_second(table, one, accelerator):
         peer.stdout.readline()
 
         def load(address, target):
-            done = subprocess.run([str(BIN / "bench-load"), str(address), target, "32", "3"], capture_output=True,
-                                  text=True, check=True)
+            done = subprocess.run([str(BIN / "bench-load"), str(address), "32", "3", f"GET {target}"],
+                                  capture_output=True, text=True, check=True)
             return json.loads(done.stdout)
 
         try:
@@ -329,6 +329,28 @@ def requests_per_second(table, one, accelerator):
               accelerator, f"{statistics.median(ours):.0f} of {statistics.median(bare):.0f} a second, "
               f"p99 {statistics.median(p99):.1f} ms at 32 connections", ratio >= 0.5)
     return {"ours": ours, "bare": bare}
+
+
+def mixed_load(table, one, accelerator):
+    """F12: 200 clients at once, each of which lists, looks, runs a command and reads a file in turn, in 8 workspaces."""
+    ids = [one.api.create(image="minimal")["id"] for _ in range(8)]
+    names, requests = ("list", "get", "exec", "read"), []
+    command = json.dumps({"cmd": ["/bin/true"], "stream": False})
+    for workspace in ids:
+        requests += ["GET /workspace", f"GET /workspace/{workspace}",
+                     f"POST /workspace/{workspace}/runtime/exec {command}",
+                     f"GET /workspace/{workspace}/files/raw?path=/etc/passwd"]
+    done = subprocess.run([str(BIN / "bench-load"), str(one.run_dir / "cofferd.sock"), "200", "30", *requests],
+                          capture_output=True, text=True, check=False)
+    for workspace in ids:
+        one.api.destroy(workspace)
+    answer = json.loads(done.stdout)
+    p99 = {name: max(kind["p99_ms"] for kind in answer["kinds"][i::len(names)]) for i, name in enumerate(names)}
+    errors = answer["not_2xx"] + answer["broken_connections"]
+    table.add("F12", "200 clients that list, look, execute and read for 30 s: errors", str(errors), "", "0", "",
+              accelerator, f"{answer['requests']} requests; p99 " +
+              ", ".join(f"{name} {value:.0f} ms" for name, value in p99.items()), errors == 0)
+    return answer
 
 
 def idle_streams(table, one, accelerator):
@@ -380,6 +402,7 @@ def main():
                  ("F7", lambda: destroy(table, one, accelerator)),
                  ("F10", lambda: requests_per_second(table, one, accelerator)),
                  ("F11", lambda: idle_streams(table, one, accelerator)),
+                 ("F12", lambda: mixed_load(table, one, accelerator)),
                  ("F9", lambda: leaks(table, one))]
         for promise, step in steps:
             if wanted(promise):

@@ -1,8 +1,11 @@
 // Keeps N keep-alive connections busy for S seconds, each with one request after the other, and prints what came of it
-// as one line of JSON: requests per second, and the median and 99th percentile of their times.
+// as one line of JSON: requests per second, and the median and 99th percentile of their times; of all requests, and of
+// each kind.
 //
-//   bench-load ADDRESS PATH CONNECTIONS SECONDS     ADDRESS: 127.0.0.1:7070, or the path of a Unix socket
+//   bench-load ADDRESS CONNECTIONS SECONDS REQUEST…
 //
+// ADDRESS: 127.0.0.1:7070, or the path of a Unix socket. REQUEST: "GET /path", or "POST /path BODY" with a JSON body;
+// every connection goes through all of them in turn, each from another one on.
 // BENCH_TOKEN, when it is set, is sent as a bearer token.
 #include <algorithm>
 #include <boost/asio/awaitable.hpp>
@@ -37,12 +40,18 @@ constexpr std::size_t kMaxAnswer = 16U << 20;
 constexpr int kUsage = 2;
 constexpr double kMicro = 1e6;
 
-struct Load {
-  std::string address, request;
-  Clock::time_point begin, end;
-  std::vector<std::uint32_t> times;  // of each answered request, in microseconds
+// One kind of request, and what came of it.
+struct Kind {
+  std::string bytes;
+  std::vector<std::uint32_t> times;  // of each that was answered, in microseconds
   std::size_t refused = 0;           // answers that are no 2xx
-  std::size_t failed = 0;            // connections that broke
+};
+
+struct Load {
+  std::string address;
+  std::vector<Kind> kinds;
+  Clock::time_point begin, end;
+  std::size_t failed = 0;  // connections that broke
 };
 
 asio::generic::stream_protocol::endpoint endpoint_of(const std::string& address) {
@@ -65,14 +74,15 @@ std::size_t length_of(std::string_view bytes) {
   return end + 4 + std::strtoull(head.c_str() + field + sizeof("\r\ncontent-length:") - 1, nullptr, 10);
 }
 
-asio::awaitable<void> keep_busy(Load& load) {
+asio::awaitable<void> keep_busy(Load& load, std::size_t next) {
   Socket socket(co_await asio::this_coro::executor);
   co_await socket.async_connect(endpoint_of(load.address), asio::use_awaitable);
   if (!load.address.starts_with('/')) socket.set_option(asio::ip::tcp::no_delay(true));
   std::string buffer;
   std::vector<char> piece(64U << 10);
-  for (auto sent = Clock::now(); sent < load.end; sent = Clock::now()) {
-    co_await asio::async_write(socket, asio::buffer(load.request), asio::use_awaitable);
+  for (auto sent = Clock::now(); sent < load.end; sent = Clock::now(), ++next) {
+    Kind& kind = load.kinds[next % load.kinds.size()];
+    co_await asio::async_write(socket, asio::buffer(kind.bytes), asio::use_awaitable);
     std::size_t wanted = 0;
     while (wanted == 0 || buffer.size() < wanted) {
       const std::size_t count = co_await socket.async_read_some(asio::buffer(piece), asio::use_awaitable);
@@ -80,10 +90,10 @@ asio::awaitable<void> keep_busy(Load& load) {
       if (wanted == 0) wanted = length_of(buffer);
       if (buffer.size() > kMaxAnswer) throw std::runtime_error("an answer that is too long");
     }
-    if (!std::string_view(buffer).substr(0, 10).starts_with("HTTP/1.1 2")) ++load.refused;
+    if (!std::string_view(buffer).substr(0, 10).starts_with("HTTP/1.1 2")) ++kind.refused;
     buffer.erase(0, wanted);
     const auto took = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - sent);
-    load.times.push_back(static_cast<std::uint32_t>(took.count()));
+    kind.times.push_back(static_cast<std::uint32_t>(took.count()));
   }
 }
 
@@ -92,30 +102,52 @@ std::uint32_t percentile(const std::vector<std::uint32_t>& sorted, double share)
   return sorted[std::min(sorted.size() - 1, static_cast<std::size_t>(static_cast<double>(sorted.size()) * share))];
 }
 
+// "GET /path" or "POST /path BODY" as it goes over the wire.
+std::string on_the_wire(const std::string& request) {
+  const auto path = request.find(' ');
+  if (path == std::string::npos) throw std::runtime_error("REQUEST is not \"METHOD /path\": " + request);
+  const auto space = request.find(' ', path + 1);
+  const std::string body = space == std::string::npos ? "" : request.substr(space + 1);
+  std::string bytes = request.substr(0, space) + " HTTP/1.1\r\nHost: localhost\r\n";
+  if (const char* token = std::getenv("BENCH_TOKEN"); token != nullptr && *token != '\0') {
+    bytes += std::string("Authorization: Bearer ") + token + "\r\n";
+  }
+  if (!body.empty()) {
+    bytes += "Content-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) + "\r\n";
+  }
+  return bytes + "\r\n" + body;
+}
+
+// The figures of `kind` as JSON, without the braces.
+std::string figures(Kind& kind) {
+  std::sort(kind.times.begin(), kind.times.end());
+  char text[128];
+  std::snprintf(text, sizeof text, R"("requests": %zu, "p50_ms": %.3f, "p99_ms": %.3f, "not_2xx": %zu)",
+                kind.times.size(), percentile(kind.times, 0.5) * 1000 / kMicro,
+                percentile(kind.times, 0.99) * 1000 / kMicro, kind.refused);
+  return text;
+}
+
 int run(const std::vector<std::string>& arguments) {
-  if (arguments.size() != 4) {
-    std::fputs("usage: bench-load ADDRESS PATH CONNECTIONS SECONDS\n", stderr);
+  if (arguments.size() < 4) {
+    std::fputs("usage: bench-load ADDRESS CONNECTIONS SECONDS REQUEST…\n", stderr);
     return kUsage;
   }
-  const auto connections = cofferdam::parse_int("CONNECTIONS", arguments[2], 1, 100'000);
-  const auto seconds = cofferdam::parse_int("SECONDS", arguments[3], 1, 3600);
+  const auto connections = cofferdam::parse_int("CONNECTIONS", arguments[1], 1, 100'000);
+  const auto seconds = cofferdam::parse_int("SECONDS", arguments[2], 1, 3600);
   if (!connections || !seconds) {
     std::fprintf(stderr, "bench-load: %s\n", (connections ? seconds : connections).error().message.c_str());
     return kUsage;
   }
   Load load;
   load.address = arguments[0];
-  load.request = "GET " + arguments[1] + " HTTP/1.1\r\nHost: localhost\r\n";
-  if (const char* token = std::getenv("BENCH_TOKEN"); token != nullptr && *token != '\0') {
-    load.request += std::string("Authorization: Bearer ") + token + "\r\n";
-  }
-  load.request += "\r\n";
+  for (std::size_t i = 3; i < arguments.size(); ++i) load.kinds.push_back({on_the_wire(arguments[i]), {}, 0});
   load.begin = Clock::now();
   load.end = load.begin + std::chrono::seconds(*seconds);
   asio::io_context io(1);
   std::string first_failure;
   for (std::int64_t i = 0; i < *connections; ++i) {
-    asio::co_spawn(io, keep_busy(load), [&](const std::exception_ptr& thrown) {
+    asio::co_spawn(io, keep_busy(load, static_cast<std::size_t>(i)), [&](const std::exception_ptr& thrown) {
       if (!thrown) return;
       ++load.failed;
       try {
@@ -127,15 +159,21 @@ int run(const std::vector<std::string>& arguments) {
   }
   io.run();
   const double took = std::chrono::duration<double>(Clock::now() - load.begin).count();
-  std::sort(load.times.begin(), load.times.end());
+  Kind all;
+  std::string each;
+  for (auto& kind : load.kinds) {
+    all.times.insert(all.times.end(), kind.times.begin(), kind.times.end());
+    all.refused += kind.refused;
+    each += (each.empty() ? "{" : ", {") + figures(kind) + "}";
+  }
+  const std::string whole = figures(all);
   std::printf(
-      "{\"requests\": %zu, \"seconds\": %.3f, \"requests_per_second\": %.0f, \"p50_ms\": %.3f, \"p99_ms\": %.3f, "
-      "\"not_2xx\": %zu, \"connections\": %lld, \"broken_connections\": %zu}\n",
-      load.times.size(), took, static_cast<double>(load.times.size()) / took,
-      percentile(load.times, 0.5) * 1000 / kMicro, percentile(load.times, 0.99) * 1000 / kMicro, load.refused,
-      static_cast<long long>(*connections), load.failed);
+      "{%s, \"seconds\": %.3f, \"requests_per_second\": %.0f, \"connections\": %lld, \"broken_connections\": %zu, "
+      "\"kinds\": [%s]}\n",
+      whole.c_str(), took, static_cast<double>(all.times.size()) / took, static_cast<long long>(*connections),
+      load.failed, each.c_str());
   if (!first_failure.empty()) std::fprintf(stderr, "bench-load: a connection broke: %s\n", first_failure.c_str());
-  return load.failed == 0 && load.refused == 0 ? 0 : 1;
+  return load.failed == 0 && all.refused == 0 ? 0 : 1;
 }
 
 }  // namespace
