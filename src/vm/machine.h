@@ -1,6 +1,7 @@
 // What the rooms above may ask of a virtual machine and its driver. QEMU is one implementation (qemu_machine.h);
 // another VMM is another class.
 #pragma once
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -176,6 +177,14 @@ struct GuestProcessInfo {
   std::string command;
 };
 
+// The guest's card, eth0, as it is to be.
+struct GuestNetwork {
+  std::array<std::uint8_t, 6> mac{};
+  std::string address, gateway;  // IPv4
+  std::uint8_t prefix = 32;
+  std::vector<std::string> dns;
+};
+
 enum class ExitReason { destroyed, ttl, vmm_died, out_of_memory, lease_lost };
 struct MachineExit {
   ExitReason reason = ExitReason::vmm_died;
@@ -215,6 +224,10 @@ class Machine {
   // To 127.0.0.1, or to ::1 when nobody listens there. FailedPrecondition: connection refused; DeadlineExceeded: not
   // accepted within 5 s; at most 64 at once (ResourceExhausted).
   virtual Task<std::unique_ptr<GuestConnection>> dial(std::uint16_t port) = 0;
+  // Until then the card is down and has no address.
+  virtual Task<void> configure_network(GuestNetwork network) = 0;
+  // That of the VMM's, which holds the other end of the guest's card, "tap0", and nothing else but "lo".
+  [[nodiscard]] virtual Result<UniqueFd> network_namespace() const = 0;
   virtual Task<GuestMetrics> guest_metrics() = 0;
   virtual Task<std::vector<GuestProcessInfo>> processes() = 0;
   virtual Task<HostMetrics> host_metrics() = 0;

@@ -9,7 +9,7 @@
 #include "loop/event.h"
 #include "loop/task.h"
 
-namespace cofferdam::workspace {
+namespace cofferdam::loop {
 
 class Lane {
   struct Waiter;
@@ -18,8 +18,7 @@ class Lane {
 
  public:
   // `what` names the lane in errors. More than `max_waiting` waiters are refused.
-  Lane(const loop::asio::any_io_executor& executor, std::string what, std::size_t width = 1,
-       std::size_t max_waiting = 64);
+  Lane(const asio::any_io_executor& executor, std::string what, std::size_t width = 1, std::size_t max_waiting = 64);
 
   // A turn; it ends when this goes. May outlive the lane.
   class [[nodiscard]] Place {
@@ -36,11 +35,11 @@ class Lane {
   };
 
   // Aborted when too many wait already, or the turn did not come within `limit`.
-  loop::Task<Place> enter(std::chrono::milliseconds limit);
+  Task<Place> enter(std::chrono::milliseconds limit);
   [[nodiscard]] std::size_t busy() const;
 
  private:
   std::shared_ptr<State> state_;
 };
 
-}  // namespace cofferdam::workspace
+}  // namespace cofferdam::loop

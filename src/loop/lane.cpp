@@ -1,18 +1,18 @@
-#include "workspace/lane.h"
+#include "loop/lane.h"
 
 #include "base/text.h"
 #include "loop/deadline.h"
 
-namespace cofferdam::workspace {
+namespace cofferdam::loop {
 
 struct Lane::Waiter {
-  explicit Waiter(const loop::asio::any_io_executor& executor) : turn(executor) {}
-  loop::Event turn;
+  explicit Waiter(const asio::any_io_executor& executor) : turn(executor) {}
+  Event turn;
   bool admitted = false;
 };
 
 struct Lane::State {
-  loop::asio::any_io_executor executor;
+  asio::any_io_executor executor;
   std::string what;
   std::size_t width = 1;
   std::size_t max_waiting = 0;
@@ -43,7 +43,7 @@ class Lane::Ticket {
     state_->waiting.erase(waiter_);
     if (unused) Place given_back(state_);
   }
-  loop::Event& turn() { return waiter_->turn; }
+  Event& turn() { return waiter_->turn; }
   [[nodiscard]] bool admitted() const { return waiter_->admitted; }
   Place take() {
     taken_ = true;
@@ -62,7 +62,7 @@ Lane::Place::~Place() {
   state_->pass_on();
 }
 
-Lane::Lane(const loop::asio::any_io_executor& executor, std::string what, std::size_t width, std::size_t max_waiting)
+Lane::Lane(const asio::any_io_executor& executor, std::string what, std::size_t width, std::size_t max_waiting)
     : state_(std::make_shared<State>()) {
   state_->executor = executor;
   state_->what = std::move(what);
@@ -72,7 +72,7 @@ Lane::Lane(const loop::asio::any_io_executor& executor, std::string what, std::s
 
 std::size_t Lane::busy() const { return state_->busy; }
 
-loop::Task<Lane::Place> Lane::enter(std::chrono::milliseconds limit) {
+Task<Lane::Place> Lane::enter(std::chrono::milliseconds limit) {
   const std::shared_ptr<State> state = state_;
   if (state->busy < state->width && state->waiting.empty()) {
     ++state->busy;
@@ -83,10 +83,10 @@ loop::Task<Lane::Place> Lane::enter(std::chrono::milliseconds limit) {
                    "try again when those before have ended");
   }
   Ticket ticket(state);
-  (void)co_await loop::with_deadline(ticket.turn().wait(), limit, state->what);
+  (void)co_await with_deadline(ticket.turn().wait(), limit, state->what);
   if (ticket.admitted()) co_return ticket.take();
   co_return fail(Code::Aborted, cat(state->what, ": another operation is still running after ", limit.count(), " ms"),
                  "try again when it has ended");
 }
 
-}  // namespace cofferdam::workspace
+}  // namespace cofferdam::loop
