@@ -451,7 +451,7 @@ TEST_F(ControlTest, runtime_tokens_are_told_again_rotated_and_ended) {
 TEST_F(ControlTest, tokens_of_a_removed_workspace_end) {
   make();
   const auto token = text(ask("POST", "/workspace/box/runtime-api-access/enable").body().at("token"));
-  const auto source = identity::Address::parse("127.0.0.1").value();
+  const auto source = Address::parse("127.0.0.1").value();
   EXPECT_TRUE(identity_->tokens().check(token, identity::TokenKind::runtime, source));
   ask("DELETE", "/workspace/box");
   pause();

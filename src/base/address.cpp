@@ -1,4 +1,4 @@
-#include "identity/address.h"
+#include "base/address.h"
 
 #include <arpa/inet.h>
 
@@ -6,7 +6,7 @@
 
 #include "base/text.h"
 
-namespace cofferdam::identity {
+namespace cofferdam {
 namespace {
 
 constexpr std::array<std::uint8_t, 12> kMapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
@@ -86,4 +86,4 @@ bool any_contains(const std::vector<Cidr>& ranges, const Cidr& range) {
   return std::any_of(ranges.begin(), ranges.end(), [&](const Cidr& wider) { return wider.contains(range); });
 }
 
-}  // namespace cofferdam::identity
+}  // namespace cofferdam

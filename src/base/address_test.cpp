@@ -1,8 +1,8 @@
-#include "identity/address.h"
+#include "base/address.h"
 
 #include <gtest/gtest.h>
 
-namespace cofferdam::identity {
+namespace cofferdam {
 namespace {
 
 Address address(std::string_view text) { return Address::parse(text).value(); }
@@ -77,4 +77,4 @@ TEST(Cidr, what_is_unclear_is_refused) {
 }
 
 }  // namespace
-}  // namespace cofferdam::identity
+}  // namespace cofferdam
