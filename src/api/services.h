@@ -15,6 +15,7 @@ struct Services {
   workspace::Manager& manager;
   identity::Identity& identity;
   monitor::Webhooks& webhooks;
+  net::Networks& networks;
   image::ImageStore& images;
   loop::WorkerPool& workers;
   loop::WorkerPool& builders;

@@ -18,6 +18,25 @@ constexpr std::chrono::hours kLongestSleep{1};
 
 }  // namespace
 
+const gate::Ports& Networks::ingress_ports(const std::string& workspace) const {
+  static const gate::Ports kNone;
+  const auto network = find(workspace);
+  return network ? network->ingress_ports : kNone;
+}
+
+Task<void> Networks::set_ingress_ports(std::string workspace, gate::Ports ports) {
+  if (ports.size() > gate::kMaxPortRanges) {
+    co_return fail(Code::InvalidArgument, cat("/ingress_ports: more than ", gate::kMaxPortRanges));
+  }
+  const auto network = of(workspace);
+  CO_TRY_ASSIGN(const auto place, co_await network->lane.enter(kTurn));
+  NetworkRow row = network->row();
+  row.ingress_ports = ports;
+  CO_TRY(co_await table_.write(std::move(row)));
+  network->ingress_ports = std::move(ports);
+  co_return Status{};
+}
+
 Task<Link> Networks::add_link(LinkWish wish) {
   if (wish.source == wish.target)
     co_return fail(Code::InvalidArgument, "/to: a workspace reaches itself without a link");

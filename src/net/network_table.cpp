@@ -37,7 +37,7 @@ Result<Rows> NetworkTable::load() const {
   auto read = [](store::Connection& connection) -> Result<Rows> {
     Rows rows;
     TRY_ASSIGN(const auto networks,
-               connection.query("SELECT workspace_id, pair, internet, entries, ports FROM networks"));
+               connection.query("SELECT workspace_id, pair, internet, entries, ports, ingress_ports FROM networks"));
     for (const auto& row : networks) {
       NetworkRow network;
       network.workspace = row.text(0);
@@ -45,6 +45,7 @@ Result<Rows> NetworkTable::load() const {
       if (row.integer(2) != 0) network.egress.internet = model::OpenInternet();
       network.egress.entries = lines(row.text(3));
       TRY_ASSIGN(network.egress.ports, ports_of(row.text(4)));
+      TRY_ASSIGN(network.ingress_ports, ports_of(row.text(5)));
       rows.networks.push_back(std::move(network));
     }
     TRY_ASSIGN(
@@ -85,11 +86,12 @@ Task<void> NetworkTable::write(NetworkRow row) const {
     store::Value pair;
     if (row.pair) pair = std::int64_t{*row.pair};
     TRY(connection.execute(
-        "INSERT INTO networks (workspace_id, pair, internet, entries, ports) VALUES ($1, $2, $3, $4, $5) "
+        "INSERT INTO networks (workspace_id, pair, internet, entries, ports, ingress_ports) "
+        "VALUES ($1, $2, $3, $4, $5, $6) "
         "ON CONFLICT (workspace_id) DO UPDATE SET pair = excluded.pair, internet = excluded.internet, "
-        "entries = excluded.entries, ports = excluded.ports",
+        "entries = excluded.entries, ports = excluded.ports, ingress_ports = excluded.ingress_ports",
         {row.workspace, std::move(pair), std::int64_t{row.egress.internet ? 1 : 0}, joined(row.egress.entries),
-         ports_text(row.egress.ports)}));
+         ports_text(row.egress.ports), ports_text(row.ingress_ports)}));
     return {};
   };
   co_return co_await database_->run(std::move(work));

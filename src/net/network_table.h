@@ -21,6 +21,7 @@ struct NetworkRow {
   std::string workspace;
   std::optional<std::uint32_t> pair;  // of addresses; none before it first needs them
   Egress egress;
+  gate::Ports ingress_ports;  // those that the links of the contract's private_link_ids open
 };
 
 struct Rows {

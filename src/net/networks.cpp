@@ -65,6 +65,7 @@ void Networks::take_over(Rows rows) {
     const auto network = of(row.workspace);
     network->egress = std::move(row.egress);
     network->pair = row.pair;
+    network->ingress_ports = std::move(row.ingress_ports);
     if (row.pair && *row.pair < kMaxPairs) pairs_[*row.pair] = true;
   }
   for (auto& link : rows.links) links_.emplace(link.id, std::move(link));
@@ -152,8 +153,7 @@ Task<void> Networks::need_pair(NetworkPtr network) {
   const auto index = static_cast<std::uint32_t>(free - pairs_.begin());
   pairs_[index] = true;
   network->pair = index;
-  NetworkRow row{network->id, network->pair, network->egress};
-  auto written = co_await table_.write(std::move(row));
+  auto written = co_await table_.write(network->row());
   if (!written) {
     pairs_[index] = false;
     network->pair.reset();
@@ -226,7 +226,8 @@ Task<void> Networks::set_egress(std::string workspace, Egress egress) {
   const auto network = of(workspace);
   {
     CO_TRY_ASSIGN(const auto place, co_await network->lane.enter(kTurn));
-    NetworkRow row{workspace, network->pair, egress};
+    NetworkRow row = network->row();
+    row.egress = egress;
     CO_TRY(co_await table_.write(std::move(row)));
     network->egress = std::move(egress);
   }

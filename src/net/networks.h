@@ -70,6 +70,10 @@ class Networks {
   // The addresses it has; nullopt before it first needs any.
   [[nodiscard]] std::optional<Pair> pair(const std::string& workspace) const;
 
+  // Ports of its own that the links of the contract's `private_link_ids` open; nothing by themselves.
+  [[nodiscard]] const gate::Ports& ingress_ports(const std::string& workspace) const;
+  Task<void> set_ingress_ports(std::string workspace, gate::Ports ports);
+
   // Ordered by id, which is by time.
   [[nodiscard]] const std::map<std::string, Link>& links() const { return links_; }
   Task<Link> add_link(LinkWish wish);

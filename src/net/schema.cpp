@@ -12,7 +12,8 @@ CREATE TABLE networks (
   pair INTEGER UNIQUE,
   internet INTEGER NOT NULL,
   entries TEXT NOT NULL,
-  ports TEXT NOT NULL
+  ports TEXT NOT NULL,
+  ingress_ports TEXT NOT NULL
 ) STRICT;
 CREATE TABLE links (
   id TEXT PRIMARY KEY,

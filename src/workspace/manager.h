@@ -72,6 +72,14 @@ using AdmitWorkspace =
 using RevealSecrets = std::function<Task<std::vector<std::pair<std::string, SecureBytes>>>(
     std::string namespace_id, std::vector<std::string> names)>;
 
+// Whoever keeps the networks of workspaces, above or below: told of each machine. None of these wait for the manager.
+struct NetworkHooks {
+  // A guest runs, or runs on after it stood still. An error: its workspace cannot be used.
+  std::function<Task<void>(std::string id, std::shared_ptr<vm::Machine> machine)> attach;
+  std::function<void(const std::string& id)> detach;  // its machine is ending
+  std::function<void(const std::string& id)> forget;  // the workspace is no more
+};
+
 // What a removal did, for the person who asked.
 struct Removal {
   std::string id;
@@ -102,6 +110,7 @@ struct ManagerOptions {
   MemoryRules memory;
   AdmitWorkspace admit;          // none: everything is admitted
   RevealSecrets reveal_secrets;  // none: a workspace with secrets is refused
+  NetworkHooks network;          // none of them: workspaces have no network
   RestartDelays restarts;
   std::chrono::milliseconds workload_figures_every{2000}, workload_stop_grace{5000};
 };
