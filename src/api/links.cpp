@@ -110,9 +110,8 @@ Task<http::Response> remove_link(Services& services, Call& call) {
 Task<http::Response> get_graph(Services& services, Call& call) {
   json::array nodes;
   json::array edges;
-  const auto edge = [&edges](std::string_view kind, json::value from, json::value to, json::array ports) {
-    edges.emplace_back(
-        json::object{{"kind", kind}, {"from", std::move(from)}, {"to", std::move(to)}, {"ports", std::move(ports)}});
+  const auto edge = [&edges](std::string_view kind, std::string_view from, std::string_view to, json::array ports) {
+    edges.emplace_back(json::object{{"kind", kind}, {"from", from}, {"to", to}, {"ports", std::move(ports)}});
   };
   for (const auto& info : services.manager.list()) {
     if (!call.who().sees(info.id, info.spec.namespace_id)) continue;

@@ -36,31 +36,31 @@ GateProcess::GateProcess(const loop::asio::any_io_executor& executor, UniqueFd s
       answered_(executor),
       end_(executor) {}
 
-Task<std::shared_ptr<GateProcess>> GateProcess::start(std::string binary, gate::Start start, Heard heard) {
-  CO_TRY_ASSIGN(auto sockets, socket_pair(SOCK_SEQPACKET));
+Result<std::shared_ptr<GateProcess>> GateProcess::spawn(const loop::asio::any_io_executor& executor,
+                                                        const std::string& binary, Heard heard) {
+  TRY_ASSIGN(auto sockets, socket_pair(SOCK_SEQPACKET));
   // Nobody here waits long for one who does not read.
   if (::setsockopt(sockets.first.get(), SOL_SOCKET, SO_SNDTIMEO, &kSendPatience, sizeof kSendPatience) != 0) {
-    co_return fail_errno("bound what is sent to the gate");
+    return fail_errno("bound what is sent to the gate");
   }
   SpawnOptions spawn;
   spawn.argv = {binary};
   spawn.env = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"};
   spawn.new_session = true;
-  CO_TRY_ASSIGN(const UniqueFd null, open_file("/dev/null", O_RDWR));
+  TRY_ASSIGN(const UniqueFd null, open_file("/dev/null", O_RDWR));
   spawn.fds = {{null.get(), 0}, {2, 1}, {2, 2}, {sockets.second.get(), gate::kControlFd}};
-  CO_TRY_ASSIGN(Process process, Process::spawn(spawn));
-  sockets.second.reset();
-  const auto executor = co_await loop::asio::this_coro::executor;
+  TRY_ASSIGN(Process process, Process::spawn(spawn));
   std::shared_ptr<GateProcess> gate(new GateProcess(executor, std::move(sockets.first), std::move(heard)));
   gate->process_ = std::move(process);
   gate->tasks_.spawn("gate reader", gate->read_loop());
+  return gate;
+}
+
+Task<void> GateProcess::begin(gate::Start start) {
   gate::Request request = std::move(start);
-  auto started = co_await loop::with_deadline(gate->ask(std::move(request)), kStart, "start of the gate");
-  if (!started) {
-    (void)co_await gate->stop();
-    co_return fail(std::move(started.error()).in("coffer-gate"));
-  }
-  co_return gate;
+  auto started = co_await loop::with_deadline(ask(std::move(request)), kStart, "start of the gate");
+  if (!started) co_return fail(std::move(started.error()).in("coffer-gate"));
+  co_return Status{};
 }
 
 void GateProcess::end() {

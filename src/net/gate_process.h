@@ -25,14 +25,17 @@ class GateProcess {
     std::function<void(gate::FlowBatch)> flows;
     std::function<void(gate::NeedDialSockets)> need_dial_sockets;
   };
-  // Answers once the gate has confined itself.
-  static Task<std::shared_ptr<GateProcess>> start(std::string binary, gate::Start start, Heard heard);
+  static Result<std::shared_ptr<GateProcess>> spawn(const loop::asio::any_io_executor& executor,
+                                                    const std::string& binary, Heard heard);
   GateProcess(const GateProcess&) = delete;
   GateProcess& operator=(const GateProcess&) = delete;
   // Must be stopped first.
   ~GateProcess() = default;
-  // Kills it, and with it every flow. Idempotent.
+  // Answers once the gate has confined itself. The first request.
+  Task<void> begin(gate::Start start);
+  // Kills it, and with it every flow. Idempotent; not to be cancelled.
   Task<void> stop();
+  static Task<void> bury(std::shared_ptr<GateProcess> gate) { co_return co_await gate->stop(); }
 
   // One at a time, in order of arrival. The descriptors may be closed once this returns. Unavailable when the gate has
   // ended; one that does not answer in time is ended.

@@ -45,9 +45,11 @@ struct Networks::Network {
   std::weak_ptr<GateProcess> known_to;         // the gate that has its sockets
   std::string rules;                           // those in force
   std::shared_ptr<loop::asio::posix::stream_descriptor> refusals;
-  std::uint64_t generation = 0;  // of the last policy
-  bool guest_knows = false;      // the guest's card is set up
-  bool can_be_dialled = false;   // the gate has sockets to dial the guest with
+  std::uint64_t generation = 0;         // of the last policy
+  bool guest_knows = false;             // the guest's card is set up
+  std::size_t dial_sockets_wanted = 0;  // asked for by the gate
+  bool giving_dial_sockets = false;
+  bool can_be_dialled = false;  // the gate has sockets to dial the guest with
 };
 
 }  // namespace cofferdam::net

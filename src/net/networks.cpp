@@ -56,7 +56,8 @@ Networks::Networks(loop::asio::any_io_executor executor, loop::WorkerPool& worke
       flow_log_(executor, database),
       pairs_(kMaxPairs, false),
       links_changed_(executor),
-      tasks_(executor) {}
+      tasks_(executor),
+      endings_(executor) {}
 
 Networks::~Networks() = default;
 
@@ -82,7 +83,7 @@ Task<void> Networks::stop() {
   tasks_.cancel();
   CO_TRY(co_await tasks_.join());
   for (const auto& [id, network] : networks_) network->end_run();
-  if (gate_) CO_TRY(co_await gate_->stop());
+  CO_TRY(co_await endings_.join());
   co_return co_await flow_log_.flush();
 }
 
@@ -337,6 +338,16 @@ Task<void> Networks::give_dial_sockets(NetworkPtr network, std::shared_ptr<GateP
   co_return Status{};
 }
 
+// However often the gate asks, one task answers.
+Task<void> Networks::give_what_is_wanted(NetworkPtr network, std::shared_ptr<GateProcess> gate) {
+  Status given;
+  while (given && network->dial_sockets_wanted > 0) {
+    given = co_await give_dial_sockets(network, gate, std::exchange(network->dial_sockets_wanted, 0));
+  }
+  network->giving_dial_sockets = false;
+  co_return given;
+}
+
 Task<void> Networks::tell_guest(NetworkPtr network) {
   const Pair pair = pair_of(*network->pair);
   vm::GuestNetwork card;
@@ -394,6 +405,34 @@ void Networks::heard(gate::FlowBatch batch) {
   }
 }
 
+// A gate that is let go of, on any way out, is ended by a task that outlives its owner.
+class Networks::Tenure {
+ public:
+  Tenure(Networks& networks, std::shared_ptr<GateProcess> gate) : networks_(networks), gate_(std::move(gate)) {}
+  Tenure(const Tenure&) = delete;
+  Tenure& operator=(const Tenure&) = delete;
+  ~Tenure() {
+    networks_.gate_.reset();
+    networks_.endings_.spawn("end of the gate", GateProcess::bury(std::move(gate_)));
+  }
+  GateProcess& gate() { return *gate_; }
+  void take_office() { networks_.gate_ = gate_; }
+
+ private:
+  Networks& networks_;
+  std::shared_ptr<GateProcess> gate_;
+};
+
+Task<void> Networks::serve_with(std::shared_ptr<GateProcess> gate, gate::Start start) {
+  Tenure tenure(*this, std::move(gate));
+  CO_TRY(co_await tenure.gate().begin(std::move(start)));
+  tenure.take_office();
+  log_info("the gate runs", {{"pid", cat(tenure.gate().pid())}});
+  CO_TRY(co_await open_all());
+  CO_TRY(co_await tenure.gate().wait_for_end());
+  co_return fail(Code::Unavailable, "it ended");
+}
+
 // While none runs, everything is closed: its sockets ended with it.
 Task<void> Networks::keep_gate() {
   std::chrono::milliseconds pause = kFirstRetry;
@@ -402,30 +441,23 @@ Task<void> Networks::keep_gate() {
     heard_from.flows = [this](gate::FlowBatch batch) { heard(std::move(batch)); };
     heard_from.need_dial_sockets = [this](gate::NeedDialSockets need) {
       const auto network = find(need.workspace);
-      if (!network || !gate_ || need.count == 0) return;
-      const auto count = std::min<std::size_t>(need.count, gate::kMaxControlFds);
-      tasks_.spawn("sockets for the gate", give_dial_sockets(network, gate_, count));
+      if (!network || !gate_) return;
+      network->dial_sockets_wanted =
+          std::min<std::size_t>(network->dial_sockets_wanted + need.count, gate::kMaxControlFds);
+      if (std::exchange(network->giving_dial_sockets, true)) return;
+      tasks_.spawn("sockets for the gate", give_what_is_wanted(network, gate_));
     };
     gate::Start start;
     start.uid = options_.gate_uid;
     start.gid = options_.gate_gid;
     start.settings = options_.settings;
-    auto started = co_await GateProcess::start(options_.gate_binary, std::move(start), std::move(heard_from));
-    if (started) {
-      gate_ = std::move(*started);
-      log_info("the gate runs", {{"pid", cat(gate_->pid())}});
-      const auto began = std::chrono::steady_clock::now();
-      CO_TRY(co_await open_all());
-      auto ended = co_await gate_->wait_for_end();
-      const auto gone = std::exchange(gate_, nullptr);
-      (void)co_await gone->stop();
-      if (!ended) co_return ended;
-      log_error("the gate has ended: all networks are closed until it runs again");
-      if (std::chrono::steady_clock::now() - began > kLongestRetry) pause = kFirstRetry;
-    } else {
-      if (started.error().code == Code::Cancelled) co_return fail(std::move(started.error()));
-      log_error("the gate does not start: all networks are closed", {{"error", started.error().message}});
-    }
+    auto spawned = GateProcess::spawn(executor_, options_.gate_binary, std::move(heard_from));
+    const auto began = std::chrono::steady_clock::now();
+    Status ran = spawned ? Status() : Status(fail(std::move(spawned.error())));
+    if (spawned) ran = co_await serve_with(std::move(*spawned), std::move(start));
+    if (!ran && ran.error().code == Code::Cancelled) co_return ran;
+    log_error("there is no gate: all networks are closed until one runs", {{"error", ran.error().message}});
+    if (std::chrono::steady_clock::now() - began > kLongestRetry) pause = kFirstRetry;
     CO_TRY(co_await loop::sleep_for(pause));
     pause = std::min<std::chrono::milliseconds>(2 * pause, kLongestRetry);
   }

@@ -97,6 +97,7 @@ class Networks {
 
  private:
   struct Network;
+  class Tenure;
   using NetworkPtr = std::shared_ptr<Network>;
   struct Plan {
     Openings openings;
@@ -115,9 +116,11 @@ class Networks {
   Task<void> wire(NetworkPtr network, const Plan& plan);
   Task<void> tell_gate(NetworkPtr network, std::shared_ptr<GateProcess> gate, const Plan& plan);
   Task<void> give_dial_sockets(NetworkPtr network, std::shared_ptr<GateProcess> gate, std::size_t count);
+  Task<void> give_what_is_wanted(NetworkPtr network, std::shared_ptr<GateProcess> gate);
   Task<void> tell_guest(NetworkPtr network);
   void refresh_soon(const std::string& workspace);
   Task<void> keep_gate();
+  Task<void> serve_with(std::shared_ptr<GateProcess> gate, gate::Start start);
   Task<void> open_all();
   Task<void> keep_links();
   Task<void> hear_refusals(NetworkPtr network, std::shared_ptr<loop::asio::posix::stream_descriptor> socket);
@@ -136,7 +139,7 @@ class Networks {
   std::vector<bool> pairs_;                    // those taken
   std::shared_ptr<GateProcess> gate_;
   loop::Event links_changed_;
-  loop::TaskGroup tasks_;
+  loop::TaskGroup tasks_, endings_;  // the second is never cancelled
 };
 
 }  // namespace cofferdam::net
