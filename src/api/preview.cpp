@@ -1,6 +1,7 @@
 #include "api/preview.h"
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 
 #include "api/error_body.h"
@@ -93,6 +94,19 @@ net::Flow flow_of(const net::Exposure& exposure, const http::Request& request) {
       std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
           .count());
   return flow;
+}
+
+// Of an answer in the path form: what would be kept by the browser for the whole origin, which is not the workspace's.
+http::Headers without_origin_state(const http::Headers& headers) {
+  constexpr std::array<std::string_view, 6> kForTheOrigin = {
+      "set-cookie", "clear-site-data",    "strict-transport-security", "service-worker-allowed",
+      "alt-svc",    "reporting-endpoints"};
+  http::Headers kept;
+  for (const auto& [name, value] : headers.items()) {
+    if (std::find(kForTheOrigin.begin(), kForTheOrigin.end(), lower(name)) == kForTheOrigin.end())
+      kept.add(name, value);
+  }
+  return kept;
 }
 
 http::Response refuse_visitor(const http::Request& request) {
@@ -196,6 +210,7 @@ Task<http::Response> serve_preview(Services& services, Preview preview, http::Re
     services.networks.flows().add(std::move(flow));
   };
   CO_TRY_ASSIGN(auto response, co_await ask_guest(request, std::move(server), services.sessions.background()));
+  if (by_path) response.headers = without_origin_state(response.headers);
   if (!new_cookie.empty()) response.headers.add("Set-Cookie", std::move(new_cookie));
   // In the path form, what a workspace serves shares an origin with this API and with other workspaces: it gets one of
   // its own that is nobody's.

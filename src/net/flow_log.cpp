@@ -10,7 +10,8 @@ namespace {
 
 constexpr std::chrono::milliseconds kGather{500};
 constexpr std::size_t kMostAtOnce = 2048;
-constexpr std::size_t kPruneEvery = 10'000;
+constexpr std::size_t kPruneEvery = 50'000;
+constexpr std::size_t kPruneOneEvery = 2'000;
 
 std::uint64_t now_us() {
   return static_cast<std::uint64_t>(
@@ -80,14 +81,31 @@ Task<void> FlowLog::flush() {
       batch.push_back(std::move(gap));
     }
     since_pruned_ += batch.size();
+    std::vector<std::string> crowded;
+    for (const auto& flow : batch) {
+      auto& count = since_pruned_of_[flow.workspace];
+      if (++count < kPruneOneEvery) continue;
+      count = 0;
+      crowded.push_back(flow.workspace);
+    }
     const bool prune = since_pruned_ >= kPruneEvery;
-    if (prune) since_pruned_ = 0;
-    auto work = [batch = std::move(batch), prune](store::Connection& connection) -> Status {
+    if (prune) {
+      since_pruned_ = 0;
+      since_pruned_of_.clear();
+    }
+    auto work = [batch = std::move(batch), crowded = std::move(crowded),
+                 prune](store::Connection& connection) -> Status {
       for (const auto& flow : batch) {
         TRY(connection.execute(
             kInsert, {flow.workspace, whole(flow.flow), flow.kind, flow.event, flow.reason, whole(flow.time_us),
                       flow.name, flow.address, std::int64_t{flow.port}, flow.peer, whole(flow.bytes_out),
                       whole(flow.bytes_in), whole(flow.duration_us), whole(flow.omitted)}));
+      }
+      for (const auto& workspace : crowded) {
+        TRY(connection.execute(
+            "DELETE FROM flows WHERE workspace_id = $1 AND number <= (SELECT number FROM flows WHERE "
+            "workspace_id = $1 ORDER BY number DESC LIMIT 1 OFFSET $2)",
+            {workspace, static_cast<std::int64_t>(kKeptOfOne)}));
       }
       if (prune) {
         TRY(connection.execute("DELETE FROM flows WHERE number <= (SELECT max(number) FROM flows) - $1",

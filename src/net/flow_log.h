@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -35,6 +36,7 @@ struct Flow {
 class FlowLog {
  public:
   static constexpr std::size_t kKept = 200'000;       // records, of all workspaces
+  static constexpr std::size_t kKeptOfOne = 20'000;   // so that none can push out what is known of the others
   static constexpr std::size_t kMaxUnwritten = 8192;  // beyond: counted, and told as omitted
   FlowLog(const loop::asio::any_io_executor& executor, store::Database& database)
       : executor_(executor), database_(database), news_(executor) {}
@@ -56,6 +58,7 @@ class FlowLog {
   std::deque<Flow> unwritten_;
   std::uint64_t omitted_ = 0;
   std::size_t since_pruned_ = 0;
+  std::map<std::string, std::size_t> since_pruned_of_;
 };
 
 }  // namespace cofferdam::net

@@ -12,9 +12,23 @@ constexpr std::uint64_t kLeastBurst = 1U << 20;
 // The gate's own sockets have ports from here on: nothing that listens in the namespace does.
 constexpr unsigned kFirstFreePort = 1024;
 
+// Of ranges that touch, nftables takes but one.
+gate::Ports merged(gate::Ports ports) {
+  std::sort(ports.begin(), ports.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  gate::Ports whole;
+  for (const auto& range : ports) {
+    if (!whole.empty() && range.first <= whole.back().last) {
+      whole.back().last = std::max(whole.back().last, range.last);
+    } else {
+      whole.push_back(range);
+    }
+  }
+  return whole;
+}
+
 std::string text_of(const gate::Ports& ports) {
   std::string text;
-  for (const auto& range : ports) {
+  for (const auto& range : merged(ports)) {
     text += cat(text.empty() ? "" : ", ", range.first);
     if (range.last != range.first) text += cat("-", range.last);
   }
@@ -52,6 +66,7 @@ std::string ruleset(const Pair& pair, const Openings& openings, const gate::Limi
               " packets log group ", kRefusedGroup, " snaplen 64\n    drop\n  }\n");
   text += cat("  chain admit {\n    ", rate(limits.connections_per_second), "accept\n    drop\n  }\n");
   text += "  chain beginning {\n";
+  if (resolves) text += cat("    ip daddr ", gateway, " tcp dport 53 goto admit\n");
   for (const auto& target : openings.targets) {
     text += cat("    ip daddr ", target.range, " tcp dport ", text_of(target.ports), " goto admit\n");
   }

@@ -122,6 +122,21 @@ TEST_F(WiringTest, everything_else_is_silence) {
   }
 }
 
+TEST_F(WiringTest, ports_that_overlap_are_taken_together) {
+  Openings openings;
+  openings.targets.push_back({kSynthetic, {{443, 443}, {1, 500}, {400, 8080}, {443, 443}}});
+  const auto sockets = build(openings);
+  EXPECT_EQ(knock("198.18.3.7", 8080, kSoonMs), 0);
+  EXPECT_EQ(knock("198.18.3.7", 8081), ETIMEDOUT);
+}
+
+TEST_F(WiringTest, the_resolver_is_heard_over_both_ways_of_asking) {
+  const auto sockets = build(web());
+  EXPECT_EQ(knock(pair_.gateway.text(), 53, kSoonMs), 0);
+  const UniqueFd accepted(::accept4(sockets.names_tcp.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  EXPECT_TRUE(accepted);
+}
+
 TEST_F(WiringTest, when_the_gates_sockets_are_closed_the_answer_is_silence_too) {
   {
     const auto gone = build(web());
