@@ -44,7 +44,6 @@ struct Api::State {
         services{manager,
                  identity,
                  webhooks,
-                 networks,
                  images,
                  workers,
                  builders,
@@ -55,7 +54,8 @@ struct Api::State {
                  std::move(shutdown),
                  EventLog(executor),
                  {},
-                 {}} {
+                 {},
+                 networks} {
     manager.on_event([this](const workspace::Event& event) { heard(event); });
   }
 
@@ -84,7 +84,7 @@ struct Api::State {
 
   Task<http::Response> handle(http::Request& request) {
     // Whoever visits an exposed port is no client of this API, and shows it no credential.
-    if (auto visit = preview_slug(request, services.facts.preview_domain)) {
+    if (auto visit = preview_slug(request, services.networks.preview_domain())) {
       co_return co_await serve_preview(services, std::move(*visit), request);
     }
     auto match = find_route(request.method, request.segments);

@@ -23,7 +23,6 @@ struct HostFacts {
   std::string version;
   std::string state_dir, run_dir, socket;
   std::string address;                       // "https://127.0.0.1:7070"; empty: no TCP
-  std::string preview_domain = "localhost";  // exposed ports are at SLUG.preview.DOMAIN
   std::uint32_t max_workspaces = 1000;
   std::chrono::system_clock::time_point started_at;
 };

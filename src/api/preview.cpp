@@ -131,15 +131,17 @@ std::optional<Preview> preview_slug(const http::Request& request, const std::str
   return std::nullopt;
 }
 
-PreviewUrls preview_urls(const HostFacts& facts, const std::string& slug) {
+PreviewUrls preview_urls(const Services& services, const std::string& slug) {
+  const auto& facts = services.facts;
+  const auto& domain = services.networks.preview_domain();
   PreviewUrls urls;
   if (facts.address.empty()) return urls;  // no port that a browser could reach
   urls.by_path = cat(facts.address, "/", kPathPrefix, "/", slug, "/");
   const auto scheme_end = facts.address.find("://");
   const auto port = facts.address.rfind(':');
-  if (facts.preview_domain.empty() || scheme_end == std::string::npos || port <= scheme_end) return urls;
-  urls.by_host = cat(facts.address.substr(0, scheme_end + 3), slug, ".preview.", facts.preview_domain,
-                     facts.address.substr(port), "/");
+  if (domain.empty() || scheme_end == std::string::npos || port <= scheme_end) return urls;
+  urls.by_host =
+      cat(facts.address.substr(0, scheme_end + 3), slug, ".preview.", domain, facts.address.substr(port), "/");
   return urls;
 }
 

@@ -21,7 +21,7 @@ Task<http::Response> serve_preview(Services& services, Preview preview, http::Re
 struct PreviewUrls {
   std::string by_host, by_path;
 };
-PreviewUrls preview_urls(const HostFacts& facts, const std::string& slug);
+PreviewUrls preview_urls(const Services& services, const std::string& slug);
 // Whether the workspace is marked as a database: its metadata has "type" or "role" as "database".
 net::Marked marked_as(const model::WorkspaceSpec& spec);
 

@@ -21,11 +21,11 @@ constexpr std::size_t kTokenBytes = 24;
 constexpr std::size_t kSlugBytes = 6;
 
 json::object to_json(const Services& services, const net::Exposure& exposure) {
-  const auto urls = preview_urls(services.facts, exposure.slug);
+  const auto urls = preview_urls(services, exposure.slug);
   json::object object{{"port", exposure.port},
                       {"hash", exposure.slug},
                       {"slug", exposure.slug},
-                      {"domain", cat("preview.", services.facts.preview_domain)},
+                      {"domain", cat("preview.", services.networks.preview_domain())},
                       {"label", exposure.label},
                       {"protected", !exposure.token_digest.empty()},
                       {"url", urls.by_host.empty() ? cat("/preview/", exposure.slug, "/") : urls.by_host},
@@ -65,7 +65,7 @@ Task<http::Response> expose_port(Services& services, Call& call) {
   CO_TRY_ASSIGN(const auto domain, model::get_string(body, "", "domain"));
   CO_TRY_ASSIGN(const auto with_token, model::get_flag(body, "", "token"));
   CO_TRY_ASSIGN(const auto forced, model::get_flag(body, "", "force"));
-  if (domain && !domain->empty() && *domain != cat("preview.", services.facts.preview_domain)) {
+  if (domain && !domain->empty() && *domain != cat("preview.", services.networks.preview_domain())) {
     co_return not_supported(call, "/domain: this host serves previews below one domain", "set preview.domain");
   }
   CO_TRY_ASSIGN(const auto info, services.manager.get(call.id()));

@@ -15,7 +15,8 @@ class LinkAdd : public Command {
   }
   void declare(Options& options) override {
     options.argument("FROM", from_, "who may begin; id or name", Need::required);
-    options.argument("TARGET", to_, "whom it reaches and where, as NAME:PORTS: db:5432, api:80,8000-8080", Need::required);
+    options.argument("TARGET", to_, "whom it reaches and where, as NAME:PORTS: db:5432, api:80,8000-8080",
+                     Need::required);
     options.value("--note", "TEXT", note_, "for people");
     options.value("--ttl", "TIME", ttl_, "the link ends by itself after this long: 90s, 30m, 2h");
   }

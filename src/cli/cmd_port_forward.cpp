@@ -94,7 +94,8 @@ class PortForward : public Command {
   }
   void declare(Options& options) override {
     options.argument("WORKSPACE", workspace_, "id or name", Need::required);
-    options.argument("PORTS", ports_, "LOCAL:REMOTE such as 8080:80, or one number for both; LOCAL 0: any free one", Need::required);
+    options.argument("PORTS", ports_, "LOCAL:REMOTE such as 8080:80, or one number for both; LOCAL 0: any free one",
+                     Need::required);
     options.value("--address", "ADDRESS", address_, "where to listen (default 127.0.0.1)");
   }
   Status accept() override {

@@ -167,6 +167,7 @@ Status BuiltDaemon::open_networks() {
   options.presets_dir = config_.presets_dir;
   options.settings = config_.network;
   options.limits = config_.network_limits;
+  options.preview_domain = config_.preview_domain;
   options.names_of = [this](const std::string& id) -> std::vector<std::string> {
     const auto info = manager_->get(id);
     if (!info) return {id};
@@ -246,7 +247,6 @@ Status BuiltDaemon::connect(const std::string& version) {
   facts.run_dir = config_.run_dir;
   facts.socket = config_.socket_path();
   facts.max_workspaces = config_.max_workspaces;
-  facts.preview_domain = config_.preview_domain;
   facts.started_at = std::chrono::system_clock::now();
   auto shutdown = [this](Manager::Permanent permanent) { return shut_down_on_request(permanent); };
   api_ = std::make_unique<api::Api>(executor, *manager_, *identity_, *webhooks_, *networks_, *images_, workers_,

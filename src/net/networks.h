@@ -27,6 +27,7 @@ struct NetworksOptions {
   std::string presets_dir;
   gate::Settings settings;
   gate::Limits limits;
+  std::string preview_domain = "localhost";  // exposed ports are at SLUG.preview.DOMAIN
   // What a workspace is called: it is "NAME.internal" to those who have a link to it. Unknown: none.
   std::function<std::vector<std::string>(const std::string& workspace)> names_of;
   // Whether its guest does not stand still, and so can be asked.
@@ -79,6 +80,7 @@ class Networks {
   Task<Link> add_link(LinkWish wish);
   Task<void> remove_link(std::string id);
 
+  [[nodiscard]] const std::string& preview_domain() const { return options_.preview_domain; }
   [[nodiscard]] std::vector<Exposure> exposures(const std::string& workspace) const;
   [[nodiscard]] const Exposure* exposure_of(const std::string& slug) const;
   Task<Exposure> expose(Exposure exposure);

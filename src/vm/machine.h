@@ -224,10 +224,6 @@ class Machine {
   // To 127.0.0.1, or to ::1 when nobody listens there. FailedPrecondition: connection refused; DeadlineExceeded: not
   // accepted within 5 s; at most 64 at once (ResourceExhausted).
   virtual Task<std::unique_ptr<GuestConnection>> dial(std::uint16_t port) = 0;
-  // Until then the card is down and has no address.
-  virtual Task<void> configure_network(GuestNetwork network) = 0;
-  // That of the VMM's, which holds the other end of the guest's card, "tap0", and nothing else but "lo".
-  [[nodiscard]] virtual Result<UniqueFd> network_namespace() const = 0;
   virtual Task<GuestMetrics> guest_metrics() = 0;
   virtual Task<std::vector<GuestProcessInfo>> processes() = 0;
   virtual Task<HostMetrics> host_metrics() = 0;
@@ -240,6 +236,10 @@ class Machine {
   // Returns when the machine has ended, for whatever reason. Many may wait.
   virtual Task<MachineExit> wait_for_exit() = 0;
   [[nodiscard]] virtual bool alive() const = 0;
+  // Until then the card is down and has no address.
+  virtual Task<void> configure_network(GuestNetwork network) = 0;
+  // That of the VMM's, which holds the other end of the guest's card, "tap0", and nothing else but "lo".
+  [[nodiscard]] virtual Result<UniqueFd> network_namespace() const = 0;
 };
 
 // An empty, formatted disk, as the room that knows disks makes it.

@@ -110,9 +110,9 @@ struct ManagerOptions {
   MemoryRules memory;
   AdmitWorkspace admit;          // none: everything is admitted
   RevealSecrets reveal_secrets;  // none: a workspace with secrets is refused
-  NetworkHooks network;          // none of them: workspaces have no network
   RestartDelays restarts;
   std::chrono::milliseconds workload_figures_every{2000}, workload_stop_grace{5000};
+  NetworkHooks network;  // none of them: workspaces have no network
 };
 
 // Used on the loop's thread only. Ids, slugs and names are accepted as `id`.

@@ -196,7 +196,8 @@ class Cofferdam:
 
     def leftovers(self):
         """What an installation without a running workspace must not have: VMMs, jails, their cgroups, mounts, files."""
-        found = [str(p) for p in traces.of_folders(self.state, self.run_dir) if p.name not in ("cofferd", "coffer")]
+        own = ("cofferd", "coffer", "coffer-gate") if self.pid else ("cofferd", "coffer")  # the gate is the daemon's own
+        found = [str(p) for p in traces.of_folders(self.state, self.run_dir) if p.name not in own]
         found += self.cgroups()
         found += traces.mounts(self.state, self.run_dir)
         found += [f for f in traces.files(self.state, skip=SHARED) if f.startswith("workspaces/")]
