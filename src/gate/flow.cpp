@@ -237,6 +237,7 @@ void Flow::dialled(UniqueFd socket, const Address& address) {
   if (!host_.loop().change(far_.fd.get(), kEvents, far_)) return refuse(FlowReason::gate_full);
   if (!http_) out_.put_first(std::move(opening_->head));
   state_ = State::relaying;
+  deadline_ = {};
   active_ = host_.loop().now();
   host_.record(make_record(FlowEvent::opened, FlowReason::none));
   if (kind_ == FlowKind::ingress) host_.ingress_settled(ingress_request_, FlowReason::none);

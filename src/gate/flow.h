@@ -73,7 +73,8 @@ class Flow final : public Dialer::Owner {
   [[nodiscard]] std::uint64_t id() const { return id_; }
   [[nodiscard]] FlowKind kind() const { return kind_; }
   [[nodiscard]] bool over() const { return state_ == State::over; }
-  [[nodiscard]] bool opening() const { return state_ < State::relaying; }
+  // Has one that is to be looked at often.
+  [[nodiscard]] bool has_deadline() const { return state_ < State::relaying || deadline_ != Clock::time_point(); }
   [[nodiscard]] const std::string& target() const { return target_; }  // of a link
 
   void dialled(UniqueFd socket, const Address& address) override;

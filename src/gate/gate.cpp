@@ -99,7 +99,7 @@ void Gate::sweep() {
   const auto now = loop_.now();
   if (now < next_sweep_) return;
   next_sweep_ = now + kSweepEvery;
-  const auto kind = now >= next_full_sweep_ ? Workspace::Sweep::all : Workspace::Sweep::opening;
+  const auto kind = now >= next_full_sweep_ ? Workspace::Sweep::all : Workspace::Sweep::deadlines;
   if (kind == Workspace::Sweep::all) next_full_sweep_ = now + kFullSweepEvery;
   for (auto& [id, workspace] : workspaces_) workspace->tick(kind);
 }
@@ -113,8 +113,9 @@ void Gate::take_request() {
   auto received = receive_with_fds(control_.get(), kMaxControlBytes, kMaxControlFds);
   if (!received) {
     if (received.error().code == Code::ResourceExhausted) return;  // nothing there after all
-    log_error("a request cannot be read", {{"why", received.error().message}});
     over_ = true;
+    if (received.error().code == Code::Unavailable) return;  // the daemon is gone, and did not hear all we had to say
+    log_error("a request cannot be read", {{"why", received.error().message}});
     return;
   }
   if (received->bytes.empty()) {

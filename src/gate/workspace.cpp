@@ -307,7 +307,7 @@ void Workspace::tick(Sweep sweep) {
   }
   for (auto at = flows_.begin(); at != flows_.end();) {
     Flow& flow = *at++;
-    if (sweep == Sweep::all || flow.opening()) flow.tick();
+    if (sweep == Sweep::all || flow.has_deadline()) flow.tick();
   }
 }
 

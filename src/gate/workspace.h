@@ -58,8 +58,8 @@ class Workspace final : public FlowHost {
   InsideSocket give_socket(Flow& flow);
   void forget_waiting(const Flow& flow);
 
-  // Deadlines of flows that are opening, and now and then of all.
-  enum class Sweep : std::uint8_t { opening, all };
+  // Near deadlines, and now and then whether a flow is idle.
+  enum class Sweep : std::uint8_t { deadlines, all };
   void tick(Sweep sweep);
 
   EventLoop& loop() override { return shared_.loop; }

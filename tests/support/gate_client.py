@@ -232,4 +232,6 @@ class Gate:
         return dict(line.split(":", 1) for line in pathlib.Path(f"/proc/{self.process.pid}/status").read_text().splitlines())
 
     def descriptors(self):
-        return [os.readlink(f"/proc/{self.process.pid}/fd/{n}") for n in os.listdir(f"/proc/{self.process.pid}/fd")]
+        """What it has open beside its standard streams."""
+        folder = f"/proc/{self.process.pid}/fd"
+        return [os.readlink(f"{folder}/{n}") for n in os.listdir(folder) if int(n) > 2]

@@ -48,7 +48,7 @@ def default_policy(generation=1, **changes):
 
 
 class World:
-    """`reach` of both workspaces covers what default_policy() allows, and the link to B."""
+    """`reach` of both workspaces covers what default_policy() allows."""
 
     def __init__(self):
         prefix = f"cfgate{os.getpid()}"
@@ -84,7 +84,8 @@ class World:
         names = {**NAMES, "rebind.example": lambda kind: self.rebound if kind == 1 else []}
         self.names = self._keep(outside.NameServer(self.out, RESOLVER, names))
         reach = [(netns.SYNTHETIC, port) for port in (80, 443, 9000)]
-        reach += [(LISTED, 443), (LISTED, 9000), ("10.64.0.6", 5432)]
+        reach += [(LISTED, 443), (LISTED, 9000)]
+        self.reach = reach
         self.a = self._keep(netns.Workspace(prefix, 0, reach))
         self.b = self._keep(netns.Workspace(prefix, 1, reach))
         self.gate = None
@@ -128,6 +129,16 @@ class Guest:
         one.connect((address, port))
         one.settimeout(TIMEOUT_S)
         return one
+
+    def is_refused(self, address, port):
+        """A connection that ends without one byte; False when it does not even begin."""
+        try:
+            with self.connect(address, port) as one:
+                return read_all(one)[0] == b""
+        except ConnectionResetError:
+            return True
+        except TimeoutError:
+            return False
 
     @staticmethod
     def question(name, kind=1):

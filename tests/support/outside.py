@@ -48,6 +48,7 @@ class Server:
                 pass
 
     def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits in accept()
         self.listener.close()
 
 
@@ -92,7 +93,7 @@ class Tls:
     def __call__(self, connection):
         with self.context.wrap_socket(connection, server_side=True) as tls:
             while line := tls.recv(65536):
-                tls.sendall(connection.getsockname()[0].encode() + b" " + line)
+                tls.sendall(tls.getsockname()[0].encode() + b" " + line)
 
 
 def banner_first(connection):
