@@ -20,6 +20,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import network  # noqa: E402
 import traces  # noqa: E402
 from api import Api  # noqa: E402
 from cofferdam import BIN, Cofferdam  # noqa: E402
@@ -416,6 +417,8 @@ def main():
             raw["F3"] = first_byte(table, cold, accelerator, "F3", "the same with an empty pool", (150,), "60", False)
         finally:
             cold.close()
+    if wanted("F12") or wanted("F13"):
+        raw["F12"] = network.measure(table, accelerator, GOLDEN, RUNS)
     if wanted("F8"):
         raw["F8"] = run_script(table, accelerator)
     result = {"accelerator": accelerator, "cpus": os.cpu_count(), "runs": RUNS, "rows": sorted(

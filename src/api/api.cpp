@@ -9,6 +9,7 @@
 #include "api/error_body.h"
 #include "api/open_streams.h"
 #include "api/permission.h"
+#include "api/preview.h"
 #include "api/routes.h"
 #include "api/runtime.h"
 #include "base/log.h"
@@ -34,8 +35,8 @@ bool in_cofferdam_group(const http::Peer& peer) {
 
 struct Api::State {
   State(const loop::asio::any_io_executor& executor, workspace::Manager& manager, identity::Identity& identity,
-        monitor::Webhooks& webhooks, image::ImageStore& images, loop::WorkerPool& workers, HostFacts facts,
-        Shutdown shutdown)
+        monitor::Webhooks& webhooks, net::Networks& networks, image::ImageStore& images, loop::WorkerPool& workers,
+        HostFacts facts, Shutdown shutdown)
       : builds(executor),
         streams(executor),
         sessions(executor, manager),
@@ -53,7 +54,8 @@ struct Api::State {
                  std::move(shutdown),
                  EventLog(executor),
                  {},
-                 {}} {
+                 {},
+                 networks} {
     manager.on_event([this](const workspace::Event& event) { heard(event); });
   }
 
@@ -81,6 +83,10 @@ struct Api::State {
   }
 
   Task<http::Response> handle(http::Request& request) {
+    // Whoever visits an exposed port is no client of this API, and shows it no credential.
+    if (auto visit = preview_slug(request, services.networks.preview_domain())) {
+      co_return co_await serve_preview(services, std::move(*visit), request);
+    }
     auto match = find_route(request.method, request.segments);
     const bool open = match.route != nullptr && match.route->reach == Reach::open;
     Result<Caller> caller = Caller{};
@@ -138,9 +144,9 @@ struct Api::State {
 };
 
 Api::Api(loop::asio::any_io_executor executor, workspace::Manager& manager, identity::Identity& identity,
-         monitor::Webhooks& webhooks, image::ImageStore& images, loop::WorkerPool& workers, HostFacts facts,
-         Shutdown shutdown)
-    : state_(std::make_unique<State>(executor, manager, identity, webhooks, images, workers, std::move(facts),
+         monitor::Webhooks& webhooks, net::Networks& networks, image::ImageStore& images, loop::WorkerPool& workers,
+         HostFacts facts, Shutdown shutdown)
+    : state_(std::make_unique<State>(executor, manager, identity, webhooks, networks, images, workers, std::move(facts),
                                      std::move(shutdown))) {}
 
 Api::~Api() = default;

@@ -11,6 +11,7 @@
 #include "image/image_store.h"
 #include "loop/worker_pool.h"
 #include "monitor/webhooks.h"
+#include "net/networks.h"
 #include "workspace/manager.h"
 
 namespace cofferdam::api {
@@ -21,7 +22,7 @@ using loop::Task;
 struct HostFacts {
   std::string version;
   std::string state_dir, run_dir, socket;
-  std::string address;  // "https://127.0.0.1:7070"; empty: no TCP
+  std::string address;                       // "https://127.0.0.1:7070"; empty: no TCP
   std::uint32_t max_workspaces = 1000;
   std::chrono::system_clock::time_point started_at;
 };
@@ -34,8 +35,8 @@ class Api {
   // All references outlive the object. `workers` runs short calls of the image store only; builds have threads of their
   // own, which the executor's loop must outlive.
   Api(loop::asio::any_io_executor executor, workspace::Manager& manager, identity::Identity& identity,
-      monitor::Webhooks& webhooks, image::ImageStore& images, loop::WorkerPool& workers, HostFacts facts,
-      Shutdown shutdown);
+      monitor::Webhooks& webhooks, net::Networks& networks, image::ImageStore& images, loop::WorkerPool& workers,
+      HostFacts facts, Shutdown shutdown);
   Api(const Api&) = delete;
   Api& operator=(const Api&) = delete;
   ~Api();  // must be stopped before

@@ -17,6 +17,8 @@
 #include "identity/schema.h"
 #include "loop/deadline.h"
 #include "monitor/schema.h"
+#include "net/schema.h"
+#include "workspace/schema.h"
 
 namespace cofferdam::api {
 
@@ -35,9 +37,9 @@ class ApiTest : public ::testing::Test {
     options.recipes_dir = dir_ + "/recipes";
     options.guest_binary = dir_ + "/none";
     images_ = std::make_unique<image::ImageStore>(image::ImageStore::open(options).value());
-    database_ =
-        store::Database::open(dir_ + "/cofferd.db", store::join({identity::migrations(), monitor::migrations()}))
-            .value();
+    database_ = store::Database::open(dir_ + "/cofferd.db", store::join({identity::migrations(), monitor::migrations(),
+                                                                         workspace::migrations(), net::migrations()}))
+                    .value();
     identity::IdentityOptions who;
     who.state_dir = dir_;
     who.namespace_of = [this](std::string_view workspace) -> std::optional<std::string> {
@@ -48,6 +50,12 @@ class ApiTest : public ::testing::Test {
     monitor::WebhookOptions hooks;
     hooks.state_dir = dir_;
     webhooks_ = monitor::Webhooks::open(io_.get_executor(), *database_, std::move(hooks)).value();
+    // The tables of networks refer to those of workspaces, which the manager in memory has none of.
+    manager_.on_event([this](const workspace::Event& event) {
+      if (event.kind == workspace::EventKind::created) add_row(event.workspace_id);
+    });
+    networks_ = net::Networks::open(io_.get_executor(), workers_, *database_, {}).value();
+    networks_->start();
     HostFacts facts;
     facts.version = "1.2.3";
     facts.socket = dir_ + "/s";
@@ -55,8 +63,8 @@ class ApiTest : public ::testing::Test {
       asked_to_end_ = permanent;
       return manager_.shut_down(permanent);
     };
-    api_ = std::make_unique<Api>(io_.get_executor(), manager_, *identity_, *webhooks_, *images_, workers_, facts,
-                                 shutdown);
+    api_ = std::make_unique<Api>(io_.get_executor(), manager_, *identity_, *webhooks_, *networks_, *images_, workers_,
+                                 facts, shutdown);
     api_->start();
     server_ =
         std::make_unique<http::Server>(io_.get_executor(), http::ServerOptions{}, api_->handler(), Api::error_format());
@@ -70,6 +78,7 @@ class ApiTest : public ::testing::Test {
   ~ApiTest() override {
     EXPECT_TRUE(run(server_->stop(0ms)));
     EXPECT_TRUE(run(api_->stop()));
+    EXPECT_TRUE(run(networks_->stop()));
     EXPECT_TRUE(run(webhooks_->close()));
     EXPECT_TRUE(run(identity_->close()));
     server_.reset();
@@ -171,6 +180,15 @@ class ApiTest : public ::testing::Test {
   void send_frame(WebSocket& socket, char channel, const std::string& content) {
     EXPECT_TRUE(run(socket.write(WebSocket::Kind::binary, channel + content)));
   }
+  void add_row(const std::string& id) {
+    auto insert = [id](store::Connection& connection) {
+      return connection.execute(
+          "INSERT INTO workspaces (id, name, slug, namespace_id, mode, state, created_at, updated_at, record) "
+          "VALUES ($1, '', '', '', 'temporary', 'running', 0, 0, '')",
+          {id});
+    };
+    EXPECT_TRUE(database_->run_now(insert));
+  }
   void pause() { EXPECT_TRUE(run(loop::sleep_for(100ms))); }
 
   loop::asio::io_context io_;
@@ -181,6 +199,7 @@ class ApiTest : public ::testing::Test {
   std::unique_ptr<store::Database> database_;
   std::unique_ptr<identity::Identity> identity_;
   std::unique_ptr<monitor::Webhooks> webhooks_;
+  std::unique_ptr<net::Networks> networks_;
   std::unique_ptr<image::ImageStore> images_;
   std::unique_ptr<Api> api_;
   std::unique_ptr<http::Server> server_;

@@ -85,7 +85,7 @@ Result<Caller> authenticate(identity::Identity& identity, http::Request& request
   Caller caller;
   TRY_ASSIGN(const std::string bearer, take_bearer(request));
   if (!request.peer.local()) {
-    TRY_ASSIGN(caller.source, identity::Address::parse(request.peer.address));
+    TRY_ASSIGN(caller.source, Address::parse(request.peer.address));
   }
   caller.user_agent = header_or_empty(request, "User-Agent");
   const identity::Credentials credentials{bearer, header_or_empty(request, "X-Client-ID"),
@@ -106,7 +106,7 @@ http::Response refuse_caller(const identity::Identity& identity, const http::Req
   if (error.code == Code::Unauthenticated) response.headers.add("WWW-Authenticate", "Bearer realm=\"cofferdam\"");
   if (error.code == Code::ResourceExhausted) {
     response = error_response(request, kTooMany, error, "rate_limited");
-    const auto source = identity::Address::parse(request.peer.address);
+    const auto source = Address::parse(request.peer.address);
     const auto wait = source ? identity.throttle().retry_after(*source) : std::chrono::milliseconds(1000);
     const auto seconds = std::chrono::ceil<std::chrono::seconds>(wait).count();
     response.headers.add("Retry-After", std::to_string(std::max<std::int64_t>(seconds, 1)));

@@ -3,8 +3,8 @@
 #include <optional>
 #include <string>
 
+#include "base/address.h"
 #include "identity/activity.h"
-#include "identity/address.h"
 #include "identity/principal.h"
 #include "identity/token_text.h"
 
@@ -14,7 +14,7 @@ struct Caller {
   identity::Principal who;
   // Which table of routes answers: nothing that a runtime token may ask is asked of the control plane, nor the reverse.
   identity::TokenKind kind = identity::TokenKind::control;
-  std::optional<identity::Address> source;  // nullopt: the Unix socket
+  std::optional<Address> source;  // nullopt: the Unix socket
   std::string user_agent;
 
   [[nodiscard]] identity::Actor actor() const { return {who.id, source ? source->text() : "", user_agent}; }

@@ -390,24 +390,30 @@ TEST_F(ControlTest, logs_are_lines_files_and_streams) {
   EXPECT_EQ(ask("DELETE", "/workspace/box/logs").status, 200);
 }
 
-TEST_F(ControlTest, the_network_says_that_it_is_closed_and_takes_only_what_changes_nothing) {
+TEST_F(ControlTest, the_network_is_closed_until_something_is_listed) {
   make();
   const auto network = ask("GET", "/workspace/box/network").body();
   EXPECT_FALSE(network.at("allow_internet").as_bool());
   EXPECT_TRUE(network.at("ingress_ports").as_array().empty());
   const std::string nothing = R"({"allow_internet": false, "egress": [], "outbound_mode": "managed"})";
   EXPECT_EQ(ask("PATCH", "/workspace/box/network", nothing).status, 200);
-  const auto opened = ask("PATCH", "/workspace/box/network", R"({"egress": ["example.com"]})");
-  expect_error(opened, 501, "not_supported");
-  EXPECT_NE(text(opened.body().at("hint")).find("gate"), std::string::npos);
+  const auto opened = ask("PATCH", "/workspace/box/network", R"({"egress": ["example.com"], "egress_ports": [443]})");
+  ASSERT_EQ(opened.status, 200) << opened.text;
+  EXPECT_EQ(opened.body().at("egress"), json::parse(R"(["example.com"])"));
+  EXPECT_EQ(opened.body().at("egress_ports"), json::parse("[443]"));
+  // What is not named stays; "no internet" means none.
+  EXPECT_EQ(ask("PATCH", "/workspace/box/network", "{}").body().at("egress").as_array().size(), 1U);
+  EXPECT_TRUE(
+      ask("PUT", "/workspace/box/network", R"({"allow_internet": false})").body().at("egress").as_array().empty());
+  expect_error(ask("PATCH", "/workspace/box/network", R"({"egress": ["127.1"]})"), 400, "invalid_argument");
   expect_error(ask("PATCH", "/workspace/box/network", R"({"outbound_mode": "custom"})"), 501, "not_supported");
 }
 
 TEST_F(ControlTest, what_this_host_has_not_is_said_with_501) {
   make();
   for (const std::string target :
-       {"/workspace/box/archives", "/workspace/box/ssh", "/workspace/box/public-access", "/workspace/box/domain",
-        "/workspace/box/desktop/installation", "/billing/plans", "/cdn/files", "/notifications/devices"}) {
+       {"/workspace/box/archives", "/workspace/box/ssh", "/workspace/box/domain", "/workspace/box/desktop/installation",
+        "/billing/plans", "/cdn/files", "/notifications/devices"}) {
     expect_error(ask("GET", target), 501, "not_supported");
   }
   expect_error(ask("POST", "/workspace/box/snapshot"), 501, "not_supported");
@@ -451,7 +457,7 @@ TEST_F(ControlTest, runtime_tokens_are_told_again_rotated_and_ended) {
 TEST_F(ControlTest, tokens_of_a_removed_workspace_end) {
   make();
   const auto token = text(ask("POST", "/workspace/box/runtime-api-access/enable").body().at("token"));
-  const auto source = identity::Address::parse("127.0.0.1").value();
+  const auto source = Address::parse("127.0.0.1").value();
   EXPECT_TRUE(identity_->tokens().check(token, identity::TokenKind::runtime, source));
   ask("DELETE", "/workspace/box");
   pause();

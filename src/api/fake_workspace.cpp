@@ -306,6 +306,12 @@ class FakeMachine final : public vm::Machine, public vm::GuestFiles {
         std::make_unique<FakeConnection>(co_await loop::asio::this_coro::executor);
     co_return connection;
   }
+  Task<void> configure_network(vm::GuestNetwork /*network*/) override {
+    co_return fail(Code::Unimplemented, "the fake machine has no network");
+  }
+  [[nodiscard]] Result<UniqueFd> network_namespace() const override {
+    return fail(Code::Unimplemented, "the fake machine has no network");
+  }
   Task<vm::GuestMetrics> guest_metrics() override {
     vm::GuestMetrics metrics;
     metrics.memory_total_bytes = 512 * model::kMiB;

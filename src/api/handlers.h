@@ -99,6 +99,25 @@ Task<http::Response> stream_workload_stats(Services& services, Call& call);
 Task<http::Response> get_network(Services& services, Call& call);
 Task<http::Response> update_network(Services& services, Call& call);
 
+// links.cpp
+Task<http::Response> create_link(Services& services, Call& call);
+Task<http::Response> list_links(Services& services, Call& call);
+Task<http::Response> remove_link(Services& services, Call& call);
+Task<http::Response> get_graph(Services& services, Call& call);
+
+// public_access.cpp
+Task<http::Response> list_exposed(Services& services, Call& call);
+Task<http::Response> expose_port(Services& services, Call& call);
+Task<http::Response> change_exposed(Services& services, Call& call);
+Task<http::Response> revoke_exposed(Services& services, Call& call);
+
+// port_forward.cpp
+Task<http::Response> open_port(Services& services, Call& call);
+
+// connections.cpp
+Task<http::Response> list_connections(Services& services, Call& call);
+Task<http::Response> stream_connections(Services& services, Call& call);
+
 // runtime_access.cpp
 Task<http::Response> get_runtime_access(Services& services, Call& call);
 Task<http::Response> enable_runtime_access(Services& services, Call& call);

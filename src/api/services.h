@@ -26,6 +26,7 @@ struct Services {
   EventLog events;
   RuntimeAccess runtime_access;
   std::unordered_map<std::string, std::string> space_slugs;  // of namespaces by id, as far as they were asked for
+  net::Networks& networks;
 };
 
 }  // namespace cofferdam::api

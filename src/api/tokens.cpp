@@ -120,7 +120,7 @@ Task<identity::TokenRequest> request_of(Services& services, Call& call, json::ob
   request.ttl = ttl ? std::chrono::duration_cast<std::chrono::seconds>(*ttl) : kDefaultTtl;
   CO_TRY_ASSIGN(const auto sources, get_texts(body, "", "sources"));
   for (const auto& source : sources.value_or(std::vector<std::string>{})) {
-    auto range = identity::Cidr::parse(source);
+    auto range = Cidr::parse(source);
     if (!range) co_return fail(std::move(range.error()).in("/sources"));
     request.sources.push_back(*range);
   }

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "api/handlers.h"
+#include "api/network_json.h"
 #include "api/permission.h"
 #include "api/workload_json.h"
 #include "api/workspace_json.h"
@@ -46,24 +47,38 @@ Task<std::optional<http::Response>> refuse_suspended(Services& services, const C
   co_return std::optional<http::Response>(suspended(call, space->slug));
 }
 
-// What asks for an open network is not refused, since programs ask by habit; it is told that it has none.
-json::array warnings_for(const json::object& body) {
-  json::array warnings;
-  const auto asks = [](const json::object& object) {
-    const auto on = [&](const char* field) {
-      const auto* value = object.if_contains(field);
-      return value != nullptr && value->is_bool() && value->get_bool();
+// What is asked of its network, wherever a client may say it; the innermost word counts.
+Result<ReadChange> network_of_create(const json::object& body) {
+  TRY_ASSIGN(ReadChange wanted, network_change(body, ""));
+  const auto add = [&wanted](ReadChange inner) {
+    const auto take = [](auto& target, auto& source) {
+      if (source) target = std::move(source);
     };
-    const auto* network = object.if_contains("network_config");
-    const bool inner = network != nullptr && network->is_object() && [&](const json::object& config) {
-      const auto* value = config.if_contains("allow_internet");
-      return value != nullptr && value->is_bool() && value->get_bool();
-    }(network->get_object());
-    return on("allow_internet") || on("public_access") || inner;
+    take(wanted.change.allow_internet, inner.change.allow_internet);
+    take(wanted.change.egress, inner.change.egress);
+    take(wanted.change.egress_ports, inner.change.egress_ports);
+    take(wanted.change.ingress_ports, inner.change.ingress_ports);
+    take(wanted.change.private_link_ids, inner.change.private_link_ids);
+    take(wanted.unsupported, inner.unsupported);
   };
-  const auto* config = body.if_contains("config");
-  if (asks(body) || (config != nullptr && config->is_object() && asks(config->get_object()))) {
-    warnings.emplace_back("the workspace has no network: access to the internet is not there yet");
+  TRY_ASSIGN(const auto config, get_object(body, "", "config"));
+  if (!config) return wanted;
+  TRY_ASSIGN(auto outer, network_change(*config, "/config"));
+  add(std::move(outer));
+  TRY_ASSIGN(const auto network, get_object(*config, "/config", "network_config"));
+  if (!network) return wanted;
+  TRY_ASSIGN(auto inner, network_change(*network, "/config/network_config"));
+  add(std::move(inner));
+  return wanted;
+}
+
+// A create does not fail for what it asks by habit and this host has not; it is told.
+json::array warnings_for(const ReadChange& network) {
+  json::array warnings;
+  if (network.unsupported) warnings.emplace_back(*network.unsupported);
+  if (network.change.allow_internet.value_or(false) &&
+      network.change.egress.value_or(std::vector<std::string>()).empty()) {
+    warnings.emplace_back("the workspace may reach the whole internet: list in egress what it needs");
   }
   return warnings;
 }
@@ -72,6 +87,7 @@ struct Wanted {
   model::WorkspaceSpec spec;
   std::string idempotency_key, space;
   std::vector<NamedWorkload> workloads;
+  NetworkChange network;
   json::array warnings;
 };
 
@@ -83,7 +99,13 @@ Result<Wanted> read_wish(const json::object& body) {
   TRY_ASSIGN(wanted.workloads, workloads_of_create(body));
   wanted.idempotency_key = key.value_or("");
   wanted.space = space.value_or("");
-  wanted.warnings = warnings_for(body);
+  TRY_ASSIGN(auto network, network_of_create(body));
+  wanted.warnings = warnings_for(network);
+  wanted.network = std::move(network.change);
+  if (wanted.network.allow_internet == false && !wanted.network.egress) wanted.network.allow_internet.reset();
+  // The contract's own word for it; it is what keeps such a workspace from being exposed.
+  TRY_ASSIGN(const auto type, model::get_string(body, "", "type"));
+  if (type == "database") wanted.spec.metadata.emplace("type", "database");
   return wanted;
 }
 
@@ -100,6 +122,7 @@ Task<http::Response> create_workspace(Services& services, Call& call) {
   CO_TRY_ASSIGN(const auto space,
                 co_await namespace_for(services, *call.caller, identity::Verb::lifecycle, wanted.space));
   if (space.status == identity::NamespaceStatus::suspended) co_return suspended(call, space.slug);
+  if (!wanted.network.nothing()) CO_TRY(may(*call.caller, identity::Verb::network));
   wanted.spec.namespace_id = space.id;
   const auto wish = totals_of(wanted.spec);
   auto made = co_await services.manager.create(wanted.spec, wanted.idempotency_key);
@@ -109,6 +132,13 @@ Task<http::Response> create_workspace(Services& services, Call& call) {
     if (!fits) co_return refusal(call, kConflict, "NAMESPACE_LIMIT_REACHED", made.error().message, made.error().hint);
   }
   if (!made) co_return fail(std::move(made.error()));
+  if (!wanted.network.nothing()) {
+    auto opened = co_await apply_network(services, *call.caller, made->id, std::move(wanted.network));
+    if (!opened) {
+      (void)co_await services.manager.remove(made->id);
+      co_return fail(std::move(opened.error()).in("/config/network_config"));
+    }
+  }
   for (auto& workload : wanted.workloads) {
     auto begun = co_await services.manager.workloads().create(made->id, workload.spec, workload.id);
     if (begun || begun.error().code == Code::AlreadyExists) continue;
@@ -187,6 +217,7 @@ Task<http::Response> update_workspace(Services& services, Call& call) {
     }
   }
   if (change.name || change.slug || change.logo) CO_TRY(co_await services.manager.update(call.id(), change));
+  if (change.name || change.slug) services.networks.renamed(call.id());
   if (resources != workspace::Resources{}) {
     CO_TRY(co_await services.manager.resize(call.id(), resources, workspace::Apply::at_next_start));
   }

@@ -67,19 +67,19 @@ Task<std::unique_ptr<http::ClientResponse>> Api::open(http::ClientRequest reques
   co_return fail(error_of_answer(status, body.value_or("")));
 }
 
-Task<std::unique_ptr<http::WebSocket>> Api::exec_socket(std::string target) {
+Task<std::unique_ptr<http::WebSocket>> Api::socket(std::string target, std::string protocol) {
   http::Headers headers;
-  headers.add("Sec-WebSocket-Protocol", "v5.channel.k8s.io");
+  if (!protocol.empty()) headers.add("Sec-WebSocket-Protocol", std::move(protocol));
   add_token(headers);
-  auto socket = co_await client_.websocket(std::move(target), std::move(headers));
-  if (socket) co_return std::move(*socket);
+  auto opened = co_await client_.websocket(std::move(target), std::move(headers));
+  if (opened) co_return std::move(*opened);
   // A refused upgrade carries the answer's body as its message.
-  const auto parsed = model::parse_json(socket.error().message);
+  const auto parsed = model::parse_json(opened.error().message);
   if (parsed && parsed->is_object()) {
-    const int status = code_info(socket.error().code).http_status;
-    co_return fail(error_of_answer(status, socket.error().message));
+    const int status = code_info(opened.error().code).http_status;
+    co_return fail(error_of_answer(status, opened.error().message));
   }
-  co_return fail(explained(std::move(socket.error()), settings_));
+  co_return fail(explained(std::move(opened.error()), settings_));
 }
 
 std::string workspace_target(std::string_view id, std::string_view rest) {

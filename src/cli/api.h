@@ -24,7 +24,11 @@ class Api {
   // The same for a request of any kind, with the body not read yet.
   Task<std::unique_ptr<http::ClientResponse>> open(http::ClientRequest request);
   // Speaks the channel protocol of a command.
-  Task<std::unique_ptr<http::WebSocket>> exec_socket(std::string target);
+  Task<std::unique_ptr<http::WebSocket>> exec_socket(std::string target) {
+    return socket(std::move(target), "v5.channel.k8s.io");
+  }
+  // `protocol`: Sec-WebSocket-Protocol; empty: none.
+  Task<std::unique_ptr<http::WebSocket>> socket(std::string target, std::string protocol);
 
  private:
   void add_token(http::Headers& headers) const;

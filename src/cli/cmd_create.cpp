@@ -30,7 +30,7 @@ class Create : public Command {
  private:
   Task<int> work(Session& session) {
     Api api(session);
-    auto created = co_await api.call("POST", "/workspace", model::workspace_spec_to_json(spec_));
+    auto created = co_await api.call("POST", "/workspace", shape_.create_body(spec_));
     if (!created) co_return session.failed(created.error());
     if (session.json()) {
       session.print_json(std::move(*created));

@@ -153,7 +153,7 @@ Task<int> Run::work(Session& session) {
   Interrupt interrupt(session, signals, "interrupted: taking the workspace away; once more ends this at once");
   loop::TaskGroup patience(session.executor());
   patience.spawn("patience", tell_when_slow(session));
-  auto created = co_await api.call("POST", "/workspace", model::workspace_spec_to_json(workspace_));
+  auto created = co_await api.call("POST", "/workspace", shape_.create_body(workspace_));
   patience.cancel();
   (void)co_await patience.join();
   std::string id;

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "base/text.h"
+#include "model/json.h"
 
 namespace cofferdam::cli {
 namespace {
@@ -32,9 +33,24 @@ void WorkspaceOptions::declare(Options& options) {
   options.value("--ttl", "TIME", ttl, "the workspace is destroyed after this long: 90, 90s, 30m, 2h");
   options.value("--disk-bps", "SIZE", disk_bps, "disk throughput limit, bytes a second");
   options.value("--disk-iops", "N", disk_iops, "disk operations a second");
+  options.values("--allow", "DESTINATION", allow,
+                 "what it may reach (default: nothing): pypi.org, *.debian.org:80, 203.0.113.0/24:22, or a preset such "
+                 "as pypi, npm, debian, github");
+  options.flag("--allow-internet", internet, "it may reach everything that is public");
+}
+
+boost::json::object WorkspaceOptions::create_body(const model::WorkspaceSpec& spec) const {
+  auto body = model::workspace_spec_to_json(spec);
+  if (allow.empty() && !internet) return body;
+  boost::json::array egress;
+  for (const auto& one : allow) egress.emplace_back(one);
+  boost::json::object network{{"allow_internet", internet}, {"egress", std::move(egress)}};
+  body["config"].as_object()["network_config"] = std::move(network);
+  return body;
 }
 
 Status WorkspaceOptions::apply(model::WorkspaceSpec& spec) const {
+  if (internet && !allow.empty()) return fail(Code::InvalidArgument, "--allow and --allow-internet exclude each other");
   if (!image.empty()) spec.image = image;
   if (!cpus.empty()) {
     TRY_ASSIGN(spec.cpu_millis, parse_cpus(cpus));

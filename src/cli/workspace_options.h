@@ -1,6 +1,8 @@
 // The options that shape a workspace, shared by `run` and `create`.
 #pragma once
+#include <boost/json/object.hpp>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "cli/options.h"
@@ -10,9 +12,13 @@ namespace cofferdam::cli {
 
 struct WorkspaceOptions {
   std::string image, cpus, memory, disk, ttl, disk_bps, disk_iops;
+  std::vector<std::string> allow;
+  bool internet = false;
   void declare(Options& options);
   // Fills in what was given; the sizes are the nearest whole MiB above.
   [[nodiscard]] Status apply(model::WorkspaceSpec& spec) const;
+  // The body of a create: the spec, and what the workspace may reach.
+  [[nodiscard]] boost::json::object create_body(const model::WorkspaceSpec& spec) const;
 };
 
 // model::validate, with the options' names instead of the fields'.

@@ -20,6 +20,7 @@ constexpr std::string_view kDefaultConfigFile = "/etc/cofferdam/cofferd.yaml";
 // RUN/vm/vm_<26 characters>/<socket's name> must fit in a socket's address.
 constexpr std::size_t kLongestSocketTail = 52;
 constexpr std::uint32_t kMaxPoolSize = 64;
+constexpr std::uint16_t kNamePort = 53;
 
 using Apply = Status (*)(Config& config, const std::string& value);
 
@@ -62,6 +63,54 @@ constexpr std::array<std::pair<std::string_view, LogLevel>, 4> kLogLevels{
 constexpr std::array<std::pair<std::string_view, bool>, 4> kSwitch{
     {{"true", true}, {"false", false}, {"1", true}, {"0", false}}};
 
+std::vector<std::string> list_of(const std::string& value) {
+  std::vector<std::string> items;
+  for (const auto& item : split(value, ',')) {
+    if (!trim(item).empty()) items.emplace_back(trim(item));
+  }
+  return items;
+}
+
+Status set_ranges(std::vector<Cidr>& target, const std::string& value) {
+  target.clear();
+  for (const auto& item : list_of(value)) {
+    TRY_ASSIGN(auto range, Cidr::parse(item));
+    target.push_back(std::move(range));
+  }
+  return {};
+}
+
+Status set_denied(gate::Settings& settings, const std::string& value) {
+  settings.denied_names.clear();
+  settings.denied_ranges.clear();
+  for (const auto& item : list_of(value)) {
+    if (auto range = Cidr::parse(item)) {
+      settings.denied_ranges.push_back(std::move(*range));
+    } else {
+      settings.denied_names.push_back(item);
+    }
+  }
+  return gate::validate(settings);
+}
+
+// "ADDR:PORT", "[ADDR]:PORT", or an address alone when there is a port that it would be.
+Result<gate::Endpoint> parse_endpoint(const std::string& text, std::uint16_t otherwise) {
+  gate::Endpoint endpoint;
+  endpoint.port = otherwise;
+  if (auto lone = Address::parse(text); lone && otherwise != 0) {
+    endpoint.address = *lone;
+    return endpoint;
+  }
+  const auto colon = text.rfind(':');
+  if (colon == std::string::npos) return fail(Code::InvalidArgument, cat("'", text, "' is not ADDRESS:PORT"));
+  std::string host = text.substr(0, colon);
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+  TRY_ASSIGN(endpoint.address, Address::parse(host));
+  TRY_ASSIGN(const auto port, parse_int("the port", std::string_view(text).substr(colon + 1), 1, 65535));
+  endpoint.port = static_cast<std::uint16_t>(port);
+  return endpoint;
+}
+
 struct Setting {
   std::string_view name;   // in the file; the flag is the same with dashes
   std::string_view value;  // empty: a switch, whose flag alone means true
@@ -69,7 +118,7 @@ struct Setting {
   Apply apply;
 };
 
-constexpr std::array<Setting, 19> kSettings{{
+constexpr std::array<Setting, 29> kSettings{{
     {"state", "DIR", "all state (default /var/lib/cofferdam)",
      [](Config& c, const std::string& v) { return set_path(c.state_dir, v); }},
     {"run", "DIR", "run-time sockets (default /run/cofferdam)",
@@ -114,6 +163,59 @@ constexpr std::array<Setting, 19> kSettings{{
      [](Config& c, const std::string& v) { return set_path(c.jail_binary, v); }},
     {"qemu", "FILE", "qemu-system-x86_64 (default: /usr/bin/qemu-system-x86_64)",
      [](Config& c, const std::string& v) { return set_path(c.qemu_binary, v); }},
+    {"gate", "FILE", "coffer-gate (default: beside this program; none: workspaces have no network)",
+     [](Config& c, const std::string& v) -> Status {
+       if (v != "none") return set_path(c.gate_binary, v);
+       c.gate_binary = v;
+       return {};
+     }},
+    {"presets", "DIR", "named lists of destinations (default: those installed with this program)",
+     [](Config& c, const std::string& v) { return set_path(c.presets_dir, v); }},
+    {"network.deny", "LIST", "names, *.suffixes and ranges that no workspace may reach",
+     [](Config& c, const std::string& v) { return set_denied(c.network, v); }},
+    {"network.allow_private", "LIST", "private ranges that workspaces may reach when their own list says so too",
+     [](Config& c, const std::string& v) { return set_ranges(c.network.opened_ranges, v); }},
+    {"network.resolvers", "LIST", "DNS servers, ADDR or ADDR:PORT (default: those of /etc/resolv.conf)",
+     [](Config& c, const std::string& v) -> Status {
+       c.network.resolvers.clear();
+       for (const auto& item : list_of(v)) {
+         TRY_ASSIGN(auto resolver, parse_endpoint(item, kNamePort));
+         c.network.resolvers.push_back(std::move(resolver));
+       }
+       return {};
+     }},
+    {"network.proxy", "ADDR:PORT|none", "an HTTP proxy that all connections go out through (CONNECT)",
+     [](Config& c, const std::string& v) -> Status {
+       if (v == "none") {
+         c.network.proxy.reset();
+         return {};
+       }
+       gate::HttpProxy proxy = c.network.proxy.value_or(gate::HttpProxy());
+       TRY_ASSIGN(proxy.endpoint, parse_endpoint(v, 0));
+       c.network.proxy = proxy;
+       return {};
+     }},
+    {"network.proxy_resolves", "", "the proxy is told names, where this host cannot resolve them itself",
+     [](Config& c, const std::string& v) -> Status {
+       if (!c.network.proxy) return fail(Code::InvalidArgument, "needs network.proxy before it");
+       bool by_name = false;
+       TRY(set_choice(by_name, v, kSwitch));
+       c.network.proxy->target = by_name ? gate::ProxyTarget::name : gate::ProxyTarget::address;
+       return {};
+     }},
+    {"network.bytes_per_second", "SIZE", "of each workspace (default 128M; 0: no limit)",
+     [](Config& c, const std::string& v) -> Status {
+       TRY_ASSIGN(c.network_limits.bytes_per_second, parse_size(v));
+       return {};
+     }},
+    {"network.connections", "N", "open at once, of each workspace (default 4096)",
+     [](Config& c, const std::string& v) { return set_number(c.network_limits.connections, v, 1, 1'000'000); }},
+    {"preview.domain", "DOMAIN", "exposed ports are at SLUG.preview.DOMAIN (default localhost)",
+     [](Config& c, const std::string& v) -> Status {
+       if (!gate::is_dns_name(v)) return fail(Code::InvalidArgument, cat("'", v, "' is no domain in lower case"));
+       c.preview_domain = v;
+       return {};
+     }},
     {"webhooks.private", "", "let webhooks go to private addresses (default: public ones only)",
      [](Config& c, const std::string& v) { return set_choice(c.private_webhooks, v, kSwitch); }},
     {"log_level", "debug|info|warn|error", "what the log holds (default info)",
@@ -189,17 +291,22 @@ std::uint32_t uid_range_of(const std::string& state_dir) {
   return 1'880'000'000U + (hash % 1000U) * 65'536U;
 }
 
+// Installed below a prefix, or in a build folder of the source tree.
+std::string data_folder(const std::string& program_dir, const char* name) {
+  const std::filesystem::path bin = program_dir;
+  const auto shared = (bin.parent_path() / "share/cofferdam" / name).string();
+  const auto source = (bin.parent_path().parent_path() / name).string();
+  return !path_exists(shared) && path_exists(source) ? source : shared;
+}
+
 void fill_defaults(Config& config, const std::string& program_dir) {
   if (config.uid_first == 0) config.uid_first = uid_range_of(config.state_dir);
   if (config.guest_binary.empty()) config.guest_binary = program_dir + "/coffer-guest";
   if (config.jail_binary.empty()) config.jail_binary = program_dir + "/coffer-jail";
-  if (!config.recipes_dir.empty()) return;
-  // Installed below a prefix, or in a build folder of the source tree.
-  const std::filesystem::path bin = program_dir;
-  config.recipes_dir = (bin.parent_path() / "share/cofferdam/images").string();
-  if (path_exists(config.recipes_dir)) return;
-  const auto in_tree = bin.parent_path().parent_path() / "images";
-  if (path_exists(in_tree.string())) config.recipes_dir = in_tree.string();
+  if (config.gate_binary.empty()) config.gate_binary = program_dir + "/coffer-gate";
+  if (config.gate_binary == "none") config.gate_binary.clear();
+  if (config.presets_dir.empty()) config.presets_dir = data_folder(program_dir, "presets");
+  if (config.recipes_dir.empty()) config.recipes_dir = data_folder(program_dir, "images");
 }
 
 Status check(const Config& config) {

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/result.h"
+#include "gate/policy.h"
 #include "http/tcp.h"
 #include "vm/qemu_driver.h"
 
@@ -38,6 +39,12 @@ struct Config {
   std::string guest_binary;
   std::string jail_binary;
   std::string qemu_binary = "/usr/bin/qemu-system-x86_64";
+  std::string gate_binary;
+  std::string presets_dir;
+  gate::Settings network;  // what holds for all workspaces
+  gate::Limits network_limits{
+      .bytes_per_second = 128U << 20, .connections_per_second = 200, .connections = 4096, .dns_per_second = 50};
+  std::string preview_domain = "localhost";
   bool private_webhooks = false;  // whether webhooks may go to addresses of private networks
   LogLevel log_level = LogLevel::info;
 

@@ -25,9 +25,18 @@ Status apply_map(const std::string& path, const YAML::Node& map, const std::stri
       TRY(apply_map(path, item.second, name + ".", depth + 1, config));
       continue;
     }
-    if (!item.second.IsScalar())
-      return fail(Code::InvalidArgument, cat(where, ": '", name, "' must be a single value"));
-    auto applied = apply_setting(config, name, item.second.Scalar());
+    std::string value;
+    if (item.second.IsSequence()) {
+      for (const auto& part : item.second) {
+        if (!part.IsScalar()) return fail(Code::InvalidArgument, cat(where, ": '", name, "' must be a list of words"));
+        value += cat(value.empty() ? "" : ",", part.Scalar());
+      }
+    } else if (item.second.IsScalar()) {
+      value = item.second.Scalar();
+    } else {
+      return fail(Code::InvalidArgument, cat(where, ": '", name, "' must be a single value or a list"));
+    }
+    auto applied = apply_setting(config, name, value);
     if (!applied) return fail(std::move(applied.error()).in(where));
   }
   return {};

@@ -29,6 +29,8 @@
 #include "loop/worker_pool.h"
 #include "monitor/schema.h"
 #include "monitor/webhooks.h"
+#include "net/networks.h"
+#include "net/schema.h"
 #include "store/database.h"
 #include "vm/qemu_driver.h"
 #include "workspace/manager.h"
@@ -77,6 +79,9 @@ Result<UniqueFd> listen_for_administrators(const std::string& path, const std::o
   return socket;
 }
 
+// One that no VMM has.
+std::uint32_t gate_uid(const Config& config) { return config.uid_first + config.uid_count - 1; }
+
 Task<http::Response> still_starting() {
   co_return fail(Code::Unavailable, "cofferd is starting", "ask again in a moment");
 }
@@ -101,6 +106,8 @@ class BuiltDaemon : public Daemon {
   Task<void> live();
   Task<void> serve();
   Status open_state();
+  Status open_networks();
+  workspace::NetworkHooks network_hooks();
   Task<void> admit(std::string namespace_id, identity::Totals in_use, identity::Totals wish);
   Status start_tcp_listener();
   Task<void> keep_up();
@@ -121,6 +128,7 @@ class BuiltDaemon : public Daemon {
   std::unique_ptr<monitor::Webhooks> webhooks_;
   std::optional<image::ImageStore> images_;
   std::unique_ptr<vm::MachineDriver> driver_;
+  std::unique_ptr<net::Networks> networks_;
   std::unique_ptr<Manager> manager_;
   std::unique_ptr<api::Api> api_;
   std::shared_ptr<http::TlsIdentity> tls_;
@@ -135,9 +143,9 @@ class BuiltDaemon : public Daemon {
 };
 
 Status BuiltDaemon::open_state() {
-  TRY_ASSIGN(database_, store::Database::open(
-                            config_.state_dir + "/cofferd.db",
-                            store::join({identity::migrations(), monitor::migrations(), workspace::migrations()})));
+  TRY_ASSIGN(database_, store::Database::open(config_.state_dir + "/cofferd.db",
+                                              store::join({identity::migrations(), monitor::migrations(),
+                                                           workspace::migrations(), net::migrations()})));
   identity::IdentityOptions who;
   who.state_dir = config_.state_dir;
   who.namespace_of = [this](std::string_view workspace) -> std::optional<std::string> {
@@ -152,6 +160,37 @@ Status BuiltDaemon::open_state() {
   return {};
 }
 
+Status BuiltDaemon::open_networks() {
+  net::NetworksOptions options;
+  options.gate_binary = config_.gate_binary;
+  options.gate_uid = options.gate_gid = gate_uid(config_);
+  options.presets_dir = config_.presets_dir;
+  options.settings = config_.network;
+  options.limits = config_.network_limits;
+  options.preview_domain = config_.preview_domain;
+  options.names_of = [this](const std::string& id) -> std::vector<std::string> {
+    const auto info = manager_->get(id);
+    if (!info) return {id};
+    return {info->spec.name, info->spec.slug, id};
+  };
+  options.answers = [this](const std::string& id) {
+    const auto info = manager_->get(id);
+    return info && info->state != model::State::paused && info->state != model::State::suspended;
+  };
+  TRY_ASSIGN(networks_, net::Networks::open(io_.get_executor(), workers_, *database_, std::move(options)));
+  return {};
+}
+
+workspace::NetworkHooks BuiltDaemon::network_hooks() {
+  workspace::NetworkHooks hooks;
+  hooks.attach = [this](std::string id, std::shared_ptr<vm::Machine> machine) {
+    return networks_->attach(std::move(id), std::move(machine));
+  };
+  hooks.detach = [this](const std::string& id) { networks_->detach(id); };
+  hooks.forget = [this](const std::string& id) { networks_->forget(id); };
+  return hooks;
+}
+
 // Whether one workspace more fits its namespace.
 Task<void> BuiltDaemon::admit(std::string namespace_id, identity::Totals in_use, identity::Totals wish) {
   auto space = namespace_id.empty() ? co_await identity_->namespaces().get_default()
@@ -163,6 +202,7 @@ Task<void> BuiltDaemon::admit(std::string namespace_id, identity::Totals in_use,
 Status BuiltDaemon::connect(const std::string& version) {
   const auto executor = io_.get_executor();
   TRY(open_state());
+  TRY(open_networks());
 
   image::StoreOptions images;
   images.state_dir = config_.state_dir;
@@ -180,7 +220,7 @@ Status BuiltDaemon::connect(const std::string& version) {
   machines.qemu_binary = config_.qemu_binary;
   machines.accelerator = config_.accelerator;
   machines.uid_first = config_.uid_first;
-  machines.uid_count = config_.uid_count;
+  machines.uid_count = config_.uid_count - 1;  // the last is the gate's
   TRY_ASSIGN(driver_, vm::QemuDriver::make(executor, workers_, std::move(machines)));
   log_info("accelerator", {{"name", driver_->accelerator().name}, {"reason", driver_->accelerator().reason}});
 
@@ -196,6 +236,7 @@ Status BuiltDaemon::connect(const std::string& version) {
   workspaces.reveal_secrets = [this](std::string space, std::vector<std::string> names) {
     return identity_->secrets().reveal_for_delivery(std::move(space), std::move(names));
   };
+  workspaces.network = network_hooks();
   auto find_image = [this](const std::string& name) { return images_->find(name); };
   TRY_ASSIGN(manager_,
              Manager::open(executor, workers_, *database_, std::move(find_image), *driver_, std::move(workspaces)));
@@ -208,8 +249,8 @@ Status BuiltDaemon::connect(const std::string& version) {
   facts.max_workspaces = config_.max_workspaces;
   facts.started_at = std::chrono::system_clock::now();
   auto shutdown = [this](Manager::Permanent permanent) { return shut_down_on_request(permanent); };
-  api_ = std::make_unique<api::Api>(executor, *manager_, *identity_, *webhooks_, *images_, workers_, std::move(facts),
-                                    std::move(shutdown));
+  api_ = std::make_unique<api::Api>(executor, *manager_, *identity_, *webhooks_, *networks_, *images_, workers_,
+                                    std::move(facts), std::move(shutdown));
   auto handler = [this, answer = api_->handler()](http::Request& request) -> Task<http::Response> {
     if (serving_) return answer(request);
     return still_starting();
@@ -286,6 +327,7 @@ Task<void> BuiltDaemon::keep_up() {
 
 Task<void> BuiltDaemon::serve() {
   api_->start();
+  networks_->start();
   CO_TRY(co_await manager_->reconcile());
   CO_TRY_ASSIGN(UniqueFd socket, listen_for_administrators(config_.socket_path(), group_));
   CO_TRY(server_->listen_unix(std::move(socket), api::Api::local_administrators()));
@@ -319,6 +361,9 @@ Task<void> BuiltDaemon::end() {
   CO_TRY(co_await api_->stop());
   upkeep_.cancel();
   CO_TRY(co_await upkeep_.join());
+  if (auto stopped = co_await networks_->stop(); !stopped) {
+    log_error("the networks did not end in order", {{"error", stopped.error().message}});
+  }
   if (auto closed = co_await webhooks_->close(); !closed) {
     log_error("events for webhooks were not kept", {{"error", closed.error().message}});
   }

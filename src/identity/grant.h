@@ -10,8 +10,8 @@
 #include <variant>
 #include <vector>
 
+#include "base/address.h"
 #include "base/result.h"
-#include "identity/address.h"
 #include "identity/clock.h"
 
 namespace cofferdam::identity {

@@ -6,8 +6,8 @@
 #include <list>
 #include <unordered_map>
 
+#include "base/address.h"
 #include "base/result.h"
-#include "identity/address.h"
 #include "identity/clock.h"
 
 namespace cofferdam::identity {

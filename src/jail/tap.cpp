@@ -22,6 +22,9 @@ Status switch_ipv6_off() {
   return {};
 }
 
+// A new namespace takes this from the host's, which may be a router.
+Status switch_forwarding_off() { return write_control_file("/proc/sys/net/ipv4/ip_forward", "0"); }
+
 Status bring_up() {
   const UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (!socket) return fail_errno("socket for the TAP's flags");
@@ -36,6 +39,7 @@ Status bring_up() {
 
 Result<UniqueFd> make_tap(VnetHdr vnet_hdr) {
   TRY(switch_ipv6_off());
+  TRY(switch_forwarding_off());
   auto tun = open_file("/dev/net/tun", O_RDWR);
   if (!tun) {
     return fail(std::move(tun.error()).with_hint("load the tun module (modprobe tun); in a container pass the device"));

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/address.h"
 #include "base/text.h"
-#include "identity/address.h"
 
 namespace cofferdam::monitor {
 namespace {
@@ -19,10 +19,10 @@ constexpr std::string_view kNotPublic[] = {
     "100::/64",       "2001::/23",    "2001:db8::/32",  "2002::/16",      "fc00::/7",       "fe80::/10",
     "fec0::/10",      "ff00::/8"};
 
-const std::vector<identity::Cidr>& not_public() {
+const std::vector<Cidr>& not_public() {
   static const auto kRanges = [] {
-    std::vector<identity::Cidr> ranges;
-    for (const auto text : kNotPublic) ranges.push_back(identity::Cidr::parse(text).value());
+    std::vector<Cidr> ranges;
+    for (const auto text : kNotPublic) ranges.push_back(Cidr::parse(text).value());
     return ranges;
   }();
   return kRanges;
@@ -57,8 +57,8 @@ Result<Target> parse_target(std::string_view url) {
 
 Status check_address(std::string_view address, Reach reach) {
   if (reach == Reach::private_too) return {};
-  const auto parsed = identity::Address::parse(address);
-  if (parsed && !identity::any_contains(not_public(), *parsed)) return {};
+  const auto parsed = Address::parse(address);
+  if (parsed && !any_contains(not_public(), *parsed)) return {};
   return fail(Code::PermissionDenied, cat("'", address, "' is not a public address"),
               "the operator may allow private ones: webhooks.private");
 }

@@ -6,7 +6,7 @@
 #include <charconv>
 
 #include "base/text.h"
-#include "workspace/lane.h"
+#include "loop/lane.h"
 
 namespace cofferdam::runtime {
 namespace {

@@ -1,6 +1,7 @@
 // What the rooms above may ask of a virtual machine and its driver. QEMU is one implementation (qemu_machine.h);
 // another VMM is another class.
 #pragma once
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -176,6 +177,14 @@ struct GuestProcessInfo {
   std::string command;
 };
 
+// The guest's card, eth0, as it is to be.
+struct GuestNetwork {
+  std::array<std::uint8_t, 6> mac{};
+  std::string address, gateway;  // IPv4
+  std::uint8_t prefix = 32;
+  std::vector<std::string> dns;
+};
+
 enum class ExitReason { destroyed, ttl, vmm_died, out_of_memory, lease_lost };
 struct MachineExit {
   ExitReason reason = ExitReason::vmm_died;
@@ -227,6 +236,10 @@ class Machine {
   // Returns when the machine has ended, for whatever reason. Many may wait.
   virtual Task<MachineExit> wait_for_exit() = 0;
   [[nodiscard]] virtual bool alive() const = 0;
+  // Until then the card is down and has no address.
+  virtual Task<void> configure_network(GuestNetwork network) = 0;
+  // That of the VMM's, which holds the other end of the guest's card, "tap0", and nothing else but "lo".
+  [[nodiscard]] virtual Result<UniqueFd> network_namespace() const = 0;
 };
 
 // An empty, formatted disk, as the room that knows disks makes it.

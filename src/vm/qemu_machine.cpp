@@ -1,5 +1,6 @@
 #include "vm/qemu_machine.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -237,6 +238,27 @@ Task<std::unique_ptr<GuestWatch>> QemuMachine::watch(WatchSpec spec) {
 Task<std::unique_ptr<GuestConnection>> QemuMachine::dial(std::uint16_t port) {
   CO_TRY(check_running());
   co_return co_await dial_guest(link_, port);
+}
+
+Task<void> QemuMachine::configure_network(GuestNetwork network) {
+  CO_TRY(check_running());
+  wire::Network card;
+  card.mac = network.mac;
+  card.address = std::move(network.address);
+  card.prefix = network.prefix;
+  card.gateway = std::move(network.gateway);
+  card.dns = std::move(network.dns);
+  auto done = co_await link_->call<wire::Empty>(wire::Op::Network, std::move(card), kQuick);
+  if (!done) co_return fail(std::move(done.error()).in("network of a guest"));
+  co_return Status{};
+}
+
+Result<UniqueFd> QemuMachine::network_namespace() const {
+  // While the jail has not said that its VMM is gone, the number is the VMM's: it is the jail that reaps it. What is
+  // opened is looked at again by whoever enters it.
+  TRY_ASSIGN(UniqueFd found, open_file(cat("/proc/", launched_.jail->vmm_pid(), "/ns/net"), O_RDONLY));
+  if (exit_ || launched_.jail->ended()) return fail(Code::Unavailable, "the machine has ended");
+  return found;
 }
 
 Task<GuestMetrics> QemuMachine::guest_metrics() {

@@ -47,6 +47,8 @@ class QemuMachine : public Machine {
   GuestFiles& files() override { return *files_; }
   Task<std::unique_ptr<GuestWatch>> watch(WatchSpec spec) override;
   Task<std::unique_ptr<GuestConnection>> dial(std::uint16_t port) override;
+  Task<void> configure_network(GuestNetwork network) override;
+  [[nodiscard]] Result<UniqueFd> network_namespace() const override;
   Task<GuestMetrics> guest_metrics() override;
   Task<std::vector<GuestProcessInfo>> processes() override;
   Task<HostMetrics> host_metrics() override;

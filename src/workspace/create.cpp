@@ -158,6 +158,13 @@ Task<void> ManagerImpl::hand_over(EntryPtr entry) {
   co_return co_await machines_.claim(entry->machine, std::move(claim));
 }
 
+Task<void> ManagerImpl::attach_network(EntryPtr entry) {
+  if (!options_.network.attach) co_return Status{};
+  auto attached = co_await options_.network.attach(entry->record.id, entry->machine);
+  if (!attached) co_return fail(std::move(attached.error()).in("the network of the workspace"));
+  co_return attached;
+}
+
 // From creating to running. The caller undoes after a failure.
 Task<void> ManagerImpl::bring_up(EntryPtr entry) {
   Record& record = entry->record;
@@ -215,6 +222,7 @@ Task<void> ManagerImpl::bring_up(EntryPtr entry) {
     }
     source = Source::made;
   }
+  CO_TRY(co_await attach_network(entry));
   record.started_at = system_clock::now();
   record.expires_at.reset();
   if (record.spec.ttl) record.expires_at = *record.started_at + *record.spec.ttl;

@@ -5,13 +5,15 @@
 
 #include "disk/volume.h"
 #include "loop/event.h"
+#include "loop/lane.h"
 #include "vm/machine.h"
 #include "workspace/journal.h"
-#include "workspace/lane.h"
 #include "workspace/limits.h"
 #include "workspace/workspace_table.h"
 
 namespace cofferdam::workspace {
+
+using loop::Lane;
 
 struct Entry {
   Entry(const loop::asio::any_io_executor& executor, Record initial)

@@ -130,6 +130,12 @@ Task<std::unique_ptr<vm::GuestWatch>> FakeMachine::watch(vm::WatchSpec /*spec*/)
 Task<std::unique_ptr<vm::GuestConnection>> FakeMachine::dial(std::uint16_t /*port*/) {
   co_return fail(Code::Unimplemented, "the fake machine has no network");
 }
+Task<void> FakeMachine::configure_network(vm::GuestNetwork /*network*/) {
+  co_return fail(Code::Unimplemented, "the fake machine has no network");
+}
+Result<UniqueFd> FakeMachine::network_namespace() const {
+  return fail(Code::Unimplemented, "the fake machine has no network");
+}
 Task<vm::GuestMetrics> FakeMachine::guest_metrics() { co_return vm::GuestMetrics{}; }
 Task<std::vector<vm::GuestProcessInfo>> FakeMachine::processes() {
   vm::GuestProcessInfo one;

@@ -32,6 +32,8 @@ class FakeMachine : public vm::Machine, public std::enable_shared_from_this<Fake
   // Unimplemented: nothing in this room calls them.
   loop::Task<std::unique_ptr<vm::GuestWatch>> watch(vm::WatchSpec spec) override;
   loop::Task<std::unique_ptr<vm::GuestConnection>> dial(std::uint16_t port) override;
+  loop::Task<void> configure_network(vm::GuestNetwork network) override;
+  [[nodiscard]] Result<UniqueFd> network_namespace() const override;
   loop::Task<vm::GuestMetrics> guest_metrics() override;
   loop::Task<std::vector<vm::GuestProcessInfo>> processes() override;
   loop::Task<vm::HostMetrics> host_metrics() override;

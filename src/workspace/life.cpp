@@ -50,6 +50,7 @@ void ManagerImpl::end_run(Entry& entry) {
 // Nothing is left of the machine afterwards, or an error says so and the entry still names it.
 Task<void> ManagerImpl::let_go(EntryPtr entry) {
   end_run(*entry);
+  if (options_.network.detach) options_.network.detach(entry->record.id);
   if (entry->volume) {
     // A nameless disk is freed by whoever lets go of it last, which takes its time: not on the loop.
     auto close = [volume = std::exchange(entry->volume, std::nullopt)]() mutable -> Status {
@@ -78,6 +79,7 @@ Task<void> ManagerImpl::forget(EntryPtr entry) {
   workloads_.workspace_is_gone(entry->record.id);
   CO_TRY(co_await close_journal(entry));
   CO_TRY(co_await remove_folder(entry->record.id, durability_of(entry->record)));
+  if (options_.network.forget) options_.network.forget(entry->record.id);
   entry->gone = true;
   entries_.erase(entry->record.id);
   last_removal_ = std::chrono::steady_clock::now();

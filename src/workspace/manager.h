@@ -12,13 +12,13 @@
 #include "base/secure_bytes.h"
 #include "identity/limits.h"
 #include "image/image_store.h"
+#include "loop/feed.h"
 #include "loop/task.h"
 #include "loop/worker_pool.h"
 #include "model/workspace_spec.h"
 #include "model/workspace_state.h"
 #include "vm/machine.h"
 #include "workspace/event.h"
-#include "workspace/feed.h"
 #include "workspace/limits.h"
 #include "workspace/log_line.h"
 #include "workspace/pool.h"
@@ -31,6 +31,7 @@ class Database;
 
 namespace cofferdam::workspace {
 
+using loop::Feed;
 using loop::Task;
 
 struct Info {
@@ -71,6 +72,14 @@ using AdmitWorkspace =
 using RevealSecrets = std::function<Task<std::vector<std::pair<std::string, SecureBytes>>>(
     std::string namespace_id, std::vector<std::string> names)>;
 
+// Whoever keeps the networks of workspaces, above or below: told of each machine. None of these wait for the manager.
+struct NetworkHooks {
+  // A guest runs, or runs on after it stood still. An error: its workspace cannot be used.
+  std::function<Task<void>(std::string id, std::shared_ptr<vm::Machine> machine)> attach;
+  std::function<void(const std::string& id)> detach;  // its machine is ending
+  std::function<void(const std::string& id)> forget;  // the workspace is no more
+};
+
 // What a removal did, for the person who asked.
 struct Removal {
   std::string id;
@@ -103,6 +112,7 @@ struct ManagerOptions {
   RevealSecrets reveal_secrets;  // none: a workspace with secrets is refused
   RestartDelays restarts;
   std::chrono::milliseconds workload_figures_every{2000}, workload_stop_grace{5000};
+  NetworkHooks network;  // none of them: workspaces have no network
 };
 
 // Used on the loop's thread only. Ids, slugs and names are accepted as `id`.

@@ -104,6 +104,7 @@ class ManagerImpl : public Manager {
   Task<void> remove_unclaimed(std::string id);
   Task<void> bring_up(EntryPtr entry);
   Task<void> hand_over(EntryPtr entry);
+  Task<void> attach_network(EntryPtr entry);
   Task<void> watch(EntryPtr entry, std::shared_ptr<vm::Machine> machine);
   Task<void> note_end(EntryPtr entry, std::shared_ptr<vm::Machine> machine, vm::MachineExit exit);
   Task<void> forget(EntryPtr entry);

@@ -1,8 +1,8 @@
 // The small parts: lane, memory budget, records, environment, limits of one command.
 #include <algorithm>
 
+#include "loop/lane.h"
 #include "workspace/environment.h"
-#include "workspace/lane.h"
 #include "workspace/limited_process.h"
 #include "workspace/test_support.h"
 

@@ -102,6 +102,8 @@ Task<Info> ManagerImpl::do_resume(EntryPtr entry) {
   if (!entry->record.expires_at && entry->record.spec.ttl) CO_TRY(co_await apply_ttl(entry));
   CO_TRY(co_await save(entry));
   if (entry->clock) entry->clock->notify();
+  // What was opened while it stood still, it is told now.
+  CO_TRY(co_await attach_network(entry));
   tell(entry, was_paused ? EventKind::resumed : EventKind::woken);
   workloads_.workspace_goes_on(entry->record.id);
   co_return info_of(*entry);

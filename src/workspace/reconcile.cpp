@@ -82,6 +82,10 @@ Task<void> ManagerImpl::reconcile_one(std::shared_ptr<Orphans> orphans, StoredRe
       log_info("a running workspace was taken over", {{"workspace", record.id}, {"vm", record.vm_id}});
       (void)co_await load_journal(entry);
       if (record.state == model::State::stopping) co_return co_await finish_stop(entry);
+      if (auto attached = co_await attach_network(entry); !attached) {
+        log_error("a workspace that was taken over has no network",
+                  {{"workspace", record.id}, {"error", attached.error().message}});
+      }
       if (stood_still) (void)co_await machines_.pause(entry->machine);
       begin_run(entry);
       note(entry, LogSource::boot, "taken over by a new daemon");
@@ -147,7 +151,9 @@ Task<bool> ManagerImpl::has_disk_of(std::string id) {
 Task<void> ManagerImpl::clear_leftover(std::string id, std::string why) {
   log_info("what is left of a workspace is removed", {{"workspace", id}, {"why", std::move(why)}});
   workloads_.workspace_is_gone(id);
-  co_return co_await remove_folder(std::move(id));
+  CO_TRY(co_await remove_folder(id));
+  if (options_.network.forget) options_.network.forget(id);
+  co_return Status{};
 }
 
 Task<void> ManagerImpl::remove_orphan(std::string vm_id) {

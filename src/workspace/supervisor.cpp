@@ -50,7 +50,7 @@ struct Supervisor::Item {
   bool removed = false;
   std::deque<WorkloadLine> lines;
   std::size_t bytes = 0;
-  Feeds<WorkloadLine> followers;
+  loop::Feeds<WorkloadLine> followers;
   std::optional<std::pair<steady_clock::time_point, std::uint64_t>> last_cpu;
 };
 

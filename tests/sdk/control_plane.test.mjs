@@ -35,7 +35,7 @@ before(async () => {
   client = named(new Oblien({ clientId, clientSecret, baseUrl: url }));
   const workspace = await client.workspaces.create({
     name: 'sdk', slug: 'sdk-box', image: 'minimal', mode: 'permanent', cpus: 1, memory_mb: 256,
-    config: { env: ['A=1', { key: 'B', value: '2' }], allow_internet: true }, idempotency_key: 'sdk-1',
+    config: { env: ['A=1', { key: 'B', value: '2' }], allow_internet: false }, idempotency_key: 'sdk-1',
   });
   id = workspace.id;
   assert.equal(workspace.ready, true);
@@ -143,13 +143,19 @@ test('network, and what this host has not', { skip }, async () => {
   assert.equal((await network.get(id)).allow_internet, false);
   await network.update(id, { allow_internet: false });
   await network.clearCustomProxy(id);
-  await refused(network.update(id, { allow_internet: true }));
+  const opened = await network.update(id, { egress: ['pypi.org', '*.debian.org:80'] });
+  assert.deepEqual(opened.egress, ['pypi.org', '*.debian.org:80']);
+  assert.equal((await network.update(id, { allow_internet: true, egress: [] })).allow_internet, true);
+  assert.deepEqual((await network.update(id, { allow_internet: false })).egress, []);
   await refused(network.applyOutboundIp(id, '192.0.2.1'));
   await refused(network.setCustomProxy(id, { host: 'h', port: 1 }));
-  await refused(publicAccess.list(id));
-  await refused(publicAccess.expose(id, { port: 80 }));
-  await refused(publicAccess.updateSlug(id, 80, { slug: 'a' }));
-  await refused(publicAccess.revoke(id, 80));
+  assert.deepEqual(await publicAccess.list(id), []);
+  const port = await publicAccess.expose(id, { port: 8080, label: 'web' });
+  assert.equal(port.port, 8080);
+  assert.match(port.url, /preview/);
+  assert.equal((await publicAccess.updateSlug(id, 8080, { slug: 'sdk-web' })).slug, 'sdk-web');
+  await publicAccess.revoke(id, 8080);
+  assert.deepEqual(await publicAccess.list(id), []);
   await refused(domains.get(id));
   await refused(domains.connect(id, { domain: 'a.example' }));
   await refused(domains.disconnect(id));

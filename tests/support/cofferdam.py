@@ -53,6 +53,9 @@ class Cofferdam:
     It has no TCP address, so that any number of them live side by side; `tcp`: one on a port that the kernel chooses.
     """
 
+    # In front of every program that is started: how a daemon is put into a network namespace of a test's own.
+    within = ()
+
     def __init__(self, golden=None, state=None, tcp=False):
         self.base = pathlib.Path(tempfile.mkdtemp(prefix="cfd-", dir="/tmp"))
         self.base.chmod(0o755)
@@ -78,7 +81,7 @@ class Cofferdam:
         options.setdefault("stdin", subprocess.DEVNULL)
         options.setdefault("stdout", subprocess.PIPE)
         options.setdefault("stderr", subprocess.PIPE)
-        return subprocess.Popen([str(BIN / "coffer"), *map(str, argv)], env=self._environment(env), **options)
+        return subprocess.Popen([*self.within, str(BIN / "coffer"), *map(str, argv)], env=self._environment(env), **options)
 
     def __call__(self, *argv, stdin=b"", env=None, timeout=DEADLINE_S):
         """Runs `coffer ARGV…` to its end."""
@@ -133,7 +136,7 @@ class Cofferdam:
     def start(self, *options):
         """The daemon itself in the background, with options that `coffer up` does not have."""
         with open(self.base / "cofferd.log", "ab") as log:
-            subprocess.Popen([str(BIN / "cofferd"), *options], env=self._environment(), stdin=subprocess.DEVNULL,
+            subprocess.Popen([*self.within, str(BIN / "cofferd"), *options], env=self._environment(), stdin=subprocess.DEVNULL,
                              stdout=log, stderr=log, start_new_session=True)
         wait_for(lambda: self("ls").status == 0, 30, "an answer of cofferd")
         return self
@@ -193,7 +196,8 @@ class Cofferdam:
 
     def leftovers(self):
         """What an installation without a running workspace must not have: VMMs, jails, their cgroups, mounts, files."""
-        found = [str(p) for p in traces.of_folders(self.state, self.run_dir) if p.name not in ("cofferd", "coffer")]
+        own = ("cofferd", "coffer", "coffer-gate") if self.pid else ("cofferd", "coffer")  # the gate is the daemon's own
+        found = [str(p) for p in traces.of_folders(self.state, self.run_dir) if p.name not in own]
         found += self.cgroups()
         found += traces.mounts(self.state, self.run_dir)
         found += [f for f in traces.files(self.state, skip=SHARED) if f.startswith("workspaces/")]

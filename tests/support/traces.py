@@ -64,7 +64,7 @@ def of_folders(*folders):
     everything.pop(os.getpid(), None)
 
     def belongs(process):
-        if process.name not in ("cofferd", "coffer-jail", "coffer") and not process.name.startswith("qemu-system"):
+        if process.name not in ("cofferd", "coffer-jail", "coffer-gate", "coffer") and not process.name.startswith("qemu-system"):
             return False
         places = [*process.argv, _link(PROC / str(process.pid) / "cwd"), *process.opened()]
         return any(text in place for text in texts for place in places)

@@ -1,0 +1,168 @@
+// Links, exposed ports, their visitors, and the record of connections, over HTTP.
+#include "api/api_fixture.h"
+
+namespace cofferdam::api {
+namespace {
+
+class NetworkApiTest : public ApiTest {
+ public:
+  std::string named(const std::string& name) {
+    const auto made = ask("POST", "/workspace", R"({"name": ")" + name + R"("})");
+    return std::string(made.body().at("workspace").at("id").as_string());
+  }
+  static std::string text(const json::value& value) { return std::string(value.as_string()); }
+  Answer visit(const std::string& target, http::Headers headers) {
+    http::ClientRequest request;
+    request.target = target;
+    request.headers = std::move(headers);
+    return run(send(std::move(request))).value_or(Answer{});
+  }
+};
+
+TEST_F(NetworkApiTest, a_link_is_made_listed_and_removed) {
+  const auto a = named("a");
+  const auto b = named("b");
+  const auto made = ask("POST", "/links", R"({"from": "a", "to": "b", "ports": [5432, "8000-8010"], "note": "n"})");
+  ASSERT_EQ(made.status, 201) << made.text;
+  const auto link = made.body().at("link");
+  EXPECT_EQ(text(link.at("from")), a);
+  EXPECT_EQ(text(link.at("to")), b);
+  EXPECT_EQ(link.at("ports"), json::parse(R"([5432, "8000-8010"])"));
+  EXPECT_EQ(text(link.at("address")).substr(0, 7), "10.212.");
+  EXPECT_EQ(ask("GET", "/links?workspace=b").body().at("links").as_array().size(), 1U);
+  const auto graph = ask("GET", "/graph").body();
+  EXPECT_EQ(graph.at("nodes").as_array().size(), 2U);
+  EXPECT_EQ(text(graph.at("edges").as_array().at(0).at("kind")), "link");
+  EXPECT_EQ(ask("DELETE", "/links/" + text(link.at("id"))).status, 200);
+  EXPECT_EQ(ask("DELETE", "/links/" + text(link.at("id"))).status, 404);
+}
+
+TEST_F(NetworkApiTest, a_link_that_makes_no_sense_is_refused_by_its_field) {
+  named("a");
+  named("b");
+  for (const auto& [body, field] : std::vector<std::pair<std::string, std::string>>{
+           {R"({"from": "a", "to": "a", "ports": [1]})", "/to"},
+           {R"({"from": "a", "to": "b"})", "/ports"},
+           {R"({"from": "a", "to": "b", "ports": []})", "/ports"},
+           {R"({"from": "a", "to": "b", "ports": [0]})", "/ports"},
+           {R"({"from": "a", "to": "b", "ports": [70000]})", "/ports"},
+           {R"({"from": "a", "to": "b", "ports": [true]})", "/ports"},
+           {R"({"to": "b", "ports": [1]})", "/from"},
+           {R"({"from": "a", "to": "b", "ports": [1], "ttl": "0s"})", "/ttl"}}) {
+    const auto refused = ask("POST", "/links", body);
+    EXPECT_EQ(refused.status, 400) << body;
+    EXPECT_NE(text(refused.body().at("message")).find(field), std::string::npos) << refused.text;
+  }
+  EXPECT_EQ(ask("POST", "/links", R"({"from": "a", "to": "nobody", "ports": [1]})").status, 404);
+}
+
+TEST_F(NetworkApiTest, whoever_has_no_say_in_both_ends_makes_no_link_and_sees_none_of_others) {
+  const auto a = named("a");
+  named("b");
+  named("c");
+  const auto token = mint(R"({"scope": "workspace", "workspaceId": "a", "verbs": ["read", "network"]})");
+  EXPECT_EQ(far("POST", "/links", bearer(token), R"({"from": "a", "to": "b", "ports": [1]})").status, 404);
+  EXPECT_EQ(far("POST", "/links", bearer(token), R"({"from": "b", "to": "a", "ports": [1]})").status, 404);
+  const auto other = ask("POST", "/links", R"({"from": "b", "to": "c", "ports": [1]})").body();
+  EXPECT_TRUE(far("GET", "/links", bearer(token)).body().at("links").as_array().empty());
+  const auto id = text(other.at("link").at("id"));
+  EXPECT_EQ(far("DELETE", "/links/" + id, bearer(token)).status, 404);
+  // Of a link to a stranger, the id is all that is told.
+  ask("POST", "/links", R"({"from": "b", "to": "a", "ports": [1]})");
+  const auto seen = far("GET", "/links", bearer(token)).body().at("links").as_array();
+  ASSERT_EQ(seen.size(), 1U);
+  EXPECT_TRUE(seen[0].at("from_name").is_null());
+  const auto reader = mint(R"({"scope": "workspace", "workspaceId": "a", "verbs": ["read"]})");
+  EXPECT_EQ(far("DELETE", "/links/" + text(seen[0].at("id")), bearer(reader)).status, 403);
+  EXPECT_EQ(far("DELETE", "/links/" + text(seen[0].at("id")), bearer(token)).status, 200);
+}
+
+TEST_F(NetworkApiTest, an_exposed_port_serves_visitors_by_host_and_by_path) {
+  make();
+  record_.http_answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nSet-Cookie: a=b\r\nClear-Site-Data: \"*\"\r\n\r\nhi";
+  ASSERT_EQ(ask("POST", "/workspace/box/public-access", R"({"port": 8080, "slug": "shop"})").status, 201);
+  const auto by_host = visit("/a%20b?x=1", {{"Host", "Shop.preview.localhost:7070"}, {"Forwarded", "for=1.2.3.4"}});
+  EXPECT_EQ(by_host.status, 200) << by_host.text;
+  EXPECT_EQ(by_host.text, "hi");
+  EXPECT_NE(by_host.headers.find("Set-Cookie"), nullptr);
+  EXPECT_NE(record_.http_request.find("GET /a%20b?x=1 HTTP/1.1\r\n"), std::string::npos) << record_.http_request;
+  EXPECT_EQ(record_.http_request.find("1.2.3.4"), std::string::npos);
+  const auto by_path = visit("/preview/shop/c/d?preview_token=x&y=2", {});
+  EXPECT_EQ(by_path.status, 200) << by_path.text;
+  EXPECT_NE(record_.http_request.find("GET /c/d?y=2 HTTP/1.1\r\n"), std::string::npos) << record_.http_request;
+  EXPECT_EQ(by_path.headers.find("Set-Cookie"), nullptr);
+  EXPECT_EQ(by_path.headers.find("Clear-Site-Data"), nullptr);
+  ASSERT_NE(by_path.headers.find("Content-Security-Policy"), nullptr);
+  EXPECT_NE(by_path.headers.find("Content-Security-Policy")->find("sandbox"), std::string::npos);
+  EXPECT_EQ(by_path.headers.find("Content-Security-Policy")->find("allow-same-origin"), std::string::npos);
+  EXPECT_EQ(visit("/preview/nobody/", {}).status, 404);
+  EXPECT_EQ(ask("DELETE", "/workspace/box/public-access/8080").status, 200);
+  EXPECT_EQ(visit("/preview/shop/", {}).status, 404);
+}
+
+TEST_F(NetworkApiTest, a_protected_port_is_for_who_has_the_token_and_the_server_never_sees_it) {
+  make();
+  record_.http_answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
+  const auto made = ask("POST", "/workspace/box/public-access", R"({"port": 8080, "slug": "till", "token": true})");
+  const auto token = text(made.body().at("port").at("token"));
+  EXPECT_EQ(ask("GET", "/workspace/box/public-access").text.find(token), std::string::npos);
+  EXPECT_EQ(visit("/preview/till/", {}).status, 401);
+  EXPECT_EQ(visit("/preview/till/", {{"X-Preview-Token", token + "0"}}).status, 401);
+  EXPECT_EQ(visit("/preview/till/", {{"X-Preview-Token", token}}).status, 200);
+  EXPECT_EQ(record_.http_request.find(token), std::string::npos);
+  const auto first = visit("/preview/till/?preview_token=" + token, {});
+  EXPECT_EQ(first.status, 200);
+  ASSERT_NE(first.headers.find("Set-Cookie"), nullptr);
+  const auto cookie = first.headers.find("Set-Cookie")->substr(0, first.headers.find("Set-Cookie")->find(';'));
+  EXPECT_NE(first.headers.find("Set-Cookie")->find("HttpOnly"), std::string::npos);
+  EXPECT_EQ(visit("/preview/till/", {{"Cookie", "own=1; " + cookie}}).status, 200);
+  EXPECT_NE(record_.http_request.find("Cookie: own=1\r\n"), std::string::npos) << record_.http_request;
+  EXPECT_EQ(record_.http_request.find(token), std::string::npos);
+}
+
+TEST_F(NetworkApiTest, slugs_are_unique_and_databases_stay_inside) {
+  named("a");
+  named("b");
+  ASSERT_EQ(ask("POST", "/workspace/a/public-access", R"({"port": 8080, "slug": "one"})").status, 201);
+  EXPECT_EQ(ask("POST", "/workspace/b/public-access", R"({"port": 8080, "slug": "one"})").status, 409);
+  EXPECT_EQ(ask("POST", "/workspace/b/public-access", R"({"port": 8080, "slug": "No Name"})").status, 400);
+  EXPECT_NE(ask("POST", "/workspace/b/public-access", R"({"port": 5432})").status, 201);
+  EXPECT_EQ(ask("POST", "/workspace/b/public-access", R"({"port": 5432, "force": true})").status, 201);
+  ask("POST", "/workspace", R"({"name": "db", "type": "database"})");
+  EXPECT_NE(ask("POST", "/workspace/db/public-access", R"({"port": 8080, "force": true})").status, 201);
+}
+
+TEST_F(NetworkApiTest, a_forwarded_port_carries_bytes_both_ways_to_its_end) {
+  make();
+  auto socket = run(client_->websocket("/workspace/box/ports/7", {}));
+  ASSERT_TRUE(socket) << socket.error().message;
+  ASSERT_TRUE(run((*socket)->write(WebSocket::Kind::binary, "ping")));
+  auto echoed = run((*socket)->read());
+  ASSERT_TRUE(echoed && *echoed);
+  EXPECT_EQ((*echoed)->bytes, "ping");
+  ASSERT_TRUE(run((*socket)->write(WebSocket::Kind::text, "end")));
+  auto ended = run((*socket)->read());
+  ASSERT_TRUE(ended && *ended);
+  EXPECT_EQ((*ended)->kind, WebSocket::Kind::text);
+  socket->reset();
+  pause();
+  const auto flows = ask("GET", "/workspace/box/connections").body().at("connections").as_array();
+  ASSERT_EQ(flows.size(), 1U);
+  EXPECT_EQ(text(flows[0].at("name")), "port-forward");
+  EXPECT_EQ(flows[0].at("bytes_in").to_number<int>(), 4);
+}
+
+TEST_F(NetworkApiTest, a_create_opens_what_it_lists_and_a_bad_list_leaves_nothing) {
+  const auto made =
+      ask("POST", "/workspace", R"({"name": "n", "config": {"network_config": {"egress": ["pypi.org"]}}})");
+  ASSERT_EQ(made.status, 201) << made.text;
+  EXPECT_EQ(ask("GET", "/workspace/n/network").body().at("egress").as_array().size(), 1U);
+  EXPECT_EQ(ask("POST", "/workspace", R"({"name": "m", "config": {"egress": ["0x7f.1"]}})").status, 400);
+  EXPECT_EQ(ask("GET", "/workspace/m").status, 404);
+  const auto token = mint(R"({"scope": "account", "verbs": ["read", "lifecycle"]})");
+  EXPECT_EQ(far("POST", "/workspace", bearer(token), R"({"name": "o", "config": {"allow_internet": true}})").status,
+            403);
+}
+
+}  // namespace
+}  // namespace cofferdam::api
