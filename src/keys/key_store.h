@@ -58,8 +58,8 @@ struct Erasure {
 // failure of the disk left it unknown what is durable: nothing changes any more until cofferd starts again).
 class KeyStore {
  public:
-  // Takes over what is in `dir` (STATE/keys/tree), or makes an empty store where nothing is, and mends a change that
-  // was cut off. FailedPrecondition with the words "wrong root" when the holder has another root than the tree was
+  // Takes over the file `tree` in `dir` (STATE/keys), or makes an empty one where there is none, and mends a change
+  // that was cut off. FailedPrecondition with the words "wrong root" when the holder has another root than the tree was
   // written under, with "lost root" when it has none. One KeyStore a folder: the daemon's lock of STATE sees to that.
   // `holder` outlives this.
   static Result<std::unique_ptr<KeyStore>> open(const std::string& dir, RootHolder& holder);

@@ -32,7 +32,8 @@ struct CheckedPlace {
 
 struct ErasureFacts {
   std::string workspace_id;
-  std::string key_id;  // the disk's
+  std::string namespace_id;  // whose tokens may read the receipt
+  std::string key_id;        // the disk's
   KeyPlace key_place = KeyPlace::memory;
   std::vector<KeyInfo> keys;                 // all that were destroyed with it: of snapshots, archives
   std::optional<std::string> header_sha256;  // of the disk's LUKS header before, 64 hex digits
@@ -45,7 +46,7 @@ struct ErasureFacts {
 
 struct Receipt {
   std::string id;  // "rcp_…"
-  std::string workspace_id;
+  std::string workspace_id, namespace_id;
   std::chrono::system_clock::time_point issued_at;
   std::string text;  // the signed JSON, one line
 };

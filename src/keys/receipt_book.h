@@ -12,6 +12,12 @@
 
 namespace cofferdam::keys {
 
+struct ReceiptFilter {
+  std::optional<std::string> workspace_id, namespace_id;
+  std::optional<std::string> before;  // older than this receipt's id
+  std::size_t limit = 100;            // 1 to 1000
+};
+
 // Tables: schema.h. Receipts are kept when the workspace is gone: that is what they are for.
 class ReceiptBook {
  public:
@@ -22,10 +28,8 @@ class ReceiptBook {
 
   // Signs and keeps; durable when it returns.
   loop::Task<Receipt> issue(ErasureFacts facts);
-  loop::Task<Receipt> get(std::string id);  // NotFound
-  // Newest first, at most `limit` (1 to 1000) of those older than the id `before`; of one workspace, or of all.
-  loop::Task<std::vector<Receipt>> list(std::optional<std::string> workspace_id, std::size_t limit,
-                                        std::optional<std::string> before);
+  loop::Task<Receipt> get(std::string id);                      // NotFound
+  loop::Task<std::vector<Receipt>> list(ReceiptFilter filter);  // newest first
 
   [[nodiscard]] const std::string& public_key_pem() const { return public_key_pem_; }
   [[nodiscard]] const std::string& public_key_hex() const { return public_key_hex_; }
