@@ -333,7 +333,7 @@ def requests_per_second(table, one, accelerator):
 
 
 def mixed_load(table, one, accelerator):
-    """F12: 200 clients at once, each of which lists, looks, runs a command and reads a file in turn, in 8 workspaces."""
+    """F14: 200 clients at once, each of which lists, looks, runs a command and reads a file in turn, in 8 workspaces."""
     ids = [one.api.create(image="minimal")["id"] for _ in range(8)]
     names, requests = ("list", "get", "exec", "read"), []
     command = json.dumps({"cmd": ["/bin/true"], "stream": False})
@@ -348,7 +348,7 @@ def mixed_load(table, one, accelerator):
     answer = json.loads(done.stdout)
     p99 = {name: max(kind["p99_ms"] for kind in answer["kinds"][i::len(names)]) for i, name in enumerate(names)}
     errors = answer["not_2xx"] + answer["broken_connections"]
-    table.add("F12", "200 clients that list, look, execute and read for 30 s: errors", str(errors), "", "0", "",
+    table.add("F14", "200 clients that list, look, execute and read for 30 s: errors", str(errors), "", "0", "",
               accelerator, f"{answer['requests']} requests; p99 " +
               ", ".join(f"{name} {value:.0f} ms" for name, value in p99.items()), errors == 0)
     return answer
@@ -379,6 +379,17 @@ def idle_streams(table, one, accelerator):
     return {"answered": answered, "kib_each": grown / 1000}
 
 
+def key_deletion(table):
+    """F20: one key of ten thousand erased, beside the bare flushes of the disk that it waits for."""
+    with tempfile.TemporaryDirectory(dir=ROOT / "build") as folder:
+        done = subprocess.run([str(BIN / "bench-keys"), folder, "10000", "300"], capture_output=True, text=True, check=True)
+    answer = json.loads(done.stdout)
+    half, bare = statistics.median(answer["erase_ms"]), statistics.median(answer["three_flushes_ms"])
+    table.add("F20", "one key of 10,000 erased, its old root destroyed, p50", f"{half:.1f}", "ms", "10", "", "",
+              f"p95 {p(answer['erase_ms'], 95):.1f} ms; three bare flushes {bare:.1f} ms", half <= 10)
+    return answer
+
+
 def private_kib(pid):
     lines = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
     return sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
@@ -403,7 +414,7 @@ def main():
                  ("F7", lambda: destroy(table, one, accelerator)),
                  ("F10", lambda: requests_per_second(table, one, accelerator)),
                  ("F11", lambda: idle_streams(table, one, accelerator)),
-                 ("F12", lambda: mixed_load(table, one, accelerator)),
+                 ("F14", lambda: mixed_load(table, one, accelerator)),
                  ("F9", lambda: leaks(table, one))]
         for promise, step in steps:
             if wanted(promise):
@@ -419,6 +430,8 @@ def main():
             cold.close()
     if wanted("F12") or wanted("F13"):
         raw["F12"] = network.measure(table, accelerator, GOLDEN, RUNS)
+    if wanted("F20"):
+        raw["F20"] = key_deletion(table)
     if wanted("F8"):
         raw["F8"] = run_script(table, accelerator)
     result = {"accelerator": accelerator, "cpus": os.cpu_count(), "runs": RUNS, "rows": sorted(
