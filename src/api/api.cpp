@@ -35,8 +35,8 @@ bool in_cofferdam_group(const http::Peer& peer) {
 
 struct Api::State {
   State(const loop::asio::any_io_executor& executor, workspace::Manager& manager, identity::Identity& identity,
-        monitor::Webhooks& webhooks, net::Networks& networks, image::ImageStore& images, loop::WorkerPool& workers,
-        HostFacts facts, Shutdown shutdown)
+        monitor::Webhooks& webhooks, net::Networks& networks, image::ImageStore& images, keys::ReceiptBook& receipts,
+        loop::WorkerPool& workers, HostFacts facts, Shutdown shutdown)
       : builds(executor),
         streams(executor),
         sessions(executor, manager),
@@ -45,6 +45,7 @@ struct Api::State {
                  identity,
                  webhooks,
                  images,
+                 receipts,
                  workers,
                  builders,
                  builds,
@@ -144,10 +145,10 @@ struct Api::State {
 };
 
 Api::Api(loop::asio::any_io_executor executor, workspace::Manager& manager, identity::Identity& identity,
-         monitor::Webhooks& webhooks, net::Networks& networks, image::ImageStore& images, loop::WorkerPool& workers,
-         HostFacts facts, Shutdown shutdown)
-    : state_(std::make_unique<State>(executor, manager, identity, webhooks, networks, images, workers, std::move(facts),
-                                     std::move(shutdown))) {}
+         monitor::Webhooks& webhooks, net::Networks& networks, image::ImageStore& images, keys::ReceiptBook& receipts,
+         loop::WorkerPool& workers, HostFacts facts, Shutdown shutdown)
+    : state_(std::make_unique<State>(executor, manager, identity, webhooks, networks, images, receipts, workers,
+                                     std::move(facts), std::move(shutdown))) {}
 
 Api::~Api() = default;
 

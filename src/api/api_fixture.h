@@ -15,6 +15,9 @@
 #include "base/fd_passing.h"
 #include "http/client.h"
 #include "identity/schema.h"
+#include "keys/files.h"
+#include "keys/holders.h"
+#include "keys/schema.h"
 #include "loop/deadline.h"
 #include "monitor/schema.h"
 #include "net/schema.h"
@@ -37,8 +40,9 @@ class ApiTest : public ::testing::Test {
     options.recipes_dir = dir_ + "/recipes";
     options.guest_binary = dir_ + "/none";
     images_ = std::make_unique<image::ImageStore>(image::ImageStore::open(options).value());
-    database_ = store::Database::open(dir_ + "/cofferd.db", store::join({identity::migrations(), monitor::migrations(),
-                                                                         workspace::migrations(), net::migrations()}))
+    database_ = store::Database::open(dir_ + "/cofferd.db",
+                                      store::join({identity::migrations(), keys::migrations(), monitor::migrations(),
+                                                   workspace::migrations(), net::migrations()}))
                     .value();
     identity::IdentityOptions who;
     who.state_dir = dir_;
@@ -56,6 +60,9 @@ class ApiTest : public ::testing::Test {
     });
     networks_ = net::Networks::open(io_.get_executor(), workers_, *database_, {}).value();
     networks_->start();
+    holder_ = keys::make_file_holder(keys::HostFiles::open(dir_ + "/keys").value(), "root.key");
+    keys_ = keys::KeyStore::open(dir_ + "/keys", *holder_).value();
+    receipts_ = keys::ReceiptBook::open(*database_, *keys_, dir_ + "/receipt.pub").value();
     HostFacts facts;
     facts.version = "1.2.3";
     facts.socket = dir_ + "/s";
@@ -63,8 +70,8 @@ class ApiTest : public ::testing::Test {
       asked_to_end_ = permanent;
       return manager_.shut_down(permanent);
     };
-    api_ = std::make_unique<Api>(io_.get_executor(), manager_, *identity_, *webhooks_, *networks_, *images_, workers_,
-                                 facts, shutdown);
+    api_ = std::make_unique<Api>(io_.get_executor(), manager_, *identity_, *webhooks_, *networks_, *images_, *receipts_,
+                                 workers_, facts, shutdown);
     api_->start();
     server_ =
         std::make_unique<http::Server>(io_.get_executor(), http::ServerOptions{}, api_->handler(), Api::error_format());
@@ -198,6 +205,9 @@ class ApiTest : public ::testing::Test {
   loop::WorkerPool workers_{1};
   std::unique_ptr<store::Database> database_;
   std::unique_ptr<identity::Identity> identity_;
+  std::unique_ptr<keys::RootHolder> holder_;
+  std::unique_ptr<keys::KeyStore> keys_;
+  std::unique_ptr<keys::ReceiptBook> receipts_;
   std::unique_ptr<monitor::Webhooks> webhooks_;
   std::unique_ptr<net::Networks> networks_;
   std::unique_ptr<image::ImageStore> images_;

@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "gate/policy.h"
 #include "http/tcp.h"
+#include "keys/holders.h"
 #include "vm/qemu_driver.h"
 
 namespace cofferdam::daemon {
@@ -45,6 +46,7 @@ struct Config {
   gate::Limits network_limits{
       .bytes_per_second = 128U << 20, .connections_per_second = 200, .connections = 4096, .dns_per_second = 50};
   std::string preview_domain = "localhost";
+  keys::HolderSettings root;      // who holds the root of the key tree
   bool private_webhooks = false;  // whether webhooks may go to addresses of private networks
   LogLevel log_level = LogLevel::info;
 
