@@ -22,7 +22,7 @@ using loop::Task;
 struct HostFacts {
   std::string version;
   std::string state_dir, run_dir, socket;
-  std::string address;                       // "https://127.0.0.1:7070"; empty: no TCP
+  std::string address;  // "https://127.0.0.1:7070"; empty: no TCP
   std::uint32_t max_workspaces = 1000;
   std::chrono::system_clock::time_point started_at;
 };
