@@ -50,7 +50,7 @@ TEST_F(NetworkApiTest, a_link_that_makes_no_sense_is_refused_by_its_field) {
            {R"({"to": "b", "ports": [1]})", "/from"},
            {R"({"from": "a", "to": "b", "ports": [1], "ttl": "0s"})", "/ttl"}}) {
     const auto refused = ask("POST", "/links", body);
-    EXPECT_EQ(refused.status, 400) << body;
+    EXPECT_EQ(refused.status, 422) << body;
     EXPECT_NE(text(refused.body().at("message")).find(field), std::string::npos) << refused.text;
   }
   EXPECT_EQ(ask("POST", "/links", R"({"from": "a", "to": "nobody", "ports": [1]})").status, 404);
@@ -125,7 +125,7 @@ TEST_F(NetworkApiTest, slugs_are_unique_and_databases_stay_inside) {
   named("b");
   ASSERT_EQ(ask("POST", "/workspace/a/public-access", R"({"port": 8080, "slug": "one"})").status, 201);
   EXPECT_EQ(ask("POST", "/workspace/b/public-access", R"({"port": 8080, "slug": "one"})").status, 409);
-  EXPECT_EQ(ask("POST", "/workspace/b/public-access", R"({"port": 8080, "slug": "No Name"})").status, 400);
+  EXPECT_EQ(ask("POST", "/workspace/b/public-access", R"({"port": 8080, "slug": "No Name"})").status, 422);
   EXPECT_NE(ask("POST", "/workspace/b/public-access", R"({"port": 5432})").status, 201);
   EXPECT_EQ(ask("POST", "/workspace/b/public-access", R"({"port": 5432, "force": true})").status, 201);
   ask("POST", "/workspace", R"({"name": "db", "type": "database"})");
@@ -157,7 +157,7 @@ TEST_F(NetworkApiTest, a_create_opens_what_it_lists_and_a_bad_list_leaves_nothin
       ask("POST", "/workspace", R"({"name": "n", "config": {"network_config": {"egress": ["pypi.org"]}}})");
   ASSERT_EQ(made.status, 201) << made.text;
   EXPECT_EQ(ask("GET", "/workspace/n/network").body().at("egress").as_array().size(), 1U);
-  EXPECT_EQ(ask("POST", "/workspace", R"({"name": "m", "config": {"egress": ["0x7f.1"]}})").status, 400);
+  EXPECT_EQ(ask("POST", "/workspace", R"({"name": "m", "config": {"egress": ["0x7f.1"]}})").status, 422);
   EXPECT_EQ(ask("GET", "/workspace/m").status, 404);
   const auto token = mint(R"({"scope": "account", "verbs": ["read", "lifecycle"]})");
   EXPECT_EQ(far("POST", "/workspace", bearer(token), R"({"name": "o", "config": {"allow_internet": true}})").status,

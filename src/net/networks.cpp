@@ -123,7 +123,12 @@ Networks::Plan Networks::plan_for(const Network& network) const {
   gate::Ports name_ports;
   for (const auto& rule : rules->names) add_ports(name_ports, rule.ports);
   if (!name_ports.empty()) plan.openings.targets.push_back({kSynthetic, std::move(name_ports)});
-  for (const auto& rule : rules->ranges) plan.openings.targets.push_back({rule.range.text(), rule.ports});
+  for (const auto& rule : rules->ranges) {
+    // Inside ranges are reached when the operator has opened them, and the workspace names no more than those.
+    auto& targets = any_contains(options_.settings.opened_ranges, rule.range) ? plan.openings.targets
+                                                                              : plan.openings.public_targets;
+    targets.push_back({rule.range.text(), rule.ports});
+  }
   plan.policy.names = std::move(rules->names);
   plan.policy.ranges = std::move(rules->ranges);
   const auto now = system_clock::now();
@@ -141,7 +146,8 @@ Networks::Plan Networks::plan_for(const Network& network) const {
       plan.policy.links.push_back({cat(name, ".internal"), target->guest, link.ports, link.target});
     }
   }
-  if (!plan.openings.targets.empty()) plan.openings.resolver = Openings::Resolver::open;
+  if (!plan.openings.targets.empty() || !plan.openings.public_targets.empty())
+    plan.openings.resolver = Openings::Resolver::open;
   return plan;
 }
 
@@ -174,22 +180,15 @@ Task<void> Networks::attach(std::string workspace, std::shared_ptr<vm::Machine> 
 void Networks::detach(const std::string& workspace) {
   const auto network = find(workspace);
   if (!network || !network->machine) return;
-  if (const auto gate = network->known_to.lock()) {
-    tasks_.spawn("a workspace that leaves the gate", forget_at_gate(workspace, gate));
-  }
+  const auto gate = network->known_to.lock();
   network->end_run();
+  if (gate) tasks_.spawn("a workspace that leaves the gate", forget_at_gate(network, gate));
 }
 
-Task<void> Networks::forget_at_gate(std::string workspace, std::shared_ptr<GateProcess> gate) {
-  const auto network = find(workspace);
-  std::optional<loop::Lane::Place> place;
-  if (network) {
-    auto entered = co_await network->lane.enter(kTurn);
-    if (!entered) co_return fail(std::move(entered.error()));
-    place.emplace(std::move(*entered));
-    if (network->known_to.lock() == gate) co_return Status{};  // it runs again already, and is known anew
-  }
-  gate::Request request = gate::RemoveWorkspace{workspace};
+Task<void> Networks::forget_at_gate(NetworkPtr network, std::shared_ptr<GateProcess> gate) {
+  CO_TRY_ASSIGN(const auto place, co_await network->lane.enter(kTurn));
+  if (network->known_to.lock() == gate) co_return Status{};  // it runs again already, and is known anew
+  gate::Request request = gate::RemoveWorkspace{network->id};
   auto removed = co_await gate->ask(std::move(request));
   if (!removed && removed.error().code != Code::NotFound && !gate->ended()) co_return fail(std::move(removed.error()));
   co_return Status{};

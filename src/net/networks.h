@@ -126,7 +126,7 @@ class Networks {
   Task<void> open_all();
   Task<void> keep_links();
   Task<void> hear_refusals(NetworkPtr network, std::shared_ptr<loop::asio::posix::stream_descriptor> socket);
-  Task<void> forget_at_gate(std::string workspace, std::shared_ptr<GateProcess> gate);
+  Task<void> forget_at_gate(NetworkPtr network, std::shared_ptr<GateProcess> gate);
   void heard(gate::FlowBatch batch);
 
   loop::asio::any_io_executor executor_;

@@ -8,6 +8,10 @@ namespace cofferdam::net {
 namespace {
 
 constexpr unsigned kArpPerSecond = 20;
+// Private, shared, loopback, link-local (metadata), protocol, test and benchmark ranges, multicast and above.
+constexpr std::string_view kInside =
+    "0.0.0.0/8, 10.0.0.0/8, 100.64.0.0/10, 127.0.0.0/8, 169.254.0.0/16, 172.16.0.0/12, 192.0.0.0/24, 192.0.2.0/24, "
+    "192.168.0.0/16, 198.18.0.0/15, 198.51.100.0/24, 203.0.113.0/24, 224.0.0.0/3";
 constexpr std::uint64_t kLeastBurst = 1U << 20;
 // The gate's own sockets have ports from here on: nothing that listens in the namespace does.
 constexpr unsigned kFirstFreePort = 1024;
@@ -70,6 +74,10 @@ std::string ruleset(const Pair& pair, const Openings& openings, const gate::Limi
   for (const auto& target : openings.targets) {
     text += cat("    ip daddr ", target.range, " tcp dport ", text_of(target.ports), " goto admit\n");
   }
+  if (!openings.public_targets.empty()) text += cat("    ip daddr { ", kInside, " } goto refused\n");
+  for (const auto& target : openings.public_targets) {
+    text += cat("    ip daddr ", target.range, " tcp dport ", text_of(target.ports), " goto admit\n");
+  }
   text += "    goto refused\n  }\n";
   text += "  chain from_guest {\n    type filter hook ingress device \"tap0\" priority 0; policy drop;\n";
   text += cat("    ether saddr != ", mac, " drop\n");
@@ -83,7 +91,7 @@ std::string ruleset(const Pair& pair, const Openings& openings, const gate::Limi
   if (resolves) text += cat("    ip daddr ", gateway, " udp dport 53 ", rate(limits.dns_per_second), "accept\n");
   text += "    ip protocol != tcp goto refused\n";
   if (!answers.empty()) text += cat("    ", answers);
-  if (!openings.targets.empty() || resolves) {
+  if (!openings.targets.empty() || !openings.public_targets.empty() || resolves) {
     text += "    tcp flags & (syn | ack) == syn goto beginning\n";
     // No socket, no answer: see `outbound`.
     text += "    accept\n";

@@ -15,11 +15,14 @@ struct Target {
 };
 
 struct Openings {
-  std::vector<Target> targets;  // the guest may open TCP connections to these
-  gate::Ports servers;          // ports on which the guest's own servers answer connections of the gate's
+  std::vector<Target> targets;         // the guest may open TCP connections to these
+  std::vector<Target> public_targets;  // and to these, but for what of them lies inside somebody's network
+  gate::Ports servers;                 // ports on which the guest's own servers answer connections of the gate's
   enum class Resolver { closed, open } resolver = Resolver::closed;
 
-  [[nodiscard]] bool nothing() const { return targets.empty() && servers.empty() && resolver == Resolver::closed; }
+  [[nodiscard]] bool nothing() const {
+    return targets.empty() && public_targets.empty() && servers.empty() && resolver == Resolver::closed;
+  }
 };
 
 // The port, in a workspace's namespace, of the socket that all of a guest's connections come to, whatever they were

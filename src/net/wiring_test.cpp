@@ -130,6 +130,16 @@ TEST_F(WiringTest, ports_that_overlap_are_taken_together) {
   EXPECT_EQ(knock("198.18.3.7", 8081), ETIMEDOUT);
 }
 
+TEST_F(WiringTest, of_everything_public_what_lies_inside_is_silent) {
+  Openings openings;
+  openings.public_targets.push_back({"0.0.0.0/0", {{1, 65535}}});
+  const auto sockets = build(openings);
+  EXPECT_EQ(knock("8.8.8.8", 4000, kSoonMs), 0);
+  for (const char* address : {"10.0.0.1", "192.168.1.1", "172.16.0.1", "169.254.169.254", "100.64.0.1"}) {
+    EXPECT_EQ(knock(address, 80), ETIMEDOUT) << address;
+  }
+}
+
 TEST_F(WiringTest, the_resolver_is_heard_over_both_ways_of_asking) {
   const auto sockets = build(web());
   EXPECT_EQ(knock(pair_.gateway.text(), 53, kSoonMs), 0);

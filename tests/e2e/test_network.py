@@ -113,9 +113,9 @@ def test_the_contracts_network_calls(daemon, fetcher):
     assert status == 200 and network["allow_internet"] is False
     assert network["egress"] == ["allowed.example", "*.allowed.example"] and network["ip"].startswith("10.2")
     status, _, body = call(daemon, "PATCH", f"/workspace/{fetcher}/network", {"egress": ["x"] * 51})
-    assert status == 400 and "/egress" in json.loads(body)["message"], body
+    assert status == 422 and "/egress" in json.loads(body)["message"], body
     status, _, body = call(daemon, "PATCH", f"/workspace/{fetcher}/network", {"egress": ["0x7f.1"]})
-    assert status == 400, body
+    assert status == 422, body
     assert curl(daemon, fetcher, "https://allowed.example/").status == 0
 
 
