@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
 #include <optional>
 #include <thread>
 
@@ -59,8 +60,19 @@ class TpmTest : public testing::Test {
     auto spawned = Process::spawn(options);
     ASSERT_TRUE(spawned) << spawned.error().message;
     tpm_ = std::move(*spawned);
-    for (int i = 0; i < 1000 && !path_exists(dir_ + "/tpm"); ++i) std::this_thread::sleep_for(10ms);
-    ASSERT_TRUE(path_exists(dir_ + "/tpm"));
+    for (int i = 0; i < 1000 && !(listens("/tpm") && listens("/tpm.ctrl")); ++i) std::this_thread::sleep_for(10ms);
+    ASSERT_TRUE(listens("/tpm") && listens("/tpm.ctrl"));
+  }
+  // A socket has its name before anybody listens.
+  [[nodiscard]] bool listens(const std::string& name) const {
+    std::ifstream sockets("/proc/net/unix");
+    const std::string ending = " " + dir_ + name;
+    for (std::string line; std::getline(sockets, line);) {
+      const bool ours =
+          line.size() > ending.size() && line.compare(line.size() - ending.size(), ending.size(), ending) == 0;
+      if (ours && line.find(" 00010000 ") != std::string::npos) return true;
+    }
+    return false;
   }
   // As a host that loses its power does to its TPM.
   void restart() {

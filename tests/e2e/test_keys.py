@@ -1,7 +1,6 @@
 """The key tree and its root through the daemon a user has: every holder, and what a lost or a wrong root looks like."""
 
 import json
-import os
 import shutil
 import stat
 import subprocess
@@ -142,7 +141,8 @@ def test_a_tpm_holds_the_root(bare):
                             "not-need-init,startup-clear"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                            stderr=subprocess.DEVNULL)
     try:
-        wait_for(lambda: os.path.exists(state / "socket"), what="swtpm")
+        wait_for(lambda: sum(str(state) in line and " 00010000 " in line for line in open("/proc/net/unix")) == 2,
+                 what="swtpm, which listens")
         options = ("--keys-root", "tpm", "--keys-tpm", f"swtpm:path={state}/socket")
         start(bare, *options)
         first = public_key(bare)
