@@ -5,7 +5,7 @@
 #include "api/api_fixture.h"
 #include "api/call.h"
 #include "api/routes.h"
-#include "api/utf8.h"
+#include "base/utf8.h"
 #include "api/workspace_json.h"
 #include "base/file.h"
 #include "base/text.h"

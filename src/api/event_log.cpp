@@ -1,6 +1,6 @@
 #include "api/event_log.h"
 
-#include "api/utf8.h"
+#include "base/utf8.h"
 #include "base/log.h"
 #include "base/text.h"
 

@@ -4,9 +4,9 @@
 #include <string>
 
 #include "identity/namespaces.h"
+#include "loop/feed.h"
 #include "monitor/webhooks.h"
 #include "workspace/event.h"
-#include "workspace/feed.h"
 
 namespace cofferdam::api {
 

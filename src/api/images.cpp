@@ -5,7 +5,7 @@
 
 #include "api/error_body.h"
 #include "api/handlers.h"
-#include "api/utf8.h"
+#include "base/utf8.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "http/event_stream.h"

@@ -3,7 +3,7 @@
 
 #include "api/event_answer.h"
 #include "api/handlers.h"
-#include "api/utf8.h"
+#include "base/utf8.h"
 #include "api/workspace_json.h"
 #include "base/text.h"
 #include "base/time.h"

@@ -3,7 +3,7 @@
 
 #include "api/handlers.h"
 #include "api/permission.h"
-#include "api/utf8.h"
+#include "base/utf8.h"
 #include "api/workspace_json.h"
 #include "base/text.h"
 #include "base/time.h"

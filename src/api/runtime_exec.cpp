@@ -2,7 +2,7 @@
 #include <boost/json/serialize.hpp>
 
 #include "api/runtime_call.h"
-#include "api/utf8.h"
+#include "base/utf8.h"
 #include "base/text.h"
 #include "base/time.h"
 #include "http/late_answer.h"

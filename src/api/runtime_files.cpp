@@ -3,7 +3,7 @@
 #include <array>
 
 #include "api/runtime_call.h"
-#include "api/utf8.h"
+#include "base/utf8.h"
 #include "api/workspace_json.h"
 #include "base/text.h"
 #include "model/json.h"

@@ -1,6 +1,6 @@
 // What the runtime says about itself.
 #include "api/runtime_call.h"
-#include "api/utf8.h"
+#include "base/utf8.h"
 #include "base/text.h"
 #include "loop/deadline.h"
 

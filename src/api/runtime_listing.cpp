@@ -4,7 +4,7 @@
 #include <boost/json/serialize.hpp>
 
 #include "api/runtime_call.h"
-#include "api/utf8.h"
+#include "base/utf8.h"
 #include "api/workspace_json.h"
 #include "base/text.h"
 #include "crypto/digest.h"

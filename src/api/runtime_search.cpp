@@ -4,7 +4,7 @@
 #include <chrono>
 
 #include "api/runtime_call.h"
-#include "api/utf8.h"
+#include "base/utf8.h"
 #include "base/text.h"
 #include "loop/deadline.h"
 #include "model/json.h"

@@ -7,7 +7,7 @@
 #include <type_traits>
 
 #include "api/runtime_call.h"
-#include "api/utf8.h"
+#include "base/utf8.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "http/websocket.h"

@@ -1,6 +1,6 @@
 // Terminals. What they say and hear goes over /ws.
 #include "api/runtime_call.h"
-#include "api/utf8.h"
+#include "base/utf8.h"
 #include "base/text.h"
 #include "base/time.h"
 #include "model/json.h"

@@ -3,7 +3,7 @@
 #include <set>
 
 #include "api/runtime_call.h"
-#include "api/utf8.h"
+#include "base/utf8.h"
 #include "base/text.h"
 #include "runtime/listing.h"
 #include "runtime/tar.h"

@@ -1,7 +1,7 @@
 #include "api/workload_json.h"
 
 #include "api/call.h"
-#include "api/utf8.h"
+#include "base/utf8.h"
 #include "api/workspace_json.h"
 #include "base/text.h"
 #include "base/time.h"

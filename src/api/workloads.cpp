@@ -3,7 +3,7 @@
 
 #include "api/event_answer.h"
 #include "api/handlers.h"
-#include "api/utf8.h"
+#include "base/utf8.h"
 #include "api/workload_json.h"
 #include "base/text.h"
 

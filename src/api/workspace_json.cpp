@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "api/call.h"
-#include "api/utf8.h"
+#include "base/utf8.h"
 #include "base/text.h"
 #include "base/time.h"
 #include "model/json.h"

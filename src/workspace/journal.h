@@ -10,10 +10,13 @@
 
 #include "base/result.h"
 #include "loop/event.h"
-#include "workspace/feed.h"
+#include "loop/feed.h"
 #include "workspace/log_line.h"
 
 namespace cofferdam::workspace {
+
+using loop::Feed;
+using loop::Feeds;
 
 std::string format_line(const LogLine& line);  // "2026-01-31T23:59:59.123Z text", and a line end
 std::vector<LogLine> parse_lines(std::string_view text);

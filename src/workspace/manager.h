@@ -12,13 +12,13 @@
 #include "base/secure_bytes.h"
 #include "identity/limits.h"
 #include "image/image_store.h"
+#include "loop/feed.h"
 #include "loop/task.h"
 #include "loop/worker_pool.h"
 #include "model/workspace_spec.h"
 #include "model/workspace_state.h"
 #include "vm/machine.h"
 #include "workspace/event.h"
-#include "workspace/feed.h"
 #include "workspace/limits.h"
 #include "workspace/log_line.h"
 #include "workspace/pool.h"
@@ -31,6 +31,7 @@ class Database;
 
 namespace cofferdam::workspace {
 
+using loop::Feed;
 using loop::Task;
 
 struct Info {

@@ -10,12 +10,13 @@
 #include <string_view>
 #include <vector>
 
+#include "loop/feed.h"
 #include "loop/task.h"
 #include "model/workspace_spec.h"
-#include "workspace/feed.h"
 
 namespace cofferdam::workspace {
 
+using loop::Feed;
 using loop::Task;
 
 using Labels = std::map<std::string, std::string>;

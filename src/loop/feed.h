@@ -11,16 +11,16 @@
 #include "loop/event.h"
 #include "loop/task.h"
 
-namespace cofferdam::workspace {
+namespace cofferdam::loop {
 
 template <class T>
 class Feed {
  public:
-  explicit Feed(const loop::asio::any_io_executor& executor, std::size_t max_queued = 1024)
+  explicit Feed(const asio::any_io_executor& executor, std::size_t max_queued = 1024)
       : max_queued_(max_queued), news_(executor) {}
 
   // The next item; nullopt when there will be no more. One reader. Cancelled when the reader was.
-  loop::Task<std::optional<T>> next() {
+  Task<std::optional<T>> next() {
     while (queue_.empty()) {
       if (closed_) co_return std::nullopt;
       CO_TRY(co_await news_.wait());
@@ -51,14 +51,14 @@ class Feed {
   std::deque<T> queue_;
   std::uint64_t missed_ = 0;
   bool closed_ = false;
-  loop::Event news_;
+  Event news_;
 };
 
 // All feeds of one source; a subscriber that let go of its feed is forgotten.
 template <class T>
 class Feeds {
  public:
-  std::shared_ptr<Feed<T>> open(const loop::asio::any_io_executor& executor) {
+  std::shared_ptr<Feed<T>> open(const asio::any_io_executor& executor) {
     auto feed = std::make_shared<Feed<T>>(executor);
     feeds_.push_back(feed);
     return feed;
@@ -87,4 +87,4 @@ class Feeds {
   std::vector<std::weak_ptr<Feed<T>>> feeds_;
 };
 
-}  // namespace cofferdam::workspace
+}  // namespace cofferdam::loop
