@@ -21,6 +21,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import traces  # noqa: E402
+import ledger  # noqa: E402
 from api import Api  # noqa: E402
 from cofferdam import BIN, Cofferdam  # noqa: E402
 
@@ -393,6 +394,10 @@ def main():
             raw["F3"] = first_byte(table, cold, accelerator, "F3", "the same with an empty pool", (150,), "60", False)
         finally:
             cold.close()
+    if wanted("F12") or wanted("F13") or wanted("F14"):
+        raw["F12"] = ledger.alone(table)
+    if wanted("F15"):
+        raw["F15"] = ledger.exec_latency(table, start, GOLDEN, RUNS, accelerator)
     if wanted("F8"):
         raw["F8"] = run_script(table, accelerator)
     result = {"accelerator": accelerator, "cpus": os.cpu_count(), "runs": RUNS, "rows": sorted(

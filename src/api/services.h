@@ -6,6 +6,7 @@
 #include "api/api.h"
 #include "api/event_log.h"
 #include "api/runtime_access.h"
+#include "ledger/ledger.h"
 #include "loop/task_group.h"
 #include "runtime/session.h"
 
@@ -23,6 +24,8 @@ struct Services {
   runtime::Sessions& sessions;  // what API clients have running in workspaces
   HostFacts facts;
   Shutdown shutdown;
+  ledger::Recorder& recorder;
+  ledger::Ledger* ledger;  // null: this daemon keeps none
   EventLog events;
   RuntimeAccess runtime_access;
   std::unordered_map<std::string, std::string> space_slugs;  // of namespaces by id, as far as they were asked for

@@ -109,6 +109,7 @@ Task<http::Response> create_workspace(Services& services, Call& call) {
     if (!fits) co_return refusal(call, kConflict, "NAMESPACE_LIMIT_REACHED", made.error().message, made.error().hint);
   }
   if (!made) co_return fail(std::move(made.error()));
+  call.about = {made->id, space.id};
   for (auto& workload : wanted.workloads) {
     auto begun = co_await services.manager.workloads().create(made->id, workload.spec, workload.id);
     if (begun || begun.error().code == Code::AlreadyExists) continue;

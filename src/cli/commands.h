@@ -47,6 +47,11 @@ CommandPtr make_workload_stop();
 CommandPtr make_workload_rm();
 CommandPtr make_workload_logs();
 CommandPtr make_top();
+CommandPtr make_events();
+CommandPtr make_ledger_verify();
+CommandPtr make_ledger_checkpoint();
+CommandPtr make_ledger_prove();
+CommandPtr make_ledger_export();
 CommandPtr make_completion();
 CommandPtr make_version();
 

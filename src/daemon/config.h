@@ -1,5 +1,6 @@
 // Every setting of cofferd, and where it may come from.
 #pragma once
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -9,6 +10,7 @@
 #include "base/log.h"
 #include "base/result.h"
 #include "http/tcp.h"
+#include "ledger/witness.h"
 #include "vm/qemu_driver.h"
 
 namespace cofferdam::daemon {
@@ -18,6 +20,15 @@ namespace cofferdam::daemon {
 struct TlsSettings {
   std::string certificate, key;  // PEM files; both or none
   bool self_signed = false;      // in STATE/tls, see http/tls_files.h
+};
+
+// What is written down of all that is done, and where besides.
+struct LedgerSettings {
+  bool write = true;                       // false breaks a promise: for measuring alone
+  std::optional<std::chrono::hours> keep;  // nullopt: for ever
+  std::string syslog;                      // empty: none
+  std::vector<ledger::WitnessTarget> witnesses;
+  std::chrono::milliseconds witness_every = std::chrono::minutes(1);
 };
 
 struct Config {
@@ -39,6 +50,7 @@ struct Config {
   std::string jail_binary;
   std::string qemu_binary = "/usr/bin/qemu-system-x86_64";
   bool private_webhooks = false;  // whether webhooks may go to addresses of private networks
+  LedgerSettings ledger;
   LogLevel log_level = LogLevel::info;
 
   [[nodiscard]] std::string socket_path() const { return run_dir + "/cofferd.sock"; }
@@ -60,5 +72,8 @@ Result<Invocation> read_invocation(const std::vector<std::string>& arguments, co
                                    const std::string& program_dir);
 
 std::string help_text();
+
+// Every setting as it is in force, a line each.
+std::string config_text(const Config& config);
 
 }  // namespace cofferdam::daemon
