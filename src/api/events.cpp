@@ -22,6 +22,7 @@ constexpr std::uint64_t kMaxPage = 1000;
 constexpr std::uint64_t kPage = 100;
 constexpr std::size_t kReadAtOnce = 500;
 constexpr std::size_t kMaxKind = 64;
+constexpr std::uint64_t kMaxNumber = INT64_MAX;
 
 Result<ledger::Ledger*> ledger_of(const Services& services) {
   if (services.ledger != nullptr) return services.ledger;
@@ -138,11 +139,13 @@ Task<http::Response> list_events(Services& services, Call& call) {
   CO_TRY_ASSIGN(auto* const from, ledger_of(services));
   CO_TRY_ASSIGN(auto filter, co_await filter_of(services, call));
   CO_TRY_ASSIGN(const auto limit, query_whole(call, "limit", kPage, 1, kMaxPage));
-  CO_TRY_ASSIGN(const auto before, query_whole(call, "before", UINT64_MAX, 0, UINT64_MAX));
-  CO_TRY_ASSIGN(const auto page, co_await from->events(std::move(filter), before, limit));
+  CO_TRY_ASSIGN(const auto before, query_whole(call, "before", kMaxNumber, 0, kMaxNumber));
+  // What becomes durable from here on, a follower is told.
+  const auto next = from->size();
+  CO_TRY_ASSIGN(const auto page, co_await from->events(std::move(filter), std::min(before, next), limit));
   json::array events;
   for (const auto& entry : page.entries) events.emplace_back(ledger::to_json(entry));
-  json::object whole{{"events", std::move(events)}, {"next", from->size()}};
+  json::object whole{{"events", std::move(events)}, {"next", next}};
   if (page.before) whole["before"] = *page.before;
   co_return answer(std::move(whole));
 }
@@ -150,7 +153,7 @@ Task<http::Response> list_events(Services& services, Call& call) {
 Task<http::Response> stream_entries(Services& services, Call& call) {
   CO_TRY_ASSIGN(auto* const from, ledger_of(services));
   CO_TRY_ASSIGN(auto filter, co_await filter_of(services, call));
-  CO_TRY_ASSIGN(const auto number, query_whole(call, "from", from->size(), 0, UINT64_MAX));
+  CO_TRY_ASSIGN(const auto number, query_whole(call, "from", from->size(), 0, kMaxNumber));
   auto produce = [from, number, filter = std::move(filter)](std::shared_ptr<http::EventPipe> pipe) {
     return send_tail(from, number, filter, std::move(pipe));
   };
@@ -160,7 +163,7 @@ Task<http::Response> stream_entries(Services& services, Call& call) {
 Task<http::Response> export_events(Services& services, Call& call) {
   CO_TRY_ASSIGN(auto* const from, ledger_of(services));
   CO_TRY_ASSIGN(auto filter, co_await filter_of(services, call));
-  CO_TRY_ASSIGN(const auto number, query_whole(call, "from", 0, 0, UINT64_MAX));
+  CO_TRY_ASSIGN(const auto number, query_whole(call, "from", 0, 0, kMaxNumber));
   CO_TRY_ASSIGN(const auto format, query_text(call, "format"));
   if (format && *format != "ocsf" && *format != "json") {
     co_return fail(Code::InvalidArgument, "the query parameter 'format' must be json or ocsf");
@@ -205,8 +208,8 @@ Task<http::Response> prove_entry(Services& services, Call& call) {
 // Lines of base64, as a witness takes them.
 Task<http::Response> prove_consistency(Services& services, Call& call) {
   CO_TRY_ASSIGN(auto* const from, ledger_of(services));
-  CO_TRY_ASSIGN(const auto old_size, query_whole(call, "from", 0, 1, UINT64_MAX));
-  CO_TRY_ASSIGN(const auto new_size, query_whole(call, "to", 0, 0, UINT64_MAX));
+  CO_TRY_ASSIGN(const auto old_size, query_whole(call, "from", 0, 1, kMaxNumber));
+  CO_TRY_ASSIGN(const auto new_size, query_whole(call, "to", 0, 0, kMaxNumber));
   CO_TRY_ASSIGN(const auto proof, co_await from->prove_consistency(old_size, new_size));
   std::string lines;
   for (const auto& hash : proof) lines += cat(to_base64(ledger::text_of(hash)), "\n");
