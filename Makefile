@@ -1,7 +1,7 @@
 # Each target is one line that calls what does the work. `./run` and `./test` install the packages first, then come here.
 PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 30
-PROGRAMS = bin/coffer bin/cofferd bin/coffer-jail bin/coffer-gate bin/coffer-guest
+PROGRAMS = bin/coffer bin/cofferd bin/coffer-jail bin/coffer-gate bin/coffer-guest bin/coffer-verify
 
 .PHONY: run test build programs lint bench fuzz install clean test-unit test-e2e test-attack test-crash test-sdk test-sanitized test-slow test-setup
 
@@ -48,7 +48,7 @@ lint: build
 	@tools/lint/lint.py --full
 
 bench: programs
-	@tools/build.sh release bin/bench-hello bin/bench-load bin/bench-keys
+	@tools/build.sh release bin/bench-hello bin/bench-load bin/bench-keys bin/bench-ledger
 	@bench/bench.py
 
 fuzz:

@@ -22,6 +22,7 @@ sys.path.insert(0, str(ROOT / "tests" / "support"))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import network  # noqa: E402
 import traces  # noqa: E402
+import ledger  # noqa: E402
 from api import Api  # noqa: E402
 from cofferdam import BIN, Cofferdam  # noqa: E402
 
@@ -333,7 +334,7 @@ def requests_per_second(table, one, accelerator):
 
 
 def mixed_load(table, one, accelerator):
-    """F14: 200 clients at once, each of which lists, looks, runs a command and reads a file in turn, in 8 workspaces."""
+    """F12: 200 clients at once, each of which lists, looks, runs a command and reads a file in turn, in 8 workspaces."""
     ids = [one.api.create(image="minimal")["id"] for _ in range(8)]
     names, requests = ("list", "get", "exec", "read"), []
     command = json.dumps({"cmd": ["/bin/true"], "stream": False})
@@ -348,7 +349,7 @@ def mixed_load(table, one, accelerator):
     answer = json.loads(done.stdout)
     p99 = {name: max(kind["p99_ms"] for kind in answer["kinds"][i::len(names)]) for i, name in enumerate(names)}
     errors = answer["not_2xx"] + answer["broken_connections"]
-    table.add("F14", "200 clients that list, look, execute and read for 30 s: errors", str(errors), "", "0", "",
+    table.add("F12", "200 clients that list, look, execute and read for 30 s: errors", str(errors), "", "0", "",
               accelerator, f"{answer['requests']} requests; p99 " +
               ", ".join(f"{name} {value:.0f} ms" for name, value in p99.items()), errors == 0)
     return answer
@@ -414,7 +415,7 @@ def main():
                  ("F7", lambda: destroy(table, one, accelerator)),
                  ("F10", lambda: requests_per_second(table, one, accelerator)),
                  ("F11", lambda: idle_streams(table, one, accelerator)),
-                 ("F14", lambda: mixed_load(table, one, accelerator)),
+                 ("F12", lambda: mixed_load(table, one, accelerator)),
                  ("F9", lambda: leaks(table, one))]
         for promise, step in steps:
             if wanted(promise):
@@ -428,10 +429,14 @@ def main():
             raw["F3"] = first_byte(table, cold, accelerator, "F3", "the same with an empty pool", (150,), "60", False)
         finally:
             cold.close()
-    if wanted("F12") or wanted("F13"):
-        raw["F12"] = network.measure(table, accelerator, GOLDEN, RUNS)
+    if wanted("F30") or wanted("F31"):
+        raw["F30"] = network.measure(table, accelerator, GOLDEN, RUNS)
     if wanted("F20"):
         raw["F20"] = key_deletion(table)
+    if wanted("F40") or wanted("F41") or wanted("F42"):
+        raw["F40"] = ledger.alone(table)
+    if wanted("F43"):
+        raw["F43"] = ledger.exec_latency(table, start, GOLDEN, RUNS, accelerator)
     if wanted("F8"):
         raw["F8"] = run_script(table, accelerator)
     result = {"accelerator": accelerator, "cpus": os.cpu_count(), "runs": RUNS, "rows": sorted(

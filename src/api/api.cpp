@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "api/authentication.h"
+#include "api/change.h"
 #include "api/error_body.h"
 #include "api/open_streams.h"
 #include "api/permission.h"
@@ -36,7 +37,7 @@ bool in_cofferdam_group(const http::Peer& peer) {
 struct Api::State {
   State(const loop::asio::any_io_executor& executor, workspace::Manager& manager, identity::Identity& identity,
         monitor::Webhooks& webhooks, net::Networks& networks, image::ImageStore& images, keys::ReceiptBook& receipts,
-        loop::WorkerPool& workers, HostFacts facts, Shutdown shutdown)
+        loop::WorkerPool& workers, HostFacts facts, Shutdown shutdown, ledger::Ledger* ledger)
       : builds(executor),
         streams(executor),
         sessions(executor, manager),
@@ -53,6 +54,8 @@ struct Api::State {
                  sessions,
                  std::move(facts),
                  std::move(shutdown),
+                 ledger == nullptr ? static_cast<ledger::Recorder&>(no_recorder) : *ledger,
+                 ledger,
                  EventLog(executor),
                  {},
                  {},
@@ -61,6 +64,7 @@ struct Api::State {
   }
 
   loop::WorkerPool builders{kBuildThreads};
+  ledger::NoRecorder no_recorder;
   loop::TaskGroup builds, streams;
   runtime::Sessions sessions;
   OpenStreams open_streams;
@@ -139,16 +143,24 @@ struct Api::State {
       co_return refused;
     }
     Call call{request, std::move(match.params), &caller, match.route->summary};
-    CO_TRY(co_await admit(services, *match.route, call));
-    co_return co_await match.route->handler(services, call);
+    const bool change = is_change(request);
+    const Urgent urgent = match.route->handler == shut_down_host ? Urgent::yes : Urgent::no;
+    if (change) CO_TRY(may_change(services, urgent));
+    if (auto admitted = co_await admit(services, *match.route, call); !admitted) {
+      write_refusal(services, caller, request, admitted.error());
+      co_return fail(std::move(admitted.error()));
+    }
+    auto answered = co_await match.route->handler(services, call);
+    if (!change) co_return answered;
+    co_return co_await told_when_durable(services, call, match.route->pattern, urgent, std::move(answered));
   }
 };
 
 Api::Api(loop::asio::any_io_executor executor, workspace::Manager& manager, identity::Identity& identity,
          monitor::Webhooks& webhooks, net::Networks& networks, image::ImageStore& images, keys::ReceiptBook& receipts,
-         loop::WorkerPool& workers, HostFacts facts, Shutdown shutdown)
+         loop::WorkerPool& workers, HostFacts facts, Shutdown shutdown, ledger::Ledger* ledger)
     : state_(std::make_unique<State>(executor, manager, identity, webhooks, networks, images, receipts, workers,
-                                     std::move(facts), std::move(shutdown))) {}
+                                     std::move(facts), std::move(shutdown), ledger)) {}
 
 Api::~Api() = default;
 

@@ -10,6 +10,7 @@
 #include "identity/identity.h"
 #include "image/image_store.h"
 #include "keys/receipt_book.h"
+#include "ledger/ledger.h"
 #include "loop/worker_pool.h"
 #include "monitor/webhooks.h"
 #include "net/networks.h"
@@ -33,11 +34,11 @@ using Shutdown = std::function<Task<void>(workspace::Manager::Permanent permanen
 
 class Api {
  public:
-  // All references outlive the object. `workers` runs short calls of the image store only; builds have threads of their
-  // own, which the executor's loop must outlive.
+  // All references and `ledger` (null: none is kept) outlive the object. `workers` runs short calls of the image store
+  // only; builds have threads of their own, which the executor's loop must outlive.
   Api(loop::asio::any_io_executor executor, workspace::Manager& manager, identity::Identity& identity,
       monitor::Webhooks& webhooks, net::Networks& networks, image::ImageStore& images, keys::ReceiptBook& receipts,
-      loop::WorkerPool& workers, HostFacts facts, Shutdown shutdown);
+      loop::WorkerPool& workers, HostFacts facts, Shutdown shutdown, ledger::Ledger* ledger = nullptr);
   Api(const Api&) = delete;
   Api& operator=(const Api&) = delete;
   ~Api();  // must be stopped before

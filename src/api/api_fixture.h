@@ -44,8 +44,14 @@ class ApiTest : public ::testing::Test {
                                       store::join({identity::migrations(), keys::migrations(), monitor::migrations(),
                                                    workspace::migrations(), net::migrations()}))
                     .value();
+    ledger::LedgerOptions record;
+    record.files.folder = dir_ + "/ledger";
+    record.files.key_path = dir_ + "/keys/ledger.key";
+    ledger_ = ledger::Ledger::open(io_.get_executor(), std::move(record)).value();
+    ledger_->start();
     identity::IdentityOptions who;
     who.state_dir = dir_;
+    who.recorder = ledger_.get();
     who.namespace_of = [this](std::string_view workspace) -> std::optional<std::string> {
       const auto info = manager_.get(std::string(workspace));
       return info ? std::optional(info->spec.namespace_id) : std::nullopt;
@@ -71,7 +77,7 @@ class ApiTest : public ::testing::Test {
       return manager_.shut_down(permanent);
     };
     api_ = std::make_unique<Api>(io_.get_executor(), manager_, *identity_, *webhooks_, *networks_, *images_, *receipts_,
-                                 workers_, facts, shutdown);
+                                 workers_, facts, shutdown, ledger_.get());
     api_->start();
     server_ =
         std::make_unique<http::Server>(io_.get_executor(), http::ServerOptions{}, api_->handler(), Api::error_format());
@@ -88,6 +94,7 @@ class ApiTest : public ::testing::Test {
     EXPECT_TRUE(run(networks_->stop()));
     EXPECT_TRUE(run(webhooks_->close()));
     EXPECT_TRUE(run(identity_->close()));
+    EXPECT_TRUE(run(ledger_->close()));
     server_.reset();
     EXPECT_EQ(record_.processes_alive, 0);
     std::filesystem::remove_all(dir_);
@@ -203,6 +210,7 @@ class ApiTest : public ::testing::Test {
   FakeRecord record_;
   FakeManager manager_{io_.get_executor(), record_};
   loop::WorkerPool workers_{1};
+  std::unique_ptr<ledger::Ledger> ledger_;
   std::unique_ptr<store::Database> database_;
   std::unique_ptr<identity::Identity> identity_;
   std::unique_ptr<keys::RootHolder> holder_;

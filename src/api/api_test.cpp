@@ -5,10 +5,10 @@
 #include "api/api_fixture.h"
 #include "api/call.h"
 #include "api/routes.h"
-#include "api/utf8.h"
 #include "api/workspace_json.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "base/utf8.h"
 #include "model/json.h"
 
 namespace cofferdam::api {

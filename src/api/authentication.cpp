@@ -93,11 +93,14 @@ Result<Caller> authenticate(identity::Identity& identity, http::Request& request
   if (request.peer.local() && credentials.bearer.empty() && credentials.client_id.empty() &&
       credentials.client_secret.empty()) {
     caller.who = identity::local_administrator(request.peer.uid);
+    caller.who.request_id = request.id;
     return caller;
   }
   // A text that is no token of ours is refused by the check, whichever kind it is checked as.
   if (const auto kind = identity::parse_token_text(bearer)) caller.kind = *kind;
   TRY_ASSIGN(caller.who, identity.authenticate(credentials, caller.kind, caller.source));
+  caller.who.address = caller.source ? caller.source->text() : "";
+  caller.who.request_id = request.id;
   return caller;
 }
 

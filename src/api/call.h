@@ -10,6 +10,7 @@
 
 #include "api/caller.h"
 #include "http/message.h"
+#include "model/event.h"
 
 namespace cofferdam::api {
 
@@ -20,6 +21,9 @@ struct Call {
   std::vector<std::string> params;  // what the pattern's {…} matched, in order
   const Caller* caller = nullptr;   // who may do this, as far as the door can tell; never null in a handler
   std::string_view summary = {};    // of the route
+  // For the ledger: what the call is about, as soon as that is known, and what in its body says what it changes.
+  model::Subject about = {};
+  std::string detail = {};
 
   [[nodiscard]] const identity::Principal& who() const { return caller->who; }
   [[nodiscard]] const std::string& id() const { return params.front(); }

@@ -3,7 +3,7 @@
 #include <boost/json/serialize.hpp>
 
 #include "api/authentication.h"
-#include "api/utf8.h"
+#include "base/utf8.h"
 
 namespace cofferdam::api {
 

@@ -1,8 +1,8 @@
 #include "api/event_log.h"
 
-#include "api/utf8.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "base/utf8.h"
 
 namespace cofferdam::api {
 

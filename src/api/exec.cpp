@@ -212,14 +212,15 @@ class Conversation {
 
 class ExecSession final : public http::WebSocketSession {
  public:
-  ExecSession(workspace::Manager& manager, std::string id, workspace::AfterExec after)
-      : manager_(manager), id_(std::move(id)), after_(after) {}
+  ExecSession(workspace::Manager& manager, std::string id, workspace::AfterExec after, model::Origin by)
+      : manager_(manager), id_(std::move(id)), after_(after), by_(std::move(by)) {}
 
   Task<void> run(WebSocket& socket) override {
     auto spec = co_await receive_spec(socket);
     std::unique_ptr<vm::GuestProcess> process;
     Error why;
     if (spec) {
+      spec->by = by_;
       auto started = co_await manager_.exec(id_, std::move(*spec), after_);
       if (started) {
         process = std::move(*started);
@@ -302,6 +303,7 @@ class ExecSession final : public http::WebSocketSession {
   workspace::Manager& manager_;
   std::string id_;
   workspace::AfterExec after_;
+  model::Origin by_;
   Clock::time_point received_;
 };
 
@@ -315,7 +317,7 @@ Task<http::Response> open_exec_socket(Services& services, Call& call) {
   CO_TRY(co_await services.manager.wake_machine(info.id));
   const auto after = destroy ? workspace::AfterExec::remove : workspace::AfterExec::keep;
   http::Response response;
-  response.websocket = std::make_unique<ExecSession>(services.manager, info.id, after);
+  response.websocket = std::make_unique<ExecSession>(services.manager, info.id, after, call.who().origin());
   if (call.request.headers.has_token("Sec-WebSocket-Protocol", kProtocol)) {
     response.headers.add("Sec-WebSocket-Protocol", std::string(kProtocol));
   }

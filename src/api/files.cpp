@@ -113,6 +113,7 @@ Task<http::Response> list_files(Services& services, Call& call) {
 Task<http::Response> make_directory(Services& services, Call& call) {
   CO_TRY_ASSIGN(const auto body, co_await read_object(call));
   CO_TRY_ASSIGN(const std::string path, required_text(body, "path"));
+  call.detail = path;
   CO_TRY_ASSIGN(const auto mode, mode_field(body));
   CO_TRY_ASSIGN(const auto wanted, model::get_flag(body, "", "parents"));
   const auto parents = wanted.value_or(false) ? vm::CreateParents::yes : vm::CreateParents::no;
@@ -125,6 +126,7 @@ Task<http::Response> make_directory(Services& services, Call& call) {
 Task<http::Response> delete_file(Services& services, Call& call) {
   CO_TRY_ASSIGN(const auto body, co_await read_object(call));
   CO_TRY_ASSIGN(const std::string path, required_text(body, "path"));
+  call.detail = path;
   CO_TRY_ASSIGN(const auto wanted, model::get_flag(body, "", "recursive"));
   const auto recursive = wanted.value_or(false) ? vm::Recursive::yes : vm::Recursive::no;
   CO_TRY_ASSIGN(auto machine, co_await services.manager.wake_machine(call.id()));
@@ -136,6 +138,7 @@ Task<http::Response> rename_file(Services& services, Call& call) {
   CO_TRY_ASSIGN(const auto body, co_await read_object(call));
   CO_TRY_ASSIGN(const std::string from, required_text(body, "from"));
   CO_TRY_ASSIGN(const std::string to, required_text(body, "to"));
+  call.detail = cat(from, " to ", to);
   CO_TRY_ASSIGN(auto machine, co_await services.manager.wake_machine(call.id()));
   CO_TRY(co_await machine->files().rename(from, to));
   co_return answer({{"from", from}, {"to", to}});

@@ -20,6 +20,16 @@ Task<http::Response> get_health(Services& services, Call& call);
 Task<http::Response> get_host(Services& services, Call& call);
 Task<http::Response> shut_down_host(Services& services, Call& call);
 
+// events.cpp
+Task<http::Response> list_events(Services& services, Call& call);
+Task<http::Response> stream_entries(Services& services, Call& call);
+Task<http::Response> export_events(Services& services, Call& call);
+Task<http::Response> get_ledger(Services& services, Call& call);
+Task<http::Response> get_checkpoint(Services& services, Call& call);
+Task<http::Response> get_ledger_keys(Services& services, Call& call);
+Task<http::Response> prove_entry(Services& services, Call& call);
+Task<http::Response> prove_consistency(Services& services, Call& call);
+
 // openapi.cpp
 Task<http::Response> get_openapi(Services& services, Call& call);
 

@@ -5,9 +5,9 @@
 
 #include "api/error_body.h"
 #include "api/handlers.h"
-#include "api/utf8.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "base/utf8.h"
 #include "http/event_stream.h"
 #include "model/json.h"
 

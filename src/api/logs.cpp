@@ -3,10 +3,10 @@
 
 #include "api/event_answer.h"
 #include "api/handlers.h"
-#include "api/utf8.h"
 #include "api/workspace_json.h"
 #include "base/text.h"
 #include "base/time.h"
+#include "base/utf8.h"
 
 namespace cofferdam::api {
 namespace {

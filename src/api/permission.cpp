@@ -59,6 +59,7 @@ Task<void> admit(Services& services, const Route& route, Call& call) {
     case Reach::name_space: {
       CO_TRY_ASSIGN(const auto space, co_await namespace_for(services, *call.caller, route.verb, call.id()));
       call.params.front() = space.id;
+      call.about = {{}, space.id};
       co_return Status{};
     }
     case Reach::workspace: {
@@ -68,6 +69,7 @@ Task<void> admit(Services& services, const Route& route, Call& call) {
       if (!info) co_return fail(identity::no_such_workspace(asked));
       CO_TRY(who.allows(route.verb, info->id, info->spec.namespace_id, asked));
       call.params.front() = info->id;
+      call.about = {info->id, info->spec.namespace_id};
       co_return Status{};
     }
   }

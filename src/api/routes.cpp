@@ -16,6 +16,22 @@ constexpr Route kRoutes[] = {
     {"POST", "/shutdown", shut_down_host, Verb::admin, Reach::account, "End the daemon and what it runs", "",
      "Shutdown"},
 
+    // The ledger.
+    {"GET", "/events", list_events, Verb::read, Reach::signed_in, "What was done: the newest entries of the ledger",
+     "workspace,actor,kind,since,until,before,limit"},
+    {"GET", "/events/stream", stream_entries, Verb::read, Reach::signed_in,
+     "The same as they come, as server-sent events", "workspace,actor,kind,from"},
+    {"GET", "/events/export", export_events, Verb::read, Reach::signed_in,
+     "All entries as lines of JSON, plain or as OCSF events", "format,workspace,actor,kind,since,until,from"},
+    {"GET", "/ledger", get_ledger, Verb::read, Reach::account, "How the ledger stands"},
+    {"GET", "/ledger/checkpoint", get_checkpoint, Verb::read, Reach::account,
+     "The newest signed checkpoint (C2SP tlog-checkpoint)"},
+    {"GET", "/ledger/keys", get_ledger_keys, Verb::read, Reach::account, "The chain of keys that sign it"},
+    {"GET", "/ledger/entries/{number}/proof", prove_entry, Verb::read, Reach::account,
+     "That an entry is in the ledger, to be checked anywhere (C2SP tlog-proof)"},
+    {"GET", "/ledger/consistency", prove_consistency, Verb::read, Reach::account,
+     "That the ledger only grew from one size to another", "from,to"},
+
     // Before /workspace/{id}: these are no workspaces.
     {"GET", "/workspace/images", list_images, Verb::read, Reach::signed_in, "Images that are built or can be",
      "search,category"},

@@ -3,13 +3,15 @@
 #include <string>
 #include <vector>
 
+#include "api/caller.h"
 #include "api/services.h"
 
 namespace cofferdam::api {
 
 // Who asks, once that is known.
 struct RuntimeCaller {
-  std::string workspace_id;  // or its name
+  const Caller* caller = nullptr;  // outlives the call
+  model::Subject about;            // the workspace
 };
 
 // Answers a request whose path is relative to the workspace's runtime: `request.segments` is {"files", "read"} for

@@ -1,5 +1,6 @@
 // The two ways into a workspace's runtime, by a token of its own and from the control plane: whether the caller may ask
 // that of the workspace, and there.
+#include "api/change.h"
 #include "api/handlers.h"
 #include "api/runtime.h"
 #include "base/text.h"
@@ -27,8 +28,13 @@ Verb verb_of(const std::vector<std::string>& segments) {
 Task<http::Response> enter(Services& services, const Caller& caller, std::string asked, http::Request& request) {
   const auto info = services.manager.get(asked);
   if (!info) co_return fail(identity::no_such_workspace(asked));
-  CO_TRY(caller.who.allows(verb_of(request.segments), info->id, info->spec.namespace_id, asked));
-  co_return co_await serve_runtime(services, {info->id}, request);
+  const auto allowed = caller.who.allows(verb_of(request.segments), info->id, info->spec.namespace_id, asked);
+  if (!allowed) {
+    write_refusal(services, caller, request, allowed.error());
+    co_return fail(allowed.error());
+  }
+  const RuntimeCaller inside{&caller, {info->id, info->spec.namespace_id}};
+  co_return co_await serve_runtime(services, inside, request);
 }
 
 }  // namespace

@@ -2,9 +2,9 @@
 #include <boost/json/serialize.hpp>
 
 #include "api/runtime_call.h"
-#include "api/utf8.h"
 #include "base/text.h"
 #include "base/time.h"
+#include "base/utf8.h"
 #include "http/late_answer.h"
 #include "http/sse.h"
 #include "loop/deadline.h"
@@ -205,6 +205,7 @@ Task<http::Response> runtime_exec(RuntimeCall& call) {
   CO_TRY_ASSIGN(const auto background, model::get_flag(body, "", "background"));
   const bool waits = !stream.value_or(false) && !background.value_or(false);
   CO_TRY_ASSIGN(TaskRequest request, request_of(body, waits ? model::Stdin::closed : model::Stdin::open));
+  request.by = call.call.who().origin();
   if (stream.value_or(false)) co_return co_await start_stream(call, std::move(request));
   if (background.value_or(false)) {
     CO_TRY_ASSIGN(const std::string id, co_await call.session->tasks().start(std::move(request)));
@@ -220,6 +221,7 @@ Task<http::Response> runtime_exec(RuntimeCall& call) {
 Task<http::Response> runtime_exec_stream(RuntimeCall& call) {
   CO_TRY_ASSIGN(const json::object body, co_await read_exec_body(call));
   CO_TRY_ASSIGN(TaskRequest request, request_of(body, model::Stdin::open));
+  request.by = call.call.who().origin();
   co_return co_await start_stream(call, std::move(request));
 }
 

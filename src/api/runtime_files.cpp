@@ -3,9 +3,9 @@
 #include <array>
 
 #include "api/runtime_call.h"
-#include "api/utf8.h"
 #include "api/workspace_json.h"
 #include "base/text.h"
+#include "base/utf8.h"
 #include "model/json.h"
 
 namespace cofferdam::api {
@@ -89,6 +89,7 @@ Task<std::uint32_t> mode_for(RuntimeCall& call, const std::string& path, std::op
 Task<http::Response> runtime_read_file(RuntimeCall& call) {
   CO_TRY_ASSIGN(const std::string asked, required_query(call.call, "path"));
   CO_TRY_ASSIGN(const std::string path, clean_path(asked));
+  call.call.detail = path;
   CO_TRY_ASSIGN(const auto first, query_number(call, "start_line", 1, INT64_MAX));
   CO_TRY_ASSIGN(const auto last, query_number(call, "end_line", 1, INT64_MAX));
   CO_TRY_ASSIGN(const bool numbered, query_flag(call.call, "with_line_numbers"));
@@ -125,6 +126,7 @@ Task<http::Response> runtime_write_file(RuntimeCall& call) {
   CO_TRY_ASSIGN(const json::object body, parse_object(text));
   CO_TRY_ASSIGN(const std::string asked, required_text(body, "path"));
   CO_TRY_ASSIGN(const std::string path, clean_path(asked));
+  call.call.detail = path;
   CO_TRY_ASSIGN(auto content, model::get_string(body, "", "content"));
   if (!content) co_return fail(Code::InvalidArgument, "/content: is missing");
   CO_TRY_ASSIGN(const auto create_dirs, model::get_flag(body, "", "create_dirs"));
@@ -151,6 +153,7 @@ Task<http::Response> runtime_make_directory(RuntimeCall& call) {
   CO_TRY_ASSIGN(const json::object body, co_await read_object(call.call));
   CO_TRY_ASSIGN(const std::string asked, required_text(body, "path"));
   CO_TRY_ASSIGN(const std::string path, clean_path(asked));
+  call.call.detail = path;
   CO_TRY_ASSIGN(const auto mode, mode_field(body));
   CO_TRY(co_await call.files().make_directory(path, mode.value_or(kFolderMode), vm::CreateParents::yes, ""));
   constexpr int kCreated = 201;
@@ -160,6 +163,7 @@ Task<http::Response> runtime_make_directory(RuntimeCall& call) {
 Task<http::Response> runtime_stat_file(RuntimeCall& call) {
   CO_TRY_ASSIGN(const std::string asked, required_query(call.call, "path"));
   CO_TRY_ASSIGN(const std::string path, clean_path(asked));
+  call.call.detail = path;
   CO_TRY_ASSIGN(const vm::FileInfo info, co_await call.files().lstat(path));
   const std::string name = name_of(path);
   json::object found{{"path", to_utf8(path)},
@@ -186,6 +190,7 @@ Task<http::Response> runtime_delete_file(RuntimeCall& call) {
     CO_TRY_ASSIGN(asked, required_query(call.call, "path"));
   }
   CO_TRY_ASSIGN(const std::string path, clean_path(asked));
+  call.call.detail = path;
   if (std::find(kProtected.begin(), kProtected.end(), path) != kProtected.end()) {
     co_return fail(Code::PermissionDenied, cat("'", path, "' is protected: the workspace would not survive it"));
   }

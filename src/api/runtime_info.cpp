@@ -1,7 +1,7 @@
 // What the runtime says about itself.
 #include "api/runtime_call.h"
-#include "api/utf8.h"
 #include "base/text.h"
+#include "base/utf8.h"
 #include "loop/deadline.h"
 
 namespace cofferdam::api {
@@ -29,6 +29,8 @@ Task<std::string> output_of(std::unique_ptr<vm::GuestProcess> process) {
 // Home, shell and architecture as a command of the guest sees them; empty lines where it does not say.
 Task<std::vector<std::string>> ask_guest(RuntimeCall& call) {
   model::ExecSpec spec;
+  spec.by = call.call.who().origin();
+  spec.via = "runtime";
   spec.argv = {"/bin/sh", "-c", R"(printf '%s\n%s\n' "$HOME" "$SHELL"; uname -m)"};
   spec.timeout = kAskLimit;
   CO_TRY_ASSIGN(auto process, co_await call.session->start(std::move(spec)));

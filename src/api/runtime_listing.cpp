@@ -4,9 +4,9 @@
 #include <boost/json/serialize.hpp>
 
 #include "api/runtime_call.h"
-#include "api/utf8.h"
 #include "api/workspace_json.h"
 #include "base/text.h"
+#include "base/utf8.h"
 #include "crypto/digest.h"
 #include "runtime/listing.h"
 

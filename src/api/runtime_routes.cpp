@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <span>
 
+#include "api/change.h"
 #include "api/error_body.h"
 #include "api/runtime.h"
 #include "api/runtime_call.h"
@@ -133,9 +134,16 @@ Task<http::Response> serve_runtime(Services& services, const RuntimeCaller& call
     refused.headers.add("Allow", match.allowed);
     co_return refused;
   }
-  CO_TRY_ASSIGN(auto session, services.sessions.of(caller.workspace_id));
-  RuntimeCall call{services, {request, std::move(match.params)}, std::move(session)};
-  co_return co_await match.route->handler(call);
+  // Commands have entries of their own, of which the wait for the disk goes by while they run.
+  const auto handler = match.route->handler;
+  const bool is_exec = handler == runtime_exec || handler == runtime_exec_stream || handler == runtime_open_terminal;
+  const bool change = is_change(request) && !is_exec;
+  if (change) CO_TRY(may_change(services, Urgent::no));
+  CO_TRY_ASSIGN(auto session, services.sessions.of(caller.about.workspace_id));
+  RuntimeCall call{services, {request, std::move(match.params), caller.caller, {}, caller.about}, std::move(session)};
+  auto answered = co_await handler(call);
+  if (!change) co_return answered;
+  co_return co_await told_when_durable(services, call.call, match.route->pattern, Urgent::no, std::move(answered));
 }
 
 bool has_stray_slash(const std::vector<std::string>& segments) {

@@ -4,8 +4,8 @@
 #include <chrono>
 
 #include "api/runtime_call.h"
-#include "api/utf8.h"
 #include "base/text.h"
+#include "base/utf8.h"
 #include "loop/deadline.h"
 #include "model/json.h"
 #include "runtime/listing.h"
@@ -166,6 +166,8 @@ void take_line(std::string_view line, Matches& matches) {
 
 Task<json::object> with_ripgrep(RuntimeCall& call, Search search, std::string program) {
   model::ExecSpec spec;
+  spec.by = call.call.who().origin();
+  spec.via = "runtime";
   spec.argv = words_for(search, program);
   spec.timeout = search.limit;
   spec.max_output_bytes = kMaxOutput;
@@ -285,6 +287,8 @@ Task<json::object> by_reading(RuntimeCall& call, Search search) {
 
 Task<std::string> version_of(RuntimeCall& call, std::string program) {
   model::ExecSpec spec;
+  spec.by = call.call.who().origin();
+  spec.via = "runtime";
   spec.argv = {std::move(program), "--version"};
   spec.timeout = std::chrono::seconds(kDefaultSeconds);
   CO_TRY_ASSIGN(const auto process, co_await call.session->start(std::move(spec)));

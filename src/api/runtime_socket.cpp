@@ -7,9 +7,9 @@
 #include <type_traits>
 
 #include "api/runtime_call.h"
-#include "api/utf8.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "base/utf8.h"
 #include "http/websocket.h"
 #include "loop/deadline.h"
 #include "model/json.h"

@@ -1,8 +1,8 @@
 // Terminals. What they say and hear goes over /ws.
 #include "api/runtime_call.h"
-#include "api/utf8.h"
 #include "base/text.h"
 #include "base/time.h"
+#include "base/utf8.h"
 #include "model/json.h"
 
 namespace cofferdam::api {
@@ -59,6 +59,7 @@ Task<std::vector<std::string>> default_shell(RuntimeCall& call) {
 Task<http::Response> runtime_open_terminal(RuntimeCall& call) {
   CO_TRY_ASSIGN(const json::object body, co_await read_object(call.call));
   runtime::TerminalRequest request;
+  request.by = call.call.who().origin();
   CO_TRY_ASSIGN(request.command, command_of(body));
   if (request.command.empty()) {
     CO_TRY_ASSIGN(request.command, co_await default_shell(call));

@@ -3,8 +3,8 @@
 #include <set>
 
 #include "api/runtime_call.h"
-#include "api/utf8.h"
 #include "base/text.h"
+#include "base/utf8.h"
 #include "runtime/listing.h"
 #include "runtime/tar.h"
 #include "runtime/tar_feed.h"
@@ -267,6 +267,7 @@ Task<http::Response> runtime_download(RuntimeCall& call) {
 Task<http::Response> runtime_upload(RuntimeCall& call) {
   CO_TRY_ASSIGN(const std::string asked, query_text(call, "dest"));
   CO_TRY_ASSIGN(const std::string dest, clean_path(asked.empty() ? "/" : asked));
+  call.call.detail = dest;
   auto& sessions = call.services.sessions;
   if (sessions.unpacking() >= runtime::kUnpackers) {
     co_return fail(Code::ResourceExhausted, cat(runtime::kUnpackers, " uploads are running already"),

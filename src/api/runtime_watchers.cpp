@@ -1,7 +1,7 @@
 // Watchers of folders. What changes is told over /ws.
 #include "api/runtime_call.h"
-#include "api/utf8.h"
 #include "base/text.h"
+#include "base/utf8.h"
 #include "model/json.h"
 
 namespace cofferdam::api {

@@ -70,12 +70,14 @@ Task<http::Response> set_secret(Services& services, Call& call) {
   CO_TRY_ASSIGN(const auto space, co_await namespace_for(services, *call.caller, Verb::secrets, asked.value_or("")));
   CO_TRY_ASSIGN(const auto secret,
                 co_await services.identity.secrets().set(space.id, name, SecureBytes::copy_of(*value)));
+  services.recorder.note({call.who().origin(), {{}, space.id}, model::SecretSet{name}});
   co_return answer({{"secret", to_json(secret)}, {"namespace", space.slug}});
 }
 
 Task<http::Response> remove_secret(Services& services, Call& call) {
   CO_TRY_ASSIGN(const auto space, co_await space_of(services, call));
   CO_TRY(co_await services.identity.secrets().remove(space.id, call.id()));
+  services.recorder.note({call.who().origin(), {{}, space.id}, model::SecretRemoved{call.id()}});
   co_return answer({{"removed", call.id()}});
 }
 

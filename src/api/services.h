@@ -7,6 +7,7 @@
 #include "api/event_log.h"
 #include "api/runtime_access.h"
 #include "keys/receipt_book.h"
+#include "ledger/ledger.h"
 #include "loop/task_group.h"
 #include "runtime/session.h"
 
@@ -25,6 +26,8 @@ struct Services {
   runtime::Sessions& sessions;  // what API clients have running in workspaces
   HostFacts facts;
   Shutdown shutdown;
+  ledger::Recorder& recorder;
+  ledger::Ledger* ledger;  // null: this daemon keeps none
   EventLog events;
   RuntimeAccess runtime_access;
   std::unordered_map<std::string, std::string> space_slugs;  // of namespaces by id, as far as they were asked for

@@ -1,10 +1,10 @@
 // Webhooks of the host and of its namespaces.
 #include "api/handlers.h"
 #include "api/permission.h"
-#include "api/utf8.h"
 #include "api/workspace_json.h"
 #include "base/text.h"
 #include "base/time.h"
+#include "base/utf8.h"
 #include "model/json.h"
 
 namespace cofferdam::api {

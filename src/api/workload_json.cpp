@@ -1,10 +1,10 @@
 #include "api/workload_json.h"
 
 #include "api/call.h"
-#include "api/utf8.h"
 #include "api/workspace_json.h"
 #include "base/text.h"
 #include "base/time.h"
+#include "base/utf8.h"
 #include "model/json.h"
 
 namespace cofferdam::api {

@@ -3,9 +3,9 @@
 
 #include "api/event_answer.h"
 #include "api/handlers.h"
-#include "api/utf8.h"
 #include "api/workload_json.h"
 #include "base/text.h"
+#include "base/utf8.h"
 
 namespace cofferdam::api {
 namespace {

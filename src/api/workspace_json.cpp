@@ -7,9 +7,9 @@
 #include <cmath>
 
 #include "api/call.h"
-#include "api/utf8.h"
 #include "base/text.h"
 #include "base/time.h"
+#include "base/utf8.h"
 #include "model/json.h"
 
 namespace cofferdam::api {

@@ -139,6 +139,7 @@ Task<http::Response> create_workspace(Services& services, Call& call) {
       co_return fail(std::move(opened.error()).in("/config/network_config"));
     }
   }
+  call.about = {made->id, space.id};
   for (auto& workload : wanted.workloads) {
     auto begun = co_await services.manager.workloads().create(made->id, workload.spec, workload.id);
     if (begun || begun.error().code == Code::AlreadyExists) continue;

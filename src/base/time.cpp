@@ -35,4 +35,27 @@ std::string format_rfc3339(std::chrono::system_clock::time_point time) {
   return text;
 }
 
+Result<std::chrono::system_clock::time_point> parse_rfc3339(const std::string& text) {
+  std::tm tm{};
+  int end = 0;
+  const int fields = std::sscanf(text.c_str(), "%4d-%2d-%2dT%2d:%2d:%2d%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday,
+                                 &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &end);
+  constexpr int kFields = 6;
+  std::size_t at = static_cast<std::size_t>(end);
+  std::chrono::milliseconds fraction{0};
+  if (fields == kFields && at < text.size() && text[at] == '.') {
+    int scale = 100;
+    while (++at < text.size() && text[at] >= '0' && text[at] <= '9') {
+      fraction += std::chrono::milliseconds((text[at] - '0') * scale);
+      scale /= 10;
+    }
+  }
+  if (fields != kFields || text.substr(at) != "Z") {
+    return fail(Code::InvalidArgument, "not a time such as 2026-01-31T23:59:59Z");
+  }
+  tm.tm_year -= 1900;
+  tm.tm_mon -= 1;
+  return std::chrono::system_clock::from_time_t(::timegm(&tm)) + fraction;
+}
+
 }  // namespace cofferdam

@@ -61,6 +61,11 @@ CommandPtr make_port_close();
 CommandPtr make_port_forward();
 CommandPtr make_connections();
 CommandPtr make_top();
+CommandPtr make_events();
+CommandPtr make_ledger_verify();
+CommandPtr make_ledger_checkpoint();
+CommandPtr make_ledger_prove();
+CommandPtr make_ledger_export();
 CommandPtr make_completion();
 CommandPtr make_version();
 

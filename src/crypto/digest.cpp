@@ -19,6 +19,10 @@ struct FreeContext {
   void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
 };
 
+struct FreeDigest {
+  void operator()(EVP_MD* digest) const { EVP_MD_free(digest); }
+};
+
 // OpenSSL fails here only without memory or without its own default provider: nothing a caller could handle.
 void must(int ok) {
   if (ok != 1) std::abort();
@@ -52,6 +56,21 @@ std::string sha256_hex(std::string_view bytes) {
   Sha256 sum;
   sum.update(bytes);
   return sum.hex();
+}
+
+Digest sha256(std::initializer_list<std::string_view> parts) {
+  // Made once a thread: finding the algorithm and a context take longer than hashing a short text.
+  struct Tools {
+    std::unique_ptr<EVP_MD, FreeDigest> digest{EVP_MD_fetch(nullptr, "SHA256", nullptr)};
+    std::unique_ptr<EVP_MD_CTX, FreeContext> context{EVP_MD_CTX_new()};
+  };
+  thread_local const Tools kTools;
+  if (!kTools.digest || !kTools.context) std::abort();
+  must(EVP_DigestInit_ex2(kTools.context.get(), kTools.digest.get(), nullptr));
+  for (const auto part : parts) must(EVP_DigestUpdate(kTools.context.get(), part.data(), part.size()));
+  Digest digest{};
+  must(EVP_DigestFinal_ex(kTools.context.get(), digest.data(), nullptr));
+  return digest;
 }
 
 Result<std::string> sha256_fd_hex(int fd) {

@@ -1,5 +1,8 @@
 // SHA-256 of bytes and files.
 #pragma once
+#include <array>
+#include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -26,6 +29,10 @@ class Sha256 {
 };
 
 std::string sha256_hex(std::string_view bytes);
+
+using Digest = std::array<std::uint8_t, 32>;
+// Of the parts, one after the other; quick for short ones.
+Digest sha256(std::initializer_list<std::string_view> parts);
 // Reads the file in bounded pieces; the errors are those of reading it.
 Result<std::string> sha256_file_hex(const std::string& path);
 // From the descriptor's present offset to the end of the file.

@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "daemon/config_file.h"
 #include "daemon/settings.h"
+#include "ledger/syslog.h"
 
 namespace cofferdam::daemon {
 namespace {
@@ -135,7 +136,7 @@ struct Setting {
   Apply apply;
 };
 
-constexpr std::array<Setting, 36> kSettings{{
+constexpr std::array<Setting, 41> kSettings{{
     {"state", "DIR", "all state (default /var/lib/cofferdam)",
      [](Config& c, const std::string& v) { return set_path(c.state_dir, v); }},
     {"run", "DIR", "run-time sockets (default /run/cofferdam)",
@@ -257,6 +258,38 @@ constexpr std::array<Setting, 36> kSettings{{
      }},
     {"webhooks.private", "", "let webhooks go to private addresses (default: public ones only)",
      [](Config& c, const std::string& v) { return set_choice(c.private_webhooks, v, kSwitch); }},
+    {"ledger.keep", "DURATION|forever", "entries older than this are given up, whole files at a time (default forever)",
+     [](Config& c, const std::string& v) -> Status {
+       c.ledger.keep.reset();
+       if (v == "forever") return {};
+       TRY_ASSIGN(const auto duration, parse_duration(v));
+       if (duration < std::chrono::hours(1)) return fail(Code::InvalidArgument, "must be at least an hour");
+       c.ledger.keep = std::chrono::duration_cast<std::chrono::hours>(duration);
+       return {};
+     }},
+    {"ledger.syslog", "/dev/log|udp:ADDR:PORT", "also send each entry there (default: nowhere)",
+     [](Config& c, const std::string& v) -> Status {
+       TRY(ledger::check_syslog_target(v));
+       c.ledger.syslog = v;
+       return {};
+     }},
+    {"ledger.witness", "TARGET[,…]", "send checkpoints to file:/PATH, git:/PATH, https://HOST/PATH (default: nowhere)",
+     [](Config& c, const std::string& v) -> Status {
+       c.ledger.witnesses.clear();
+       for (const auto& text : split(v, ',')) {
+         TRY_ASSIGN(auto target, ledger::parse_witness(trim(text)));
+         c.ledger.witnesses.push_back(std::move(target));
+       }
+       return {};
+     }},
+    {"ledger.witness_every", "DURATION", "how often (default 1m)",
+     [](Config& c, const std::string& v) -> Status {
+       TRY_ASSIGN(c.ledger.witness_every, parse_duration(v));
+       if (c.ledger.witness_every < std::chrono::seconds(1)) return fail(Code::InvalidArgument, "must be at least 1s");
+       return {};
+     }},
+    {"ledger.write", "true|false", "false: nothing that is done is written down; for measuring alone (default true)",
+     [](Config& c, const std::string& v) { return set_choice(c.ledger.write, v, kSwitch); }},
     {"log_level", "debug|info|warn|error", "what the log holds (default info)",
      [](Config& c, const std::string& v) { return set_choice(c.log_level, v, kLogLevels); }},
 }};
@@ -412,6 +445,22 @@ Result<Invocation> read_invocation(const std::vector<std::string>& arguments, co
   fill_defaults(config, program_dir);
   TRY(check(config));
   return invocation;
+}
+
+std::string config_text(const Config& config) {
+  std::string witnesses;
+  for (const auto& witness : config.ledger.witnesses) witnesses += cat(witness.text(), " ");
+  return cat("state ", config.state_dir, "\nrun ", config.run_dir, "\nlisten ",
+             config.listen ? config.listen->text() : "none", "\ntls.cert ", config.tls.certificate, "\ntls.key ",
+             config.tls.key, "\ntls.self_signed ", config.tls.self_signed, "\naccel ",
+             static_cast<int>(config.accelerator), "\npool.size ", config.pool_size, "\npool.standby ",
+             config.pool_standby, "\ndefault_image ", config.default_image, "\nmax_workspaces ", config.max_workspaces,
+             "\nuids ", config.uid_first, " ", config.uid_count, "\nrecipes ", config.recipes_dir, "\nguest ",
+             config.guest_binary, "\njail ", config.jail_binary, "\nqemu ", config.qemu_binary, "\nwebhooks.private ",
+             config.private_webhooks, "\nledger.keep ", config.ledger.keep ? config.ledger.keep->count() : 0,
+             "\nledger.syslog ", config.ledger.syslog, "\nledger.witness ", witnesses, "\nledger.witness_every ",
+             config.ledger.witness_every.count(), "\nledger.write ", config.ledger.write, "\nlog_level ",
+             static_cast<int>(config.log_level), "\n");
 }
 
 std::string help_text() {

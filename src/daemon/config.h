@@ -1,5 +1,6 @@
 // Every setting of cofferd, and where it may come from.
 #pragma once
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -11,6 +12,7 @@
 #include "gate/policy.h"
 #include "http/tcp.h"
 #include "keys/holders.h"
+#include "ledger/witness.h"
 #include "vm/qemu_driver.h"
 
 namespace cofferdam::daemon {
@@ -20,6 +22,15 @@ namespace cofferdam::daemon {
 struct TlsSettings {
   std::string certificate, key;  // PEM files; both or none
   bool self_signed = false;      // in STATE/tls, see http/tls_files.h
+};
+
+// What is written down of all that is done, and where besides.
+struct LedgerSettings {
+  bool write = true;                       // false breaks a promise: for measuring alone
+  std::optional<std::chrono::hours> keep;  // nullopt: for ever
+  std::string syslog;                      // empty: none
+  std::vector<ledger::WitnessTarget> witnesses;
+  std::chrono::milliseconds witness_every = std::chrono::minutes(1);
 };
 
 struct Config {
@@ -48,6 +59,7 @@ struct Config {
   std::string preview_domain = "localhost";
   keys::HolderSettings root;      // who holds the root of the key tree
   bool private_webhooks = false;  // whether webhooks may go to addresses of private networks
+  LedgerSettings ledger;
   LogLevel log_level = LogLevel::info;
 
   [[nodiscard]] std::string socket_path() const { return run_dir + "/cofferd.sock"; }
@@ -69,5 +81,8 @@ Result<Invocation> read_invocation(const std::vector<std::string>& arguments, co
                                    const std::string& program_dir);
 
 std::string help_text();
+
+// Every setting as it is in force, a line each.
+std::string config_text(const Config& config);
 
 }  // namespace cofferdam::daemon

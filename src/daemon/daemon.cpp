@@ -19,6 +19,7 @@
 #include "base/fd_passing.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "daemon/ledger.h"
 #include "daemon/tls.h"
 #include "http/server.h"
 #include "identity/identity.h"
@@ -114,6 +115,7 @@ class BuiltDaemon : public Daemon {
   Status open_networks();
   workspace::NetworkHooks network_hooks();
   Task<void> admit(std::string namespace_id, identity::Totals in_use, identity::Totals wish);
+  Task<identity::Secrets::Delivery> reveal_secrets(std::string space, std::vector<std::string> names);
   Status start_tcp_listener();
   Task<void> keep_up();
   Task<void> settle_keys();
@@ -124,11 +126,13 @@ class BuiltDaemon : public Daemon {
   void ask_to_stop(Manager::Permanent permanent);
 
   Config config_;
+  std::string version_;
   FileLock state_lock_, run_lock_;
   std::optional<gid_t> group_;
   loop::asio::io_context io_{1};
   // Short calls only; the API has threads of its own for image builds.
   loop::WorkerPool workers_;
+  std::unique_ptr<ledger::Ledger> ledger_;  // null: none is kept
   std::unique_ptr<store::Database> database_;
   std::unique_ptr<keys::RootHolder> root_holder_;
   std::unique_ptr<keys::KeyStore> keys_;
@@ -144,14 +148,16 @@ class BuiltDaemon : public Daemon {
   std::unique_ptr<http::Server> server_;
   loop::Event stop_;
   std::optional<Manager::Permanent> asked_;  // how to end, from the first who asked
-  bool serving_ = false;                     // the workspaces are what they are said to be
-  bool ended_ = false;                       // workspaces and pool have ended
+  std::string stop_reason_ = "an error";
+  bool serving_ = false;  // the workspaces are what they are said to be
+  bool ended_ = false;    // workspaces and pool have ended
   Status outcome_;
   loop::TaskGroup tasks_, upkeep_;
   loop::asio::signal_set signals_;
 };
 
 Status BuiltDaemon::open_state() {
+  TRY_ASSIGN(ledger_, open_ledger(io_.get_executor(), config_));
   TRY_ASSIGN(database_,
              store::Database::open(config_.state_dir + "/cofferd.db",
                                    store::join({identity::migrations(), keys::migrations(), monitor::migrations(),
@@ -166,6 +172,7 @@ Status BuiltDaemon::open_state() {
     const auto info = manager_->get(std::string(workspace));
     return info ? std::optional(info->spec.namespace_id) : std::nullopt;
   };
+  who.recorder = ledger_.get();
   TRY_ASSIGN(identity_, identity::Identity::open(*database_, who));
   monitor::WebhookOptions hooks;
   hooks.state_dir = config_.state_dir;
@@ -213,8 +220,17 @@ Task<void> BuiltDaemon::admit(std::string namespace_id, identity::Totals in_use,
   co_return identity::admit(space->limits, in_use, wish);
 }
 
+// What is handed out will be in no entry of the ledger.
+Task<identity::Secrets::Delivery> BuiltDaemon::reveal_secrets(std::string space, std::vector<std::string> names) {
+  auto values = co_await identity_->secrets().reveal_for_delivery(space, std::move(names));
+  if (!values || !ledger_) co_return values;
+  for (const auto& [name, value] : *values) ledger_->conceal(space, value.view());
+  co_return values;
+}
+
 Status BuiltDaemon::connect(const std::string& version) {
   const auto executor = io_.get_executor();
+  version_ = version;
   TRY(open_state());
   TRY(open_networks());
 
@@ -247,8 +263,9 @@ Status BuiltDaemon::connect(const std::string& version) {
   workspaces.admit = [this](std::string space, identity::Totals in_use, identity::Totals wish) {
     return admit(std::move(space), in_use, wish);
   };
+  workspaces.recorder = ledger_.get();
   workspaces.reveal_secrets = [this](std::string space, std::vector<std::string> names) {
-    return identity_->secrets().reveal_for_delivery(std::move(space), std::move(names));
+    return reveal_secrets(std::move(space), std::move(names));
   };
   workspaces.network = network_hooks();
   auto find_image = [this](const std::string& name) { return images_->find(name); };
@@ -263,8 +280,9 @@ Status BuiltDaemon::connect(const std::string& version) {
   facts.max_workspaces = config_.max_workspaces;
   facts.started_at = std::chrono::system_clock::now();
   auto shutdown = [this](Manager::Permanent permanent) { return shut_down_on_request(permanent); };
+  if (ledger_) write_down_workspaces(*manager_, *ledger_);
   api_ = std::make_unique<api::Api>(executor, *manager_, *identity_, *webhooks_, *networks_, *images_, *receipts_,
-                                    workers_, std::move(facts), std::move(shutdown));
+                                    workers_, std::move(facts), std::move(shutdown), ledger_.get());
   auto handler = [this, answer = api_->handler()](http::Request& request) -> Task<http::Response> {
     if (serving_) return answer(request);
     return still_starting();
@@ -281,6 +299,7 @@ void BuiltDaemon::ask_to_stop(Manager::Permanent permanent) {
 
 // The workspaces are ended by the daemon's own task, whatever becomes of the request.
 Task<void> BuiltDaemon::shut_down_on_request(Manager::Permanent permanent) {
+  stop_reason_ = "a request";
   ask_to_stop(permanent);
   while (!ended_) CO_TRY(co_await loop::sleep_for(kPollEnd));
   co_return Status{};
@@ -310,6 +329,7 @@ Task<void> BuiltDaemon::watch_signals() {
       std::_Exit(1);
     }
     log_info("asked to end by a signal", {{"signal", cat(number)}});
+    stop_reason_ = cat("signal ", number);
     ask_to_stop(Manager::Permanent::keep_running);
   }
 }
@@ -350,6 +370,11 @@ Task<void> BuiltDaemon::settle_keys() {
 }
 
 Task<void> BuiltDaemon::serve() {
+  if (ledger_) {
+    ledger_->start();
+    CO_TRY(co_await ledger_->record({{}, {}, started_event(config_, version_, driver_->accelerator().name)}));
+    start_exports(*ledger_, config_.ledger, upkeep_);
+  }
   api_->start();
   networks_->start();
   CO_TRY(co_await manager_->reconcile());
@@ -397,6 +422,12 @@ Task<void> BuiltDaemon::end() {
   }
   auto released = co_await loop::with_deadline(driver_->release(), kReleaseLimit, "release of the virtual machines");
   if (!released) log_error("the virtual machines were not let go", {{"error", released.error().message}});
+  if (ledger_) {
+    ledger_->note({{}, {}, model::DaemonStopped{stop_reason_}});
+    if (auto closed = co_await ledger_->close(); !closed) {
+      log_error("the ledger was not closed in order", {{"error", closed.error().message}});
+    }
+  }
   if (!shut) {
     // What still runs must not see its objects go. Machines leased to this process end with it.
     log_error("ended with work left undone; the next start clears it away");

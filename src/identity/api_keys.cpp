@@ -42,14 +42,19 @@ Result<std::vector<KeyRow>> load(store::Connection& c) {
 
 }  // namespace
 
-ApiKeys::ApiKeys(store::Database& database, SecureBytes key, Clock clock, Revocations& revocations)
-    : database_(database), key_(std::move(key)), clock_(std::move(clock)), revocations_(revocations) {}
+ApiKeys::ApiKeys(store::Database& database, SecureBytes key, Clock clock, Revocations& revocations,
+                 ledger::Recorder* recorder)
+    : database_(database),
+      key_(std::move(key)),
+      clock_(std::move(clock)),
+      revocations_(revocations),
+      recorder_(recorder) {}
 
 Result<std::unique_ptr<ApiKeys>> ApiKeys::open(store::Database& database, SecureBytes key, Clock clock,
-                                               Revocations& revocations) {
+                                               Revocations& revocations, ledger::Recorder* recorder) {
   auto rows = database.run_now([](store::Connection& c) { return load(c); });
   if (!rows) return fail(std::move(rows.error()).in("load the API keys"));
-  std::unique_ptr<ApiKeys> keys(new ApiKeys(database, std::move(key), std::move(clock), revocations));
+  std::unique_ptr<ApiKeys> keys(new ApiKeys(database, std::move(key), std::move(clock), revocations, recorder));
   for (auto& row : *rows) {
     const auto id = row.key.client_id;
     const auto used = row.key.last_used_at;
@@ -103,6 +108,15 @@ loop::Task<MintedApiKey> ApiKeys::create(Principal by, ApiKeyRequest request) {
   };
   CO_TRY(co_await database_.run(std::move(work)));
   keys_[minted.key.client_id] = {minted.key, mac, std::nullopt, false};
+  if (recorder_ != nullptr) {
+    model::TokenIssued issued;
+    issued.token = minted.key.client_id;
+    issued.token_kind = "api key";
+    issued.scope = scope_text(grant.scope);
+    issued.verbs = grant.verbs.text();
+    issued.label = request.label;
+    recorder_->note({by.origin(), {}, std::move(issued)});
+  }
   co_return minted;
 }
 
@@ -111,6 +125,7 @@ loop::Task<void> ApiKeys::revoke(Principal by, std::string client_id) {
   if (keys_.erase(client_id) == 0) {
     co_return fail(Code::NotFound, cat("there is no API key '", client_id.substr(0, 64), "'"));
   }
+  if (recorder_ != nullptr) recorder_->note({by.origin(), {}, model::TokenRevoked{client_id, {}}});
   revocations_.announce({client_id, Ended::Reason::revoked});
   auto work = [client_id](store::Connection& c) -> Status {
     TRY(c.execute("DELETE FROM api_keys WHERE id = $1", {client_id}));

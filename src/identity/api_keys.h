@@ -11,6 +11,7 @@
 #include "base/secure_bytes.h"
 #include "identity/principal.h"
 #include "identity/revocations.h"
+#include "ledger/recorder.h"
 #include "loop/task.h"
 #include "store/database.h"
 
@@ -40,9 +41,10 @@ struct MintedApiKey {
 // none that does not.
 class ApiKeys {
  public:
-  // Loads all. Blocks. `database` and `revocations` outlive this; `key` hashes the secrets.
+  // Loads all. Blocks. `database`, `revocations` and `recorder` (null: nothing is written down) outlive this; `key`
+  // hashes the secrets.
   static Result<std::unique_ptr<ApiKeys>> open(store::Database& database, SecureBytes key, Clock clock,
-                                               Revocations& revocations);
+                                               Revocations& revocations, ledger::Recorder* recorder = nullptr);
 
   // Unauthenticated, and not which of the two was wrong.
   Result<Principal> check(std::string_view client_id, std::string_view client_secret);
@@ -63,7 +65,8 @@ class ApiKeys {
     bool use_owed = false;
   };
   enum class Owed { due, all };
-  ApiKeys(store::Database& database, SecureBytes key, Clock clock, Revocations& revocations);
+  ApiKeys(store::Database& database, SecureBytes key, Clock clock, Revocations& revocations,
+          ledger::Recorder* recorder);
   [[nodiscard]] std::string mac_of(std::string_view secret) const;
   loop::Task<void> write_uses(Owed owed);
 
@@ -71,6 +74,7 @@ class ApiKeys {
   SecureBytes key_;
   Clock clock_;
   Revocations& revocations_;
+  ledger::Recorder* recorder_;
   std::unordered_map<std::string, Entry> keys_;
 };
 

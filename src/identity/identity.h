@@ -1,6 +1,7 @@
 // The room's face: everything that knows who somebody is, built from the state folder and the database, and the one
 // question every request begins with.
 #pragma once
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -29,6 +30,7 @@ struct IdentityOptions {
   NamespaceOf namespace_of;  // asked on the loop; what it uses outlives the Identity
   TokenLimits tokens;
   Throttle::Options throttle;
+  ledger::Recorder* recorder = nullptr;  // null: nothing is written down; outlives the Identity
 };
 
 // Used on the loop only.
@@ -61,10 +63,15 @@ class Identity {
  private:
   Identity(Administrator administrator, Throttle throttle)
       : administrator_(std::move(administrator)), throttle_(std::move(throttle)) {}
+  void write_refusal(const Credentials& credentials, const std::optional<Address>& source, const Error& error);
+  void write_refusals();
   Result<Principal> look_up(const Credentials& credentials, TokenKind kind, const std::optional<Address>& source);
 
   Administrator administrator_;
   Throttle throttle_;
+  // Refused credentials by source, since they were last written down: who guesses fills no disk.
+  std::map<std::string, model::TokenRefused> refused_;
+  ledger::Recorder* recorder_ = nullptr;
   std::unique_ptr<Revocations> revocations_ = std::make_unique<Revocations>();
   std::unique_ptr<ApiKeys> api_keys_;
   std::unique_ptr<Tokens> tokens_;

@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "identity/grant.h"
+#include "model/origin.h"
 
 namespace cofferdam::identity {
 
@@ -17,6 +18,9 @@ struct Principal {
   std::string id;                // "local:UID", a client id, "tok_…"; empty when anonymous
   std::uint64_t generation = 0;  // which of a token's secrets, in turn, was presented
   Grant grant;
+  // Of the request, for the ledger.
+  std::string address = {}, request_id = {};
+  [[nodiscard]] model::Origin origin() const { return {id, address, request_id}; }
 
   // Whether the workspace exists as far as this principal may know.
   [[nodiscard]] bool sees(std::string_view workspace_id, std::string_view namespace_id) const {

@@ -26,6 +26,27 @@ tl::unexpected<Error> no_such_token(std::string_view id) {
   return fail(Code::NotFound, cat("there is no token '", id.substr(0, 64), "'"));
 }
 
+model::TokenIssued issued(const Token& token) {
+  model::TokenIssued event;
+  event.token = token.id;
+  event.token_kind = kind_name(token.kind);
+  event.scope = scope_text(token.grant.scope);
+  event.verbs = token.grant.verbs.text();
+  event.sources = sources_text(token.grant.sources);
+  event.label = token.label;
+  if (token.grant.expires_at) {
+    event.expires_at = std::chrono::duration_cast<seconds>(token.grant.expires_at->time_since_epoch()).count();
+  }
+  return event;
+}
+
+// What a token of this scope is about.
+model::Subject subject_of(const Scope& scope) {
+  if (const auto* space = std::get_if<OneNamespace>(&scope)) return {{}, space->id};
+  const auto* some = std::get_if<SomeWorkspaces>(&scope);
+  return some != nullptr && some->ids.size() == 1 ? model::Subject{some->ids.front(), {}} : model::Subject{};
+}
+
 Result<Time> expiry(const TokenRequest& request, const Grant& own, Time now, const TokenLimits& limits) {
   const auto ttl = request.ttl.value_or(limits.default_ttl);
   if (ttl <= seconds(0) || ttl > limits.max_ttl) {
@@ -39,23 +60,24 @@ Result<Time> expiry(const TokenRequest& request, const Grant& own, Time now, con
 }  // namespace
 
 Tokens::Tokens(store::Database& database, SecureBytes key, Clock clock, NamespaceOf namespace_of,
-               Revocations& revocations, const TokenLimits& limits)
+               Revocations& revocations, const TokenLimits& limits, ledger::Recorder* recorder)
     : database_(database),
       key_(std::move(key)),
       clock_(std::move(clock)),
       namespace_of_(std::move(namespace_of)),
       revocations_(revocations),
-      limits_(limits) {}
+      limits_(limits),
+      recorder_(recorder) {}
 
 Result<std::unique_ptr<Tokens>> Tokens::open(store::Database& database, SecureBytes key, Clock clock,
                                              NamespaceOf namespace_of, Revocations& revocations,
-                                             const TokenLimits& limits) {
+                                             const TokenLimits& limits, ledger::Recorder* recorder) {
   TRY(check_same_key(database, "token", key));
   const Time now = clock.now();
   auto load = [now](store::Connection& c) { return token_table::load_live(c, now); };
   TRY_ASSIGN(auto rows, database.run_now(load));
   std::unique_ptr<Tokens> tokens(
-      new Tokens(database, std::move(key), std::move(clock), std::move(namespace_of), revocations, limits));
+      new Tokens(database, std::move(key), std::move(clock), std::move(namespace_of), revocations, limits, recorder));
   for (auto& token : rows.tokens) {
     const auto id = token.id;
     const auto used = token.last_used_at;
@@ -65,6 +87,10 @@ Result<std::unique_ptr<Tokens>> Tokens::open(store::Database& database, SecureBy
     tokens->secrets_[secret.mac] = {secret.token_id, secret.generation, secret.valid_until};
   }
   return tokens;
+}
+
+void Tokens::write_down(model::Origin by, const Scope& scope, model::Event event) {
+  if (recorder_ != nullptr) recorder_->note({std::move(by), subject_of(scope), std::move(event)});
 }
 
 std::string Tokens::mac_of(std::string_view secret) const {
@@ -151,9 +177,10 @@ loop::Task<MintedToken> Tokens::mint(Principal by, TokenRequest request) {
   const std::string id = token.id;
   live_[id] = {token, std::nullopt, false};
   secrets_[mac] = {id, token.generation, std::nullopt};
+  write_down(by.origin(), token.grant.scope, issued(token));
   if (by.kind == Principal::Kind::token && live_.find(by.id) == live_.end()) {
     // Revoked while its child was being written: the child was not there to be revoked with it.
-    CO_TRY(co_await end_all(std::vector<std::string>{id}));
+    CO_TRY(co_await end_all(std::vector<std::string>{id}, {}, "who minted it was revoked meanwhile"));
     co_return unknown_token();
   }
   co_return MintedToken{std::move(token), std::move(secret)};
@@ -188,6 +215,7 @@ loop::Task<MintedToken> Tokens::rotate(Principal by, std::string id, std::chrono
   secrets_[next.mac] = {id, next.generation, std::nullopt};
   live->second.token.generation = next.generation;
   MintedToken minted{live->second.token, std::move(secret)};
+  write_down(by.origin(), minted.token.grant.scope, model::TokenRotated{id, grace.count()});
   // In its grace the last secret lives on; the ones before it are over either way.
   const auto over = old_until ? next.generation - 2 : next.generation - 1;
   if (over > 0) revocations_.announce({id, Ended::Reason::rotated, over});
@@ -210,8 +238,12 @@ void Tokens::end(const std::string& id, Ended::Reason reason) {
   revocations_.announce({id, reason});
 }
 
-loop::Task<std::size_t> Tokens::end_all(std::vector<std::string> ids) {
-  for (const auto& id : ids) end(id, Ended::Reason::revoked);
+loop::Task<std::size_t> Tokens::end_all(std::vector<std::string> ids, model::Origin by, std::string why) {
+  for (const auto& id : ids) {
+    const auto live = live_.find(id);
+    write_down(by, live == live_.end() ? Scope() : live->second.token.grant.scope, model::TokenRevoked{id, why});
+    end(id, Ended::Reason::revoked);
+  }
   const std::size_t count = ids.size();
   auto work = [ids = std::move(ids), now = clock_.now()](store::Connection& c) {
     return token_table::revoke(c, ids, now);
@@ -223,7 +255,7 @@ loop::Task<std::size_t> Tokens::end_all(std::vector<std::string> ids) {
 loop::Task<std::size_t> Tokens::revoke(Principal by, std::string id, Descendants descendants) {
   CO_TRY(find(by, id));
   auto ids = descendants == Descendants::revoke ? with_descendants(id) : std::vector<std::string>{id};
-  co_return co_await end_all(std::move(ids));
+  co_return co_await end_all(std::move(ids), by.origin());
 }
 
 loop::Task<std::size_t> Tokens::forget_workspace(std::string workspace_id) {
@@ -233,7 +265,7 @@ loop::Task<std::size_t> Tokens::forget_workspace(std::string workspace_id) {
     const auto is_it = [&](const std::string& workspace) { return workspace == workspace_id; };
     if (some != nullptr && std::all_of(some->ids.begin(), some->ids.end(), is_it)) ids.push_back(id);
   }
-  co_return co_await end_all(std::move(ids));
+  co_return co_await end_all(std::move(ids), {}, "its workspace was removed");
 }
 
 loop::Task<std::size_t> Tokens::forget_namespace(std::string namespace_id) {
@@ -241,7 +273,7 @@ loop::Task<std::size_t> Tokens::forget_namespace(std::string namespace_id) {
   for (const auto& [id, live] : live_) {
     if (live.token.grant.scope == Scope(OneNamespace{namespace_id})) ids.push_back(id);
   }
-  co_return co_await end_all(std::move(ids));
+  co_return co_await end_all(std::move(ids), {}, "its namespace was removed");
 }
 
 Result<std::vector<Token>> Tokens::list(const Principal& by, const TokenFilter& filter) const {
@@ -278,7 +310,10 @@ void Tokens::end_expired() {
   for (const auto& [id, live] : live_) {
     if (*live.token.grant.expires_at <= now) expired.push_back(id);
   }
-  for (const auto& id : expired) end(id, Ended::Reason::expired);
+  for (const auto& id : expired) {
+    write_down({}, live_[id].token.grant.scope, model::TokenExpired{id});
+    end(id, Ended::Reason::expired);
+  }
   // The grace of a rotated secret: the token goes on, what was opened with the old secret does not.
   std::vector<Ended> rotated;
   for (auto at = secrets_.begin(); at != secrets_.end();) {

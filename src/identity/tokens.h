@@ -16,6 +16,7 @@
 #include "identity/revocations.h"
 #include "identity/token.h"
 #include "identity/token_table.h"
+#include "ledger/recorder.h"
 #include "loop/task.h"
 #include "store/database.h"
 
@@ -34,10 +35,11 @@ enum class Descendants { keep, revoke };
 
 class Tokens {
  public:
-  // Loads all live tokens. Blocks. `database`, `revocations` and what `namespace_of` uses outlive this.
+  // Loads all live tokens. Blocks. `database`, `revocations`, `recorder` (null: nothing is written down) and what
+  // `namespace_of` uses outlive this.
   static Result<std::unique_ptr<Tokens>> open(store::Database& database, SecureBytes key, Clock clock,
                                               NamespaceOf namespace_of, Revocations& revocations,
-                                              const TokenLimits& limits);
+                                              const TokenLimits& limits, ledger::Recorder* recorder = nullptr);
 
   // Who presents this. Unauthenticated: malformed, unknown, expired, revoked, or of the other kind. PermissionDenied:
   // good, and not from this source (nullopt: a local socket).
@@ -80,7 +82,7 @@ class Tokens {
   enum class Owed { due, all };
 
   Tokens(store::Database& database, SecureBytes key, Clock clock, NamespaceOf namespace_of, Revocations& revocations,
-         const TokenLimits& limits);
+         const TokenLimits& limits, ledger::Recorder* recorder);
   [[nodiscard]] std::string mac_of(std::string_view secret) const;
   [[nodiscard]] Status may_manage(const Principal& by) const;
   [[nodiscard]] Result<const Live*> find(const Principal& by, std::string_view id) const;
@@ -88,7 +90,9 @@ class Tokens {
   [[nodiscard]] std::vector<std::string> with_descendants(const std::string& id) const;
   void end(const std::string& id, Ended::Reason reason);
   void end_expired();
-  loop::Task<std::size_t> end_all(std::vector<std::string> ids);
+  // `by` and `why` are for the ledger: one of the two.
+  loop::Task<std::size_t> end_all(std::vector<std::string> ids, model::Origin by, std::string why = {});
+  void write_down(model::Origin by, const Scope& scope, model::Event event);
   loop::Task<void> write_uses(Owed owed);
 
   store::Database& database_;
@@ -97,6 +101,7 @@ class Tokens {
   NamespaceOf namespace_of_;
   Revocations& revocations_;
   TokenLimits limits_;
+  ledger::Recorder* recorder_;
   std::unordered_map<std::string, Live> live_;       // by id
   std::unordered_map<std::string, Secret> secrets_;  // by keyed hash: what is presented is never compared itself
   std::optional<Time> pruned_at_;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "model/origin.h"
 #include "model/units.h"
 
 namespace cofferdam::model {
@@ -93,6 +94,9 @@ struct ExecSpec {
   Stdin stdin_mode = Stdin::closed;
   std::chrono::milliseconds timeout = kDefaultCommandTimeout;  // 0: none but the workspace's TTL
   std::uint64_t max_output_bytes = kDefaultMaxOutputBytes;     // stdout and stderr together; 0: no limit
+  // For the ledger, from whoever knows who asks; in no JSON.
+  Origin by = {};
+  std::string via = "exec";  // "exec", "runtime", "terminal", "workload"
 };
 
 // How a command ended.

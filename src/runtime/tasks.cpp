@@ -119,6 +119,8 @@ Task<std::string> Tasks::start(TaskRequest request) {
   spec.env = request.env;
   spec.cwd = request.cwd;
   spec.user = request.user;
+  spec.by = request.by;
+  spec.via = "runtime";
   spec.stdin_mode = request.stdin_mode;
   spec.timeout = request.timeout;
   spec.max_output_bytes = 0;  // what nobody reads is let go here

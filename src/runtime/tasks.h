@@ -30,6 +30,7 @@ struct TaskRequest {
   ExecMode mode = ExecMode::auto_;
   std::vector<std::string> env;
   std::string cwd, user;
+  model::Origin by;  // for the ledger
   model::Stdin stdin_mode = model::Stdin::closed;
   std::chrono::milliseconds timeout{};           // 0: none but the workspace's end
   std::optional<std::chrono::milliseconds> ttl;  // from its end until it is forgotten; kDefaultTaskTtl

@@ -67,6 +67,8 @@ Task<TerminalInfo> Terminals::open(TerminalRequest request) {
   spec.env.insert(spec.env.end(), request.env.begin(), request.env.end());
   spec.cwd = request.cwd;
   spec.user = request.user;
+  spec.by = request.by;
+  spec.via = "terminal";
   spec.terminal = model::Terminal::yes;
   spec.rows = request.rows;
   spec.cols = request.cols;

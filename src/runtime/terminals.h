@@ -23,6 +23,7 @@ struct TerminalRequest {
   std::size_t scrollback = kDefaultScrollback;
   std::vector<std::string> env;
   std::string cwd, user;
+  model::Origin by;  // for the ledger
 };
 
 struct TerminalInfo {

@@ -22,6 +22,8 @@ PoolOptions pool_options(const ManagerOptions& options) {
   return pool;
 }
 
+model::Subject subject_of(const Entry& entry) { return {entry.record.id, entry.record.spec.namespace_id}; }
+
 }  // namespace
 
 Info info_of(const Entry& entry) {
@@ -148,6 +150,19 @@ Task<std::unique_ptr<vm::GuestProcess>> ManagerImpl::exec(std::string id, model:
                                                           KeepOutput keep_output) {
   if (closing_) co_return fail(Code::Unavailable, "the daemon is shutting down");
   CO_TRY(model::validate(spec));
+  CO_TRY(recorder().ready());
+  ExecRecord record(recorder(), spec);
+  auto process = co_await begin_exec(id, std::move(spec), after, keep_output, record);
+  if (!process) {
+    const auto found = find(id);
+    record.failed(process.error(), found ? subject_of(**found) : model::Subject{id, {}});
+  }
+  co_return process;
+}
+
+// `record` outlives the task.
+Task<std::unique_ptr<vm::GuestProcess>> ManagerImpl::begin_exec(std::string id, model::ExecSpec spec, AfterExec after,
+                                                                KeepOutput keep_output, ExecRecord& record) {
   CO_TRY_ASSIGN(const EntryPtr entry, find(id));
   if (after == AfterExec::remove && entry->record.after_exec != after) {
     CO_TRY_ASSIGN(const auto place, co_await entry->lane.enter(kTurnLimit));
@@ -162,6 +177,7 @@ Task<std::unique_ptr<vm::GuestProcess>> ManagerImpl::exec(std::string id, model:
   limits.timeout = spec.timeout;
   CO_TRY_ASSIGN(const auto env, co_await environment_of(entry));
   spec = complete_exec(std::move(spec), entry->record.image_config, env);
+  record.started(subject_of(*entry), entry->record.spec.secrets);
   auto started = co_await machines_.start_process(machine, std::move(spec));
   if (!started) co_return fail(std::move(started.error()));
   auto end = [this, entry](std::shared_ptr<vm::Machine> doomed) { return end_unless_still(entry, std::move(doomed)); };
@@ -185,7 +201,7 @@ Task<std::unique_ptr<vm::GuestProcess>> ManagerImpl::exec(std::string id, model:
     touch_entry(*used);
     if (used->clock) used->clock->notify();
   };
-  co_return report_process(std::move(limited), std::move(report));
+  co_return record.follow(report_process(std::move(limited), std::move(report)));
 }
 
 WorkloadHost ManagerImpl::workload_host() {
@@ -207,8 +223,16 @@ Task<std::unique_ptr<vm::GuestProcess>> ManagerImpl::start_workload(std::string 
   CO_TRY_ASSIGN(const EntryPtr entry, find(id));
   CO_TRY_ASSIGN(const auto machine, this->machine(entry->record.id));
   CO_TRY_ASSIGN(const auto env, co_await environment_of(entry));
+  spec.via = "workload";
+  ExecRecord record(recorder(), spec);
   spec = complete_exec(std::move(spec), entry->record.image_config, env);
-  co_return co_await machines_.start_process(machine, std::move(spec));
+  record.started(subject_of(*entry), entry->record.spec.secrets);
+  auto started = co_await machines_.start_process(machine, std::move(spec));
+  if (!started) {
+    record.failed(started.error(), subject_of(*entry));
+    co_return fail(std::move(started.error()));
+  }
+  co_return record.follow(std::move(*started));
 }
 
 // A guest that stands still cannot answer: that is no reason to destroy it.

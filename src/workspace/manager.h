@@ -12,6 +12,7 @@
 #include "base/secure_bytes.h"
 #include "identity/limits.h"
 #include "image/image_store.h"
+#include "ledger/recorder.h"
 #include "loop/feed.h"
 #include "loop/task.h"
 #include "loop/worker_pool.h"
@@ -108,8 +109,9 @@ struct ManagerOptions {
   std::size_t cold_starts_at_once = 4;
   PoolOptions pool;  // but its size and standby
   MemoryRules memory;
-  AdmitWorkspace admit;          // none: everything is admitted
-  RevealSecrets reveal_secrets;  // none: a workspace with secrets is refused
+  AdmitWorkspace admit;                  // none: everything is admitted
+  RevealSecrets reveal_secrets;          // none: a workspace with secrets is refused
+  ledger::Recorder* recorder = nullptr;  // null: nothing is written down
   RestartDelays restarts;
   std::chrono::milliseconds workload_figures_every{2000}, workload_stop_grace{5000};
   NetworkHooks network;  // none of them: workspaces have no network

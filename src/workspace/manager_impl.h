@@ -12,6 +12,7 @@
 #include "disk/volume_store.h"
 #include "loop/task_group.h"
 #include "workspace/entry.h"
+#include "workspace/exec_record.h"
 #include "workspace/machines.h"
 #include "workspace/manager.h"
 #include "workspace/owned.h"
@@ -101,6 +102,9 @@ class ManagerImpl : public Manager {
   Task<void> keep_disk(EntryPtr entry);
   Task<Info> save_change(EntryPtr entry);
   Task<std::vector<std::string>> environment_of(EntryPtr entry);
+  Task<std::unique_ptr<vm::GuestProcess>> begin_exec(std::string id, model::ExecSpec spec, AfterExec after,
+                                                     KeepOutput keep_output, ExecRecord& record);
+  ledger::Recorder& recorder() { return options_.recorder == nullptr ? nothing_ : *options_.recorder; }
   Task<void> remove_unclaimed(std::string id);
   Task<void> bring_up(EntryPtr entry);
   Task<void> hand_over(EntryPtr entry);
@@ -146,6 +150,7 @@ class ManagerImpl : public Manager {
   FindImage find_image_;
   vm::MachineDriver& driver_;
   ManagerOptions options_;
+  ledger::NoRecorder nothing_;
   disk::VolumeStore volumes_;
   WorkspaceTable table_;
   MemoryBudget budget_;

@@ -170,3 +170,22 @@ def test_a_second_daemon_on_the_same_folders_is_refused(fresh):
                             capture_output=True, text=True, timeout=30, check=False)
     assert second.returncode != 0 and second.stderr, second
     assert fresh.run("echo fine").out == "fine\n"
+
+
+def test_a_ledger_of_a_killed_daemon_is_whole_and_names_what_was_unsigned(fresh):
+    """What was answered is in it, whenever the daemon dies; the next one says what it found."""
+    fresh.up()
+    name = fresh.create()
+    for round_ in range(3):
+        running = [fresh.spawn("exec", name, "--", "echo", f"round-{round_}-{i}") for i in range(6)]
+        answered = [i for i, p in enumerate(running[:3]) if p.wait(60) == 0]
+        fresh.kill()
+        for process in running:
+            process.communicate(timeout=30)
+        fresh.up()
+        done = fresh("ledger", "verify")
+        assert done.status == 0, done
+        seen = fresh.json("events", "--limit", "1000", "--kind", "exec.started")["events"]
+        for i in answered:
+            assert any(e["argv"] == ["echo", f"round-{round_}-{i}"] for e in seen), (round_, i)
+    fresh.ok("rm", name)

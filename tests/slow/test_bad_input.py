@@ -194,6 +194,35 @@ def test_a_host_disk_that_fills_under_a_guest_is_the_guests_error(small_disk):
     works(small_disk, "--disk", "64M")
 
 
+def test_a_ledger_without_room_refuses_changes_and_lets_work_go_on(small_disk):
+    small_disk.up()
+    with small_disk.workspace("--disk", "64M", "--ttl", "600") as name:
+        running = small_disk.spawn("exec", "-i", name, "--", "sh", "-c", "read x; echo went-on", stdin=subprocess.PIPE)
+        wait_for(lambda: any("read x" in str(e) for e in small_disk.json("events", "--kind", "exec.started")["events"]),
+                 what="the start of a command")
+        filler = fill(small_disk.state)
+        # What is reserved holds for a while; each of these takes some 16 KiB of it.
+        words = ["true", *["x" * 4000] * 8]
+        refused = None
+        for _ in range(400):
+            done = small_disk.exec(name, words)
+            if done.status != 0:
+                refused = done
+                break
+        assert refused is not None and "the ledger has no room" in refused.err, refused
+        done = small_disk("token", "create", "--ttl", "10m")
+        assert done.status == 1 and "the ledger has no room" in done.err and "make room" in done.err, done
+        assert small_disk("ls").status == 0
+        out, err = running.communicate(b"\n", timeout=60)
+        assert (running.returncode, out) == (0, b"went-on\n"), (running.returncode, out, err)
+        filler.unlink()
+        wait_for(lambda: small_disk("token", "create", "--ttl", "10m").status == 0, what="room")
+        ended = small_disk.json("events", "--kind", "exec.ended", "--limit", "1000")["events"]
+        assert [e for e in ended if e["bytes_out"] == len("went-on\n")], ended[-5:]
+        assert small_disk("ledger", "verify").status == 0
+    works(small_disk, "--disk", "64M")
+
+
 def test_an_unwritable_run_folder_is_a_named_error(fresh):
     fresh.run_dir.write_text("a file, not a folder")
     done = fresh("up", timeout=60)

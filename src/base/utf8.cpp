@@ -1,9 +1,9 @@
-#include "api/utf8.h"
+#include "base/utf8.h"
 
 #include <algorithm>
 #include <cstdint>
 
-namespace cofferdam::api {
+namespace cofferdam {
 namespace {
 
 // The length of the valid sequence that `text` starts with; 0 when it starts with none.
@@ -59,4 +59,4 @@ std::string to_utf8(std::string_view text) {
   return out;
 }
 
-}  // namespace cofferdam::api
+}  // namespace cofferdam

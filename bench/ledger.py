@@ -1,0 +1,65 @@
+"""The rows of the ledger: entries a second, verification, proofs, and what it costs a command."""
+
+import json
+import pathlib
+import statistics
+import subprocess
+import tempfile
+import time
+
+from cofferdam import BIN
+
+ENTRIES = 1_000_000
+PROOFS = 2000
+
+
+def _tool(*words):
+    done = subprocess.run([str(BIN / "bench-ledger"), *map(str, words)], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def alone(table):
+    """F40 to F42: one log of a million entries."""
+    # Where the daemon's own state would lie, for the sake of the disk.
+    with tempfile.TemporaryDirectory(prefix="cfd-ledger-", dir="/var/tmp") as place:
+        wrote = _tool("write", place, ENTRIES)
+        table.add("F40", "ledger entries a second, each awaited durable", f"{wrote['per_second']:.0f}", "", "50,000", "", "",
+                  f"{ENTRIES} entries, 2,000 callers", wrote["per_second"] >= 50_000)
+        ledger = pathlib.Path(place) / "ledger"
+        start = time.perf_counter()
+        subprocess.run([str(BIN / "coffer-verify"), str(ledger)], stdout=subprocess.DEVNULL, check=True)
+        took = time.perf_counter() - start
+        size = sum(p.stat().st_size for p in ledger.iterdir()) / ENTRIES
+        table.add("F41", "coffer-verify of 1,000,000 entries", f"{took:.1f}", "s", "10", "", "",
+                  f"{size:.0f} bytes an entry on disk", took <= 10)
+        proof = _tool("prove", ledger, PROOFS)
+        worst = max(proof["made_p99_ms"], proof["checked_p99_ms"])
+        table.add("F42", "proof of one entry among them, made or checked, p99", f"{worst:.2f}", "ms", "1", "", "",
+                  f"p50 made {proof['made_p50_ms']:.2f} ms, checked {proof['checked_p50_ms']:.2f} ms", worst <= 1)
+        return {"write": wrote, "verify_s": took, "proof": proof}
+
+
+def exec_latency(table, start, golden, runs, accelerator):
+    """F43: the second exec of /bin/true with the ledger and without, taken in turns."""
+    both = {"on": start(golden), "off": start(golden, "--ledger-write", "false")}
+    try:
+        spaces = {}
+        for key, one in both.items():
+            spaces[key] = one.api.create(image="minimal")["id"]
+            for _ in range(5):
+                one.api.exec(spaces[key], ["/bin/true"])
+        took = {"on": [], "off": []}
+        for i in range(runs * 10):
+            # Whoever comes first in a pair may be the slower one.
+            for key in ("on", "off") if i % 2 else ("off", "on"):
+                began = time.perf_counter()
+                both[key].api.exec(spaces[key], ["/bin/true"])
+                took[key].append((time.perf_counter() - began) * 1000)
+        on, off = statistics.median(took["on"]), statistics.median(took["off"])
+        more = (on / off - 1) * 100
+        table.add("F43", "exec of /bin/true, with the ledger over without", f"{more:+.1f}", "%", "5", "", accelerator,
+                  f"medians {on:.2f} and {off:.2f} ms of {len(took['on'])} each", more <= 5)
+        return took
+    finally:
+        for one in both.values():
+            one.close()

@@ -1,0 +1,350 @@
+// Everything the ledger can say, one struct for each kind of entry, with the names and numbers of its fields.
+//
+// Numbers are for ever: a field or kind that is no longer written keeps its number, a new one takes a new number. Texts
+// may hold anything: the ledger makes them UTF-8, takes secrets out and cuts them before they are written.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "model/origin.h"
+
+namespace cofferdam::model {
+
+using Texts = std::vector<std::string>;
+
+struct EventKind {
+  std::uint16_t number;
+  std::string_view name;  // "exec.started"
+};
+
+// What it is about; empty: the host.
+struct Subject {
+  std::string workspace_id, namespace_id;
+};
+
+// Declares the fields of an event for whoever encodes, names or changes them: `visit(number, name, field)`. A field is
+// a std::int64_t, a std::string or Texts; 1 to 15 are the numbers of what every entry has.
+#define COFFER_EVENT(number, name, ...)             \
+  static constexpr EventKind kKind{number, name};   \
+  template <class Self, class Visit>                \
+  static void fields(Self& e, const Visit& visit) { \
+    (void)e, (void)visit;                           \
+    __VA_ARGS__                                     \
+  }
+
+// -- the daemon ------------------------------------------------------------------------------------------------------
+struct DaemonStarted {
+  std::string version, config_digest, accelerator;
+  std::int64_t pid = 0;
+  COFFER_EVENT(1, "daemon.started", visit(16, "version", e.version); visit(17, "config_digest", e.config_digest);
+               visit(18, "accelerator", e.accelerator); visit(19, "pid", e.pid);)
+};
+struct DaemonStopped {
+  std::string reason;
+  COFFER_EVENT(2, "daemon.stopped", visit(16, "reason", e.reason);)
+};
+
+// -- the API ---------------------------------------------------------------------------------------------------------
+// A request that may have changed something, after it was answered; also one that failed.
+struct ApiChanged {
+  std::string method, route, path;  // the table's pattern, and the path itself without its query
+  std::int64_t status = 0;
+  std::string code;    // of the error, when it failed
+  std::string detail;  // what of the query or body says what was changed: the path of a file
+  COFFER_EVENT(10, "api.changed", visit(16, "method", e.method); visit(17, "route", e.route); visit(18, "path", e.path);
+               visit(19, "status", e.status); visit(20, "code", e.code); visit(21, "detail", e.detail);)
+};
+// A request whose credentials did not suffice, whatever it asked for.
+struct ApiRefused {
+  std::string method, path;
+  std::int64_t status = 0;
+  std::string code, reason;
+  COFFER_EVENT(11, "api.refused", visit(16, "method", e.method); visit(17, "path", e.path);
+               visit(18, "status", e.status); visit(19, "code", e.code); visit(20, "reason", e.reason);)
+};
+
+// -- tokens and API keys ---------------------------------------------------------------------------------------------
+struct TokenIssued {
+  std::string token, token_kind, scope, verbs, sources, label;
+  std::int64_t expires_at = 0;  // seconds since 1970; 0: never
+  COFFER_EVENT(20, "token.issued", visit(16, "token", e.token); visit(17, "token_kind", e.token_kind);
+               visit(18, "scope", e.scope); visit(19, "verbs", e.verbs); visit(20, "sources", e.sources);
+               visit(21, "label", e.label); visit(22, "expires_at", e.expires_at);)
+};
+struct TokenRotated {
+  std::string token;
+  std::int64_t grace_s = 0;
+  COFFER_EVENT(21, "token.rotated", visit(16, "token", e.token); visit(17, "grace_s", e.grace_s);)
+};
+struct TokenRevoked {
+  std::string token;
+  std::string reason;  // why, when nobody asked for it: "its workspace was removed"
+  COFFER_EVENT(22, "token.revoked", visit(16, "token", e.token); visit(17, "reason", e.reason);)
+};
+struct TokenExpired {
+  std::string token;
+  COFFER_EVENT(23, "token.expired", visit(16, "token", e.token);)
+};
+// A credential that was presented and not taken. Never the credential itself.
+struct TokenRefused {
+  std::string credential;  // what it claims to be: "control token", "client secret of key_…"
+  std::string reason;
+  std::int64_t times = 1;  // so often from this address since the last such entry
+  COFFER_EVENT(24, "token.refused", visit(16, "credential", e.credential); visit(17, "reason", e.reason);
+               visit(18, "times", e.times);)
+};
+
+// -- secrets ---------------------------------------------------------------------------------------------------------
+struct SecretSet {
+  std::string name;
+  COFFER_EVENT(30, "secret.set", visit(16, "name", e.name);)
+};
+// Handed to a workspace, or by the broker to a service (`destination`).
+struct SecretUsed {
+  Texts names;
+  std::string destination;
+  COFFER_EVENT(31, "secret.used", visit(16, "names", e.names); visit(17, "destination", e.destination);)
+};
+struct SecretRemoved {
+  std::string name;
+  COFFER_EVENT(32, "secret.removed", visit(16, "name", e.name);)
+};
+
+// -- workspaces ------------------------------------------------------------------------------------------------------
+struct WorkspaceCreated {
+  std::string name, image, mode;
+  std::int64_t cpu_millis = 0, memory_mib = 0, disk_mib = 0;
+  COFFER_EVENT(40, "workspace.created", visit(16, "name", e.name); visit(17, "image", e.image);
+               visit(18, "mode", e.mode); visit(19, "cpu_millis", e.cpu_millis); visit(20, "memory_mib", e.memory_mib);
+               visit(21, "disk_mib", e.disk_mib);)
+};
+// A step of its life that has no entry of its own: `step` is "started", "stopped", "paused", "resized", …
+struct WorkspaceStepped {
+  std::string step, detail;
+  COFFER_EVENT(41, "workspace.stepped", visit(16, "step", e.step); visit(17, "detail", e.detail);)
+};
+struct WorkspaceRemoved {
+  std::string name;
+  COFFER_EVENT(42, "workspace.removed", visit(16, "name", e.name);)
+};
+struct WorkspaceForked {
+  std::string parent, snapshot;
+  COFFER_EVENT(43, "workspace.forked", visit(16, "parent", e.parent); visit(17, "snapshot", e.snapshot);)
+};
+struct SnapshotTaken {
+  std::string snapshot, digest;
+  std::int64_t bytes = 0;
+  COFFER_EVENT(44, "snapshot.taken", visit(16, "snapshot", e.snapshot); visit(17, "digest", e.digest);
+               visit(18, "bytes", e.bytes);)
+};
+struct SnapshotRestored {
+  std::string snapshot, digest;
+  COFFER_EVENT(45, "snapshot.restored", visit(16, "snapshot", e.snapshot); visit(17, "digest", e.digest);)
+};
+struct SnapshotRemoved {
+  std::string snapshot;
+  COFFER_EVENT(46, "snapshot.removed", visit(16, "snapshot", e.snapshot);)
+};
+// Of a workload; its runs are commands and have their own entries.
+struct WorkloadStepped {
+  std::string step, detail;
+  COFFER_EVENT(47, "workload.stepped", visit(16, "step", e.step); visit(17, "detail", e.detail);)
+};
+
+// -- commands --------------------------------------------------------------------------------------------------------
+struct ExecStarted {
+  std::string exec;  // "cmd_…", the same at its end
+  Texts argv;
+  std::string user, cwd;  // empty: the image's
+  std::string via;        // "exec", "runtime", "terminal", "workload"
+  Texts env_names;        // that the command was given beyond its workspace's; never the values
+  COFFER_EVENT(60, "exec.started", visit(16, "exec", e.exec); visit(17, "argv", e.argv); visit(18, "user", e.user);
+               visit(19, "cwd", e.cwd); visit(20, "via", e.via); visit(21, "env_names", e.env_names);)
+};
+struct ExecEnded {
+  std::string exec;
+  std::int64_t exit = 0, signal = 0;
+  std::int64_t started_us = 0;  // since 1970
+  std::int64_t took_us = 0;
+  std::int64_t bytes_out = 0;
+  std::string how;  // "exited", "timed out", "output limit", "out of memory", "given up", "machine ended"
+  COFFER_EVENT(61, "exec.ended", visit(16, "exec", e.exec); visit(17, "exit", e.exit); visit(18, "signal", e.signal);
+               visit(19, "started_us", e.started_us); visit(20, "took_us", e.took_us);
+               visit(21, "bytes_out", e.bytes_out); visit(22, "how", e.how);)
+};
+struct ExecRefused {
+  Texts argv;
+  std::string user, via, reason;
+  COFFER_EVENT(62, "exec.refused", visit(16, "argv", e.argv); visit(17, "user", e.user); visit(18, "via", e.via);
+               visit(19, "reason", e.reason);)
+};
+
+// -- the network -----------------------------------------------------------------------------------------------------
+struct ConnectionAllowed {
+  std::string direction;  // "out", "in", "link"
+  std::string protocol;   // "tcp", "tls", "http", "dns"
+  std::string name, ip;   // what was asked for, and what it was connected to
+  std::int64_t port = 0;
+  std::string rule;                 // of the policy
+  std::int64_t policy_version = 0;  // its generation
+  COFFER_EVENT(70, "connection.allowed", visit(16, "direction", e.direction); visit(17, "protocol", e.protocol);
+               visit(18, "name", e.name); visit(19, "ip", e.ip); visit(20, "port", e.port); visit(21, "rule", e.rule);
+               visit(22, "policy_version", e.policy_version);)
+};
+struct ConnectionRefused {
+  std::string direction, protocol, name, ip;
+  std::int64_t port = 0;
+  std::string reason;
+  std::int64_t policy_version = 0;
+  std::int64_t times = 1;  // alike, since the last such entry
+  COFFER_EVENT(71, "connection.refused", visit(16, "direction", e.direction); visit(17, "protocol", e.protocol);
+               visit(18, "name", e.name); visit(19, "ip", e.ip); visit(20, "port", e.port);
+               visit(21, "reason", e.reason); visit(22, "policy_version", e.policy_version);
+               visit(23, "times", e.times);)
+};
+struct ConnectionClosed {
+  std::string direction, protocol, name, ip;
+  std::int64_t port = 0, bytes_out = 0, bytes_in = 0, took_us = 0;
+  std::string why;  // "ended", "policy changed", "idle", "contained"
+  COFFER_EVENT(72, "connection.closed", visit(16, "direction", e.direction); visit(17, "protocol", e.protocol);
+               visit(18, "name", e.name); visit(19, "ip", e.ip); visit(20, "port", e.port);
+               visit(21, "bytes_out", e.bytes_out); visit(22, "bytes_in", e.bytes_in); visit(23, "took_us", e.took_us);
+               visit(24, "why", e.why);)
+};
+struct PolicyChanged {
+  std::int64_t policy_version = 0;
+  std::string digest, summary;
+  COFFER_EVENT(73, "policy.changed", visit(16, "policy_version", e.policy_version); visit(17, "digest", e.digest);
+               visit(18, "summary", e.summary);)
+};
+struct LinkChanged {
+  std::string link, action;  // "created", "removed", "expired"
+  std::string from, to;      // workspace ids
+  std::int64_t port = 0;
+  COFFER_EVENT(74, "link.changed", visit(16, "link", e.link); visit(17, "action", e.action); visit(18, "from", e.from);
+               visit(19, "to", e.to); visit(20, "port", e.port);)
+};
+struct PortChanged {
+  std::string action;   // "opened", "closed"
+  std::string address;  // of the host
+  std::int64_t port = 0, guest_port = 0;
+  COFFER_EVENT(75, "port.changed", visit(16, "action", e.action); visit(17, "address", e.address);
+               visit(18, "port", e.port); visit(19, "guest_port", e.guest_port);)
+};
+
+// -- keys ------------------------------------------------------------------------------------------------------------
+struct KeyCreated {
+  std::string key, purpose, holder;
+  COFFER_EVENT(80, "key.created", visit(16, "key", e.key); visit(17, "purpose", e.purpose);
+               visit(18, "holder", e.holder);)
+};
+// With the receipt of its erasure.
+struct KeyDestroyed {
+  std::string key, purpose;
+  std::string header_digest;            // SHA-256 of what could only be read with it
+  std::string tree_before, tree_after;  // roots of the key tree
+  std::int64_t files = 0, bytes = 0;    // that were discarded
+  std::string receipt;                  // the receipt whole, as its room writes it
+  COFFER_EVENT(81, "key.destroyed", visit(16, "key", e.key); visit(17, "purpose", e.purpose);
+               visit(18, "header_digest", e.header_digest); visit(19, "tree_before", e.tree_before);
+               visit(20, "tree_after", e.tree_after); visit(21, "files", e.files); visit(22, "bytes", e.bytes);
+               visit(23, "receipt", e.receipt);)
+};
+
+// -- images ----------------------------------------------------------------------------------------------------------
+struct ImageChanged {
+  std::string action;  // "built", "imported", "removed"
+  std::string image, digest;
+  COFFER_EVENT(85, "image.changed", visit(16, "action", e.action); visit(17, "image", e.image);
+               visit(18, "digest", e.digest);)
+};
+
+// -- the ledger about itself -----------------------------------------------------------------------------------------
+// A signing key takes over; `link` is the note that the one before signed (ledger/key_chain.h). The first is entry 0.
+struct LedgerKeyed {
+  std::int64_t epoch = 0;
+  std::string link;
+  COFFER_EVENT(90, "ledger.keyed", visit(16, "epoch", e.epoch); visit(17, "link", e.link);)
+};
+// What could not be written down.
+struct LedgerGap {
+  std::int64_t dropped = 0, since_us = 0, until_us = 0;
+  Texts kinds;  // "connection.refused 12"
+  COFFER_EVENT(91, "ledger.gap", visit(16, "dropped", e.dropped); visit(17, "since_us", e.since_us);
+               visit(18, "until_us", e.until_us); visit(19, "kinds", e.kinds);)
+};
+// What a daemon that died had left: half an entry, and whole ones that nobody had signed.
+struct LedgerRecovered {
+  std::int64_t cut_bytes = 0, unsigned_from = 0, unsigned_count = 0;
+  COFFER_EVENT(92, "ledger.recovered", visit(16, "cut_bytes", e.cut_bytes); visit(17, "unsigned_from", e.unsigned_from);
+               visit(18, "unsigned_count", e.unsigned_count);)
+};
+// The wall clock was moved: times of entries before and after do not compare.
+struct ClockJumped {
+  std::int64_t by_us = 0;
+  COFFER_EVENT(93, "clock.jumped", visit(16, "by_us", e.by_us);)
+};
+struct LedgerPruned {
+  std::int64_t from = 0, to = 0;  // the entries that went, both included
+  std::string root;               // of the tree that ends with them, hexadecimal
+  COFFER_EVENT(94, "ledger.pruned", visit(16, "from", e.from); visit(17, "to", e.to); visit(18, "root", e.root);)
+};
+struct WitnessFailed {
+  std::string witness, reason;
+  std::int64_t times = 1;
+  COFFER_EVENT(95, "witness.failed", visit(16, "witness", e.witness); visit(17, "reason", e.reason);
+               visit(18, "times", e.times);)
+};
+
+#undef COFFER_EVENT
+
+using Event =
+    std::variant<DaemonStarted, DaemonStopped, ApiChanged, ApiRefused, TokenIssued, TokenRotated, TokenRevoked,
+                 TokenExpired, TokenRefused, SecretSet, SecretUsed, SecretRemoved, WorkspaceCreated, WorkspaceStepped,
+                 WorkspaceRemoved, WorkspaceForked, SnapshotTaken, SnapshotRestored, SnapshotRemoved, WorkloadStepped,
+                 ExecStarted, ExecEnded, ExecRefused, ConnectionAllowed, ConnectionRefused, ConnectionClosed,
+                 PolicyChanged, LinkChanged, PortChanged, KeyCreated, KeyDestroyed, ImageChanged, LedgerKeyed,
+                 LedgerGap, LedgerRecovered, ClockJumped, LedgerPruned, WitnessFailed>;
+
+struct Entry {
+  Origin by;
+  Subject about;
+  Event event;
+};
+
+EventKind kind_of(const Event& event);
+// Calls visit(field) for every text of the entry, to read or change it.
+template <class Visit>
+void each_text(Entry& entry, const Visit& visit) {
+  for (auto* text : {&entry.by.actor, &entry.by.address, &entry.by.request_id, &entry.about.workspace_id,
+                     &entry.about.namespace_id}) {
+    visit(*text);
+  }
+  const auto field = [&](std::uint8_t, std::string_view, auto& value) {
+    using Field = std::decay_t<decltype(value)>;
+    if constexpr (std::is_same_v<Field, std::string>) visit(value);
+    if constexpr (std::is_same_v<Field, Texts>) {
+      for (auto& text : value) visit(text);
+    }
+  };
+  std::visit([&](auto& event) { std::decay_t<decltype(event)>::fields(event, field); }, entry.event);
+}
+
+struct FieldInfo {
+  std::uint8_t number;
+  std::string_view name;
+  enum class Type { number, text, texts } type;
+};
+// In order; empty: a kind of a newer program.
+const std::vector<FieldInfo>& fields_of(std::uint16_t kind);
+// Names by number; empty: a kind or field of a newer program.
+std::string_view kind_name(std::uint16_t kind);
+std::string_view field_name(std::uint16_t kind, std::uint8_t field);
+// 0: there is no such kind.
+std::uint16_t kind_number(std::string_view name);
+std::vector<std::string_view> all_kind_names();
+
+}  // namespace cofferdam::model

@@ -1,0 +1,31 @@
+// One command in the ledger: that it was started and how it ended, or that it was refused.
+#pragma once
+#include <memory>
+#include <string>
+
+#include "ledger/recorder.h"
+#include "vm/machine.h"
+
+namespace cofferdam::workspace {
+
+class ExecRecord {
+ public:
+  // As it was asked for, before anything is filled in. `recorder` outlives this and the process that it follows.
+  ExecRecord(ledger::Recorder& recorder, const model::ExecSpec& asked);
+
+  // Just before the guest is asked. `secrets`: the names of those that go along.
+  void started(model::Subject about, std::vector<std::string> secrets);
+  // It did not come to a process.
+  void failed(const Error& error, model::Subject about);
+  // The same process; its end is written down, and told only when the start is durable.
+  std::unique_ptr<vm::GuestProcess> follow(std::unique_ptr<vm::GuestProcess> process);
+
+ private:
+  ledger::Recorder& recorder_;
+  model::Origin by_;
+  model::Subject about_;
+  model::ExecStarted event_;
+  bool started_ = false;
+};
+
+}  // namespace cofferdam::workspace
