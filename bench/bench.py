@@ -20,6 +20,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import at_rest  # noqa: E402
 import traces  # noqa: E402
 from api import Api  # noqa: E402
 from cofferdam import BIN, Cofferdam  # noqa: E402
@@ -380,6 +381,8 @@ def main():
                  ("F7", lambda: destroy(table, one, accelerator)),
                  ("F10", lambda: requests_per_second(table, one, accelerator)),
                  ("F11", lambda: idle_streams(table, one, accelerator)),
+                 ("F13", lambda: at_rest.snapshots(table, one, accelerator)),
+                 ("F16", lambda: at_rest.erasure(table, one, accelerator)),
                  ("F9", lambda: leaks(table, one))]
         for promise, step in steps:
             if wanted(promise):
@@ -393,6 +396,8 @@ def main():
             raw["F3"] = first_byte(table, cold, accelerator, "F3", "the same with an empty pool", (150,), "60", False)
         finally:
             cold.close()
+    if wanted("F12"):
+        raw["F12"] = at_rest.disk_io(table, GOLDEN, BIN, accelerator)
     if wanted("F8"):
         raw["F8"] = run_script(table, accelerator)
     result = {"accelerator": accelerator, "cpus": os.cpu_count(), "runs": RUNS, "rows": sorted(

@@ -117,6 +117,8 @@ class BuiltDaemon : public Daemon {
   // Short calls only; the API has threads of its own for image builds.
   loop::WorkerPool workers_;
   std::unique_ptr<store::Database> database_;
+  std::unique_ptr<keys::KeyStore> keys_;
+  std::unique_ptr<keys::ReceiptBook> receipts_;
   std::unique_ptr<identity::Identity> identity_;
   std::unique_ptr<monitor::Webhooks> webhooks_;
   std::optional<image::ImageStore> images_;
@@ -138,6 +140,15 @@ Status BuiltDaemon::open_state() {
   TRY_ASSIGN(database_, store::Database::open(
                             config_.state_dir + "/cofferd.db",
                             store::join({identity::migrations(), monitor::migrations(), workspace::migrations()})));
+  struct R : keys::RootHolder {
+    std::string name() const override { return ""; }
+    Result<std::vector<keys::Root>> load(const std::string&) override { return std::vector<keys::Root>{}; }
+    Status add(const std::string&, const keys::Root&) override { return {}; }
+    Status remove(const std::string&, const std::string&) override { return {}; }
+  };
+  static R r;
+  TRY_ASSIGN(keys_, keys::KeyStore::open("", r));
+  TRY_ASSIGN(receipts_, keys::ReceiptBook::open(*database_, *keys_, config_.state_dir + "/receipt.pub"));
   identity::IdentityOptions who;
   who.state_dir = config_.state_dir;
   who.namespace_of = [this](std::string_view workspace) -> std::optional<std::string> {
@@ -197,8 +208,8 @@ Status BuiltDaemon::connect(const std::string& version) {
     return identity_->secrets().reveal_for_delivery(std::move(space), std::move(names));
   };
   auto find_image = [this](const std::string& name) { return images_->find(name); };
-  TRY_ASSIGN(manager_,
-             Manager::open(executor, workers_, *database_, std::move(find_image), *driver_, std::move(workspaces)));
+  TRY_ASSIGN(manager_, Manager::open(executor, workers_, *database_, std::move(find_image), *driver_, *keys_,
+                                     *receipts_, std::move(workspaces)));
 
   api::HostFacts facts;
   facts.version = version;
