@@ -2,10 +2,15 @@
 
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
+
+#include "base/text.h"
 
 namespace cofferdam {
 namespace {
@@ -15,7 +20,25 @@ std::size_t whole_pages(std::size_t size) {
   return (size + page - 1) / page * page;
 }
 
+// More than a thousand disks' keys and all that the key tree needs at once.
+constexpr rlim_t kLockedBytes = rlim_t{256} << 20U;
+
 }  // namespace
+
+Status prepare_locked_memory() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_MEMLOCK, &limit) != 0) return fail_errno("read the limit of locked memory");
+  limit.rlim_max = std::max(limit.rlim_max, kLockedBytes);
+  limit.rlim_cur = limit.rlim_max;
+  // Without the privilege to raise it, what there is must do.
+  if (::setrlimit(RLIMIT_MEMLOCK, &limit) != 0) (void)::getrlimit(RLIMIT_MEMLOCK, &limit);
+  SecureBytes trial(1);
+  if (::mlock(trial.writable().data(), whole_pages(1)) != 0) {
+    return fail(Code::ResourceExhausted, cat("memory for keys cannot be locked: ", std::strerror(errno)),
+                "give the service LimitMEMLOCK=infinity, or the capability CAP_IPC_LOCK");
+  }
+  return {};
+}
 
 SecureBytes::SecureBytes(std::size_t size) : size_(size) {
   if (size == 0) return;

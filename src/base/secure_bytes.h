@@ -7,6 +7,8 @@
 #include <string_view>
 #include <utility>
 
+#include "base/result.h"
+
 namespace cofferdam {
 
 class SecureBytes {
@@ -39,6 +41,10 @@ class SecureBytes {
   char* data_ = nullptr;  // whole pages, so that unlocking never unlocks a neighbour
   std::size_t size_ = 0;
 };
+
+// Lets this process lock as much memory as it will need, and tries it. ResourceExhausted when the host refuses: secrets
+// could then reach its swap, so a program that keeps keys calls this at its start and ends on an error.
+Status prepare_locked_memory();
 
 std::ostream& operator<<(std::ostream&, const SecureBytes&) = delete;
 

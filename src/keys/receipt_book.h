@@ -13,9 +13,9 @@
 namespace cofferdam::keys {
 
 struct ReceiptFilter {
-  std::optional<std::string> workspace_id, namespace_id;
-  std::optional<std::string> before;  // older than this receipt's id
-  std::size_t limit = 100;            // 1 to 1000
+  std::optional<std::string> workspace_id = std::nullopt, namespace_id = std::nullopt;
+  std::optional<std::string> before = std::nullopt;  // older than this receipt's id
+  std::size_t limit = 100;                           // 1 to 1000
 };
 
 // Tables: schema.h. Receipts are kept when the workspace is gone: that is what they are for.

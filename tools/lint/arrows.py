@@ -9,7 +9,7 @@ import rooms
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+[<"]([^>"]+)[>"]', re.M)
 # Headers that cost seconds to compile, or that carry a whole subject: one .cpp of a room may include them.
-ONE_USER = ["boost/beast/websocket", "CLI/", "yaml-cpp/", "sqlite3.h", "libpq-fe.h"]
+ONE_USER = ["boost/beast/websocket", "CLI/", "yaml-cpp/", "sqlite3.h", "libpq-fe.h", "sodium.h", "tss2/"]
 # A coroutine nobody owns is a leak: every one belongs to a task group, and only that file may detach.
 DETACHED = re.compile(r"\basio::detached\b")
 

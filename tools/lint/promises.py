@@ -2,7 +2,7 @@
 """Every promise of docs/promises.md names a test that exists, or says which later piece of work it waits for.
 
 A promise is a table row whose first cell is an id: I1…I10 (invariants), C1…C10 (the checklist's test lines), F1…F9
-(figures), H1… (hostile and bad input). Its last cell names tests as `path::name`, or reads "waits for: …".
+(figures), H1… (hostile and bad input), K1… (keys). Its last cell names tests as `path::name`, or reads "waits for: …".
 """
 
 import re
@@ -12,7 +12,7 @@ import rooms
 
 PAGE = rooms.ROOT / "docs" / "promises.md"
 REQUIRED = [f"I{n}" for n in range(1, 11)] + [f"C{n}" for n in range(1, 11)] + [f"F{n}" for n in range(1, 10)]
-ROW = re.compile(r"^\|\s*([ICFH]\d+)\s*\|(.*)\|\s*$")
+ROW = re.compile(r"^\|\s*([ICFHK]\d+)\s*\|(.*)\|\s*$")
 REFERENCE = re.compile(r"`([^`\s]+)::([^`]+)`")
 
 
