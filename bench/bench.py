@@ -357,6 +357,17 @@ def idle_streams(table, one, accelerator):
     return {"answered": answered, "kib_each": grown / 1000}
 
 
+def key_deletion(table):
+    """F20: one key of ten thousand erased, beside the bare flushes of the disk that it waits for."""
+    with tempfile.TemporaryDirectory(dir=ROOT / "build") as folder:
+        done = subprocess.run([str(BIN / "bench-keys"), folder, "10000", "300"], capture_output=True, text=True, check=True)
+    answer = json.loads(done.stdout)
+    half, bare = statistics.median(answer["erase_ms"]), statistics.median(answer["three_flushes_ms"])
+    table.add("F20", "one key of 10,000 erased, its old root destroyed, p50", f"{half:.1f}", "ms", "10", "", "",
+              f"p95 {p(answer['erase_ms'], 95):.1f} ms; three bare flushes {bare:.1f} ms", half <= 10)
+    return answer
+
+
 def private_kib(pid):
     lines = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
     return sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
@@ -398,6 +409,8 @@ def main():
             cold.close()
     if wanted("F12"):
         raw["F12"] = at_rest.disk_io(table, GOLDEN, BIN, accelerator)
+    if wanted("F20"):
+        raw["F20"] = key_deletion(table)
     if wanted("F8"):
         raw["F8"] = run_script(table, accelerator)
     result = {"accelerator": accelerator, "cpus": os.cpu_count(), "runs": RUNS, "rows": sorted(

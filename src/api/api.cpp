@@ -34,8 +34,8 @@ bool in_cofferdam_group(const http::Peer& peer) {
 
 struct Api::State {
   State(const loop::asio::any_io_executor& executor, workspace::Manager& manager, identity::Identity& identity,
-        monitor::Webhooks& webhooks, image::ImageStore& images, loop::WorkerPool& workers, HostFacts facts,
-        Shutdown shutdown)
+        monitor::Webhooks& webhooks, image::ImageStore& images, keys::ReceiptBook& receipts, loop::WorkerPool& workers,
+        HostFacts facts, Shutdown shutdown)
       : builds(executor),
         streams(executor),
         sessions(executor, manager),
@@ -44,6 +44,7 @@ struct Api::State {
                  identity,
                  webhooks,
                  images,
+                 receipts,
                  workers,
                  builders,
                  builds,
@@ -136,9 +137,9 @@ struct Api::State {
 };
 
 Api::Api(loop::asio::any_io_executor executor, workspace::Manager& manager, identity::Identity& identity,
-         monitor::Webhooks& webhooks, image::ImageStore& images, loop::WorkerPool& workers, HostFacts facts,
-         Shutdown shutdown)
-    : state_(std::make_unique<State>(executor, manager, identity, webhooks, images, workers, std::move(facts),
+         monitor::Webhooks& webhooks, image::ImageStore& images, keys::ReceiptBook& receipts, loop::WorkerPool& workers,
+         HostFacts facts, Shutdown shutdown)
+    : state_(std::make_unique<State>(executor, manager, identity, webhooks, images, receipts, workers, std::move(facts),
                                      std::move(shutdown))) {}
 
 Api::~Api() = default;

@@ -9,6 +9,7 @@
 #include "http/server.h"
 #include "identity/identity.h"
 #include "image/image_store.h"
+#include "keys/receipt_book.h"
 #include "loop/worker_pool.h"
 #include "monitor/webhooks.h"
 #include "workspace/manager.h"
@@ -34,8 +35,8 @@ class Api {
   // All references outlive the object. `workers` runs short calls of the image store only; builds have threads of their
   // own, which the executor's loop must outlive.
   Api(loop::asio::any_io_executor executor, workspace::Manager& manager, identity::Identity& identity,
-      monitor::Webhooks& webhooks, image::ImageStore& images, loop::WorkerPool& workers, HostFacts facts,
-      Shutdown shutdown);
+      monitor::Webhooks& webhooks, image::ImageStore& images, keys::ReceiptBook& receipts, loop::WorkerPool& workers,
+      HostFacts facts, Shutdown shutdown);
   Api(const Api&) = delete;
   Api& operator=(const Api&) = delete;
   ~Api();  // must be stopped before

@@ -15,6 +15,9 @@
 #include "base/fd_passing.h"
 #include "http/client.h"
 #include "identity/schema.h"
+#include "keys/files.h"
+#include "keys/holders.h"
+#include "keys/schema.h"
 #include "loop/deadline.h"
 #include "monitor/schema.h"
 
@@ -35,9 +38,9 @@ class ApiTest : public ::testing::Test {
     options.recipes_dir = dir_ + "/recipes";
     options.guest_binary = dir_ + "/none";
     images_ = std::make_unique<image::ImageStore>(image::ImageStore::open(options).value());
-    database_ =
-        store::Database::open(dir_ + "/cofferd.db", store::join({identity::migrations(), monitor::migrations()}))
-            .value();
+    database_ = store::Database::open(dir_ + "/cofferd.db",
+                                      store::join({identity::migrations(), keys::migrations(), monitor::migrations()}))
+                    .value();
     identity::IdentityOptions who;
     who.state_dir = dir_;
     who.namespace_of = [this](std::string_view workspace) -> std::optional<std::string> {
@@ -48,6 +51,9 @@ class ApiTest : public ::testing::Test {
     monitor::WebhookOptions hooks;
     hooks.state_dir = dir_;
     webhooks_ = monitor::Webhooks::open(io_.get_executor(), *database_, std::move(hooks)).value();
+    holder_ = keys::make_file_holder(keys::HostFiles::open(dir_ + "/keys").value(), "root.key");
+    keys_ = keys::KeyStore::open(dir_ + "/keys", *holder_).value();
+    receipts_ = keys::ReceiptBook::open(*database_, *keys_, dir_ + "/receipt.pub").value();
     HostFacts facts;
     facts.version = "1.2.3";
     facts.socket = dir_ + "/s";
@@ -55,8 +61,8 @@ class ApiTest : public ::testing::Test {
       asked_to_end_ = permanent;
       return manager_.shut_down(permanent);
     };
-    api_ = std::make_unique<Api>(io_.get_executor(), manager_, *identity_, *webhooks_, *images_, workers_, facts,
-                                 shutdown);
+    api_ = std::make_unique<Api>(io_.get_executor(), manager_, *identity_, *webhooks_, *images_, *receipts_, workers_,
+                                 facts, shutdown);
     api_->start();
     server_ =
         std::make_unique<http::Server>(io_.get_executor(), http::ServerOptions{}, api_->handler(), Api::error_format());
@@ -180,6 +186,9 @@ class ApiTest : public ::testing::Test {
   loop::WorkerPool workers_{1};
   std::unique_ptr<store::Database> database_;
   std::unique_ptr<identity::Identity> identity_;
+  std::unique_ptr<keys::RootHolder> holder_;
+  std::unique_ptr<keys::KeyStore> keys_;
+  std::unique_ptr<keys::ReceiptBook> receipts_;
   std::unique_ptr<monitor::Webhooks> webhooks_;
   std::unique_ptr<image::ImageStore> images_;
   std::unique_ptr<Api> api_;

@@ -605,6 +605,44 @@ TEST_F(ControlTest, webhooks_are_made_changed_and_removed_with_their_secret_mask
   expect_error(ask("POST", "/webhooks", R"({"url": "https://x", "events": ["nope"]})"), 422, "validation_error");
 }
 
+TEST_F(ControlTest, receipts_are_listed_and_shown_to_those_whose_workspace_it_was) {
+  const auto space = make_space("mine");
+  keys::ErasureFacts facts;
+  facts.workspace_id = "ws_1";
+  facts.namespace_id = space;
+  facts.key_id = "key_1";
+  const auto mine = run(receipts_->issue(facts)).value();
+  facts.workspace_id = "ws_2";
+  facts.namespace_id = "ns_other";
+  const auto other = run(receipts_->issue(facts)).value();
+
+  const auto all = ask("GET", "/receipts").body().at("receipts").as_array();
+  ASSERT_EQ(all.size(), 2U);
+  EXPECT_EQ(text(all.front().at("receipt").at("id")), other.id);
+  EXPECT_EQ(ask("GET", "/receipts?workspace=ws_1").body().at("receipts").as_array().size(), 1U);
+  EXPECT_EQ(ask("GET", "/receipts?limit=1").body().at("receipts").as_array().size(), 1U);
+  EXPECT_EQ(ask("GET", cat("/receipts?before=", other.id)).body().at("receipts").as_array().size(), 1U);
+  expect_error(ask("GET", "/receipts?limit=0"), 422, "validation_error");
+
+  // The answer as it is can be verified with the key that the API gives.
+  const auto key = ask("GET", "/receipts/key").body();
+  const auto shown = ask("GET", cat("/receipts/", mine.id));
+  EXPECT_EQ(shown.status, 200);
+  EXPECT_EQ(keys::verify_receipt(shown.text, text(key.at("public_key"))).value().workspace_id, "ws_1");
+  EXPECT_TRUE(keys::verify_receipt(shown.text, text(key.at("pem"))));
+  expect_error(ask("GET", "/receipts/rcp_none"), 404, "not_found");
+
+  const auto token = mint(R"({"scope": "namespace", "namespace": "mine", "verbs": ["read"]})");
+  const auto own = far("GET", "/receipts", bearer(token)).body().at("receipts").as_array();
+  ASSERT_EQ(own.size(), 1U);
+  EXPECT_EQ(text(own.front().at("receipt").at("id")), mine.id);
+  EXPECT_EQ(far("GET", cat("/receipts/", mine.id), bearer(token)).status, 200);
+  expect_error(far("GET", cat("/receipts/", other.id), bearer(token)), 404, "not_found");
+  const auto blind = mint(R"({"scope": "account", "verbs": ["exec"]})");
+  expect_error(far("GET", "/receipts", bearer(blind)), 403, "forbidden");
+  expect_error(far("GET", "/receipts", {}), 401, "unauthorized");
+}
+
 TEST_F(ControlTest, workload_bodies_are_read_before_anything_is_asked) {
   make();
   expect_error(ask("POST", "/workspace/box/workloads", "{}"), 422, "validation_error");

@@ -157,6 +157,11 @@ Task<http::Response> set_secret(Services& services, Call& call);
 Task<http::Response> get_secret(Services& services, Call& call);
 Task<http::Response> remove_secret(Services& services, Call& call);
 
+// receipts.cpp
+Task<http::Response> list_receipts(Services& services, Call& call);
+Task<http::Response> get_receipt(Services& services, Call& call);
+Task<http::Response> get_receipt_key(Services& services, Call& call);
+
 // webhooks.cpp
 Task<http::Response> list_webhooks(Services& services, Call& call);
 Task<http::Response> list_webhook_events(Services& services, Call& call);

@@ -264,6 +264,12 @@ constexpr Route kRoutes[] = {
     {"DELETE", "/webhooks/{webhook}", remove_webhook, Verb::admin, Reach::signed_in, "Remove a webhook"},
     {"GET", "/webhooks/{webhook}/deliveries", list_deliveries, Verb::admin, Reach::signed_in, "Its last deliveries"},
 
+    // Receipts of what was erased.
+    {"GET", "/receipts", list_receipts, Verb::read, Reach::signed_in, "Erasure receipts, the newest first",
+     "workspace,before,limit"},
+    {"GET", "/receipts/key", get_receipt_key, Verb::read, Reach::signed_in, "The public key they are signed with"},
+    {"GET", "/receipts/{receipt}", get_receipt, Verb::read, Reach::signed_in, "One receipt with its signature"},
+
     // What the hosted service has and this host has not.
     {"POST", "/workspace/{id}/snapshot", create_snapshot, Verb::lifecycle, Reach::workspace,
      "Keep memory and disk as they are now", "", "SnapshotCreate"},

@@ -6,6 +6,7 @@
 #include "api/api.h"
 #include "api/event_log.h"
 #include "api/runtime_access.h"
+#include "keys/receipt_book.h"
 #include "loop/task_group.h"
 #include "runtime/session.h"
 
@@ -16,6 +17,7 @@ struct Services {
   identity::Identity& identity;
   monitor::Webhooks& webhooks;
   image::ImageStore& images;
+  keys::ReceiptBook& receipts;
   loop::WorkerPool& workers;
   loop::WorkerPool& builders;
   loop::TaskGroup& builds;      // those that run, whether or not their client still listens

@@ -17,6 +17,7 @@
 #include "base/process.h"
 #include "base/text.h"
 #include "cli/scripted_daemon.h"
+#include "crypto/signature.h"
 
 namespace cofferdam::cli {
 namespace {
@@ -212,6 +213,38 @@ TEST_F(Cli, namespaces_webhooks_and_workloads_are_asked_for) {
   const auto workload = boost::json::parse(daemon_.body_of("POST /workspace/ws_1/workloads"));
   EXPECT_EQ(workload.at("cmd").as_array().size(), 2U);
   EXPECT_EQ(coffer({"workload", "create", "ws_1"}).status, 2);
+}
+
+TEST_F(Cli, receipts_are_listed_shown_and_verified_without_a_daemon) {
+  EXPECT_THAT(coffer({"receipt", "ls", "--workspace", "ws_gone"}).out, HasSubstr("ws_gone"));
+  const auto shown = coffer({"receipt", "show", "rcp_1"});
+  EXPECT_EQ(shown.status, 0) << shown.err;
+  ASSERT_TRUE(write_file_atomically(scratch_ + "/receipt", shown.out));
+  const auto key = SecureBytes::copy_of(kReceiptKey);
+  const auto public_key = to_hex(crypto::public_key_of(key));
+  RunOptions alone;  // no daemon in reach
+  alone.timeout = kLimit;
+  const auto verify = [&](std::vector<std::string> more) {
+    alone.argv = {COFFER_BINARY, "--run", scratch_, "--state", scratch_, "receipt", "verify"};
+    alone.argv.insert(alone.argv.end(), more.begin(), more.end());
+    return cofferdam::run(alone).value();
+  };
+  const auto good = verify({scratch_ + "/receipt", "--key", public_key});
+  EXPECT_EQ(good.status, 0) << good.err;
+  EXPECT_THAT(good.out, HasSubstr("workspace ws_gone was erased"));
+  // Without a key given it is this host's own that counts.
+  const auto keyless = verify({scratch_ + "/receipt"});
+  EXPECT_EQ(keyless.status, 1);
+  EXPECT_THAT(keyless.err, HasSubstr("--key"));
+  ASSERT_TRUE(write_file_atomically(scratch_ + "/receipt.pub", crypto::public_key_to_pem(crypto::public_key_of(key))));
+  EXPECT_EQ(verify({scratch_ + "/receipt"}).status, 0);
+  auto changed = shown.out;
+  changed.replace(changed.find("ws_gone"), 7, "ws_kept");
+  ASSERT_TRUE(write_file_atomically(scratch_ + "/receipt", changed));
+  const auto bad = verify({scratch_ + "/receipt"});
+  EXPECT_EQ(bad.status, 1);
+  EXPECT_THAT(bad.err, HasSubstr("changed after it was signed"));
+  EXPECT_EQ(verify({}).status, 2);
 }
 
 TEST_F(Cli, logs_are_followed_with_their_control_characters_shown) {

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "http/websocket.h"
+#include "keys/receipt.h"
 #include "model/json.h"
 
 namespace cofferdam::cli {
@@ -252,6 +253,15 @@ Task<http::Response> ScriptedDaemon::handle(http::Request& request) {
     co_return answer({{"tokens", {{{"id", "tok_1"}, {"kind", "control"}, {"verbs", {"read", "exec"}}}}}});
   }
   if (parts.front() == "tokens") co_return answer({{"token", "cof_ctl_told"}, {"id", "tok_1"}});
+  if (parts.front() == "receipts") {
+    keys::ErasureFacts facts;
+    facts.workspace_id = "ws_gone";
+    facts.key_id = "key_gone";
+    const auto receipt = keys::make_receipt(facts, SecureBytes::copy_of(kReceiptKey), std::chrono::system_clock::now());
+    CO_TRY_ASSIGN(const json::value shown, model::parse_json(receipt.text));
+    if (parts.size() > 1) co_return answer(shown.as_object());
+    co_return answer({{"receipts", {shown}}});
+  }
   if (parts.front() == "secrets" || parts.front() == "namespaces" || parts.front() == "webhooks") {
     co_return answer({{"data", {{"slug", "team-a"}}}, {"webhook", {{"id", 7}}}});
   }

@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -13,6 +14,9 @@
 #include "http/server.h"
 
 namespace cofferdam::cli {
+
+// What it signs receipts with.
+inline constexpr std::string_view kReceiptKey = "a scripted daemon's signing keys";
 
 // Commands it knows: echo WORDS…, warn WORDS… (stderr), exit N, cat (to the end of its input), input (how many bytes
 // came), trap (prints "ready", then each signal it gets and exits with 9 at SIGTERM), deaf (prints "ready", then reads

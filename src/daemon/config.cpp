@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <filesystem>
 #include <string_view>
 #include <utility>
@@ -39,6 +40,16 @@ Status set_number(std::uint32_t& target, const std::string& value, std::int64_t 
   return {};
 }
 
+// As the tools for TPMs write it: "0x18c0f00".
+Status set_nv_index(std::uint32_t& target, const std::string& value) {
+  const auto* end = value.data() + value.size();
+  if (starts_with(value, "0x") && value.size() > 2) {
+    const auto read = std::from_chars(value.data() + 2, end, target, 16);
+    if (read.ec == std::errc() && read.ptr == end) return {};
+  }
+  return fail(Code::InvalidArgument, cat("'", value, "' is no index such as 0x18c0f00"));
+}
+
 template <class T, std::size_t N>
 Status set_choice(T& target, const std::string& value, const std::array<std::pair<std::string_view, T>, N>& choices) {
   std::string names;
@@ -59,6 +70,12 @@ constexpr std::array<std::pair<std::string_view, vm::WantedAccelerator>, 3> kAcc
 constexpr std::array<std::pair<std::string_view, LogLevel>, 4> kLogLevels{
     {{"debug", LogLevel::debug}, {"info", LogLevel::info}, {"warn", LogLevel::warn}, {"error", LogLevel::error}}};
 
+constexpr std::array<std::pair<std::string_view, keys::HolderKind>, 4> kHolders{
+    {{"file", keys::HolderKind::file},
+     {"tpm", keys::HolderKind::tpm},
+     {"passphrase", keys::HolderKind::passphrase},
+     {"command", keys::HolderKind::command}}};
+
 constexpr std::array<std::pair<std::string_view, bool>, 4> kSwitch{
     {{"true", true}, {"false", false}, {"1", true}, {"0", false}}};
 
@@ -69,7 +86,7 @@ struct Setting {
   Apply apply;
 };
 
-constexpr std::array<Setting, 19> kSettings{{
+constexpr std::array<Setting, 26> kSettings{{
     {"state", "DIR", "all state (default /var/lib/cofferdam)",
      [](Config& c, const std::string& v) { return set_path(c.state_dir, v); }},
     {"run", "DIR", "run-time sockets (default /run/cofferdam)",
@@ -114,6 +131,28 @@ constexpr std::array<Setting, 19> kSettings{{
      [](Config& c, const std::string& v) { return set_path(c.jail_binary, v); }},
     {"qemu", "FILE", "qemu-system-x86_64 (default: /usr/bin/qemu-system-x86_64)",
      [](Config& c, const std::string& v) { return set_path(c.qemu_binary, v); }},
+    {"keys.root", "file|tpm|passphrase|command", "who holds the root of the key tree (default file)",
+     [](Config& c, const std::string& v) { return set_choice(c.root.kind, v, kHolders); }},
+    {"keys.root_file", "FILE", "where file and passphrase keep it (default STATE/keys/root.key)",
+     [](Config& c, const std::string& v) { return set_path(c.root.root_file, v); }},
+    {"keys.passphrase_file", "FILE", "where the passphrase is read from, once: a file, a pipe or a terminal",
+     [](Config& c, const std::string& v) { return set_path(c.root.passphrase_file, v); }},
+    {"keys.tpm", "TCTI", "how the TPM is reached (default device:/dev/tpmrm0)",
+     [](Config& c, const std::string& v) -> Status {
+       if (v.empty()) return fail(Code::InvalidArgument, "must not be empty");
+       c.root.tcti = v;
+       return {};
+     }},
+    {"keys.tpm_index", "0xINDEX", "the first of its four NV indices (default 0x18c0f00)",
+     [](Config& c, const std::string& v) { return set_nv_index(c.root.nv_index, v); }},
+    {"keys.command", "FILE", "the program that keeps the root elsewhere, see docs/operations.md",
+     [](Config& c, const std::string& v) { return set_path(c.root.command, v); }},
+    {"keys.command_timeout", "TIME", "how long one call of it may take (default 20s)",
+     [](Config& c, const std::string& v) -> Status {
+       TRY_ASSIGN(c.root.command_timeout, parse_duration(v));
+       if (c.root.command_timeout >= std::chrono::milliseconds(1)) return {};
+       return fail(Code::InvalidArgument, "must be longer than nothing");
+     }},
     {"webhooks.private", "", "let webhooks go to private addresses (default: public ones only)",
      [](Config& c, const std::string& v) { return set_choice(c.private_webhooks, v, kSwitch); }},
     {"log_level", "debug|info|warn|error", "what the log holds (default info)",
@@ -191,6 +230,7 @@ std::uint32_t uid_range_of(const std::string& state_dir) {
 
 void fill_defaults(Config& config, const std::string& program_dir) {
   if (config.uid_first == 0) config.uid_first = uid_range_of(config.state_dir);
+  if (config.root.root_file.empty()) config.root.root_file = config.state_dir + "/keys/root.key";
   if (config.guest_binary.empty()) config.guest_binary = program_dir + "/coffer-guest";
   if (config.jail_binary.empty()) config.jail_binary = program_dir + "/coffer-jail";
   if (!config.recipes_dir.empty()) return;

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/result.h"
 #include "http/tcp.h"
+#include "keys/holders.h"
 #include "vm/qemu_driver.h"
 
 namespace cofferdam::daemon {
@@ -38,6 +39,7 @@ struct Config {
   std::string guest_binary;
   std::string jail_binary;
   std::string qemu_binary = "/usr/bin/qemu-system-x86_64";
+  keys::HolderSettings root;      // who holds the root of the key tree
   bool private_webhooks = false;  // whether webhooks may go to addresses of private networks
   LogLevel log_level = LogLevel::info;
 

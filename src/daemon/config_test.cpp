@@ -58,6 +58,31 @@ TEST_F(ConfigTest, nothing_given_is_the_safe_end) {
   EXPECT_GT(config.uid_first, 65'536U);
 }
 
+TEST_F(ConfigTest, the_holder_of_the_root_key_is_chosen) {
+  auto root = read({"--state", "/s"}).value().config.root;
+  EXPECT_EQ(root.kind, keys::HolderKind::file);
+  EXPECT_EQ(root.root_file, "/s/keys/root.key");
+  file("keys:\n  root: tpm\n  tpm: swtpm:path=/tpm\n  tpm_index: 0x1800100\n");
+  root = read({}).value().config.root;
+  EXPECT_EQ(root.kind, keys::HolderKind::tpm);
+  EXPECT_EQ(root.tcti, "swtpm:path=/tpm");
+  EXPECT_EQ(root.nv_index, 0x1800100U);
+  file("keys:\n  root: command\n  command: /usr/bin/kms\n  command_timeout: 5s\n");
+  root = read({}).value().config.root;
+  EXPECT_EQ(root.kind, keys::HolderKind::command);
+  EXPECT_EQ(root.command, "/usr/bin/kms");
+  EXPECT_EQ(root.command_timeout, std::chrono::seconds(5));
+  file("");
+  root = read({"--keys-root=passphrase", "--keys-passphrase-file", "/p", "--keys-root-file=/r"}).value().config.root;
+  EXPECT_EQ(root.kind, keys::HolderKind::passphrase);
+  EXPECT_EQ(root.passphrase_file, "/p");
+  EXPECT_EQ(root.root_file, "/r");
+  EXPECT_NE(error_of({"--keys-root", "vault"}).find("none of file, tpm, passphrase, command"), std::string::npos);
+  EXPECT_NE(error_of({"--keys-tpm-index", "18c0f00"}).find("--keys-tpm-index"), std::string::npos);
+  EXPECT_NE(error_of({"--keys-tpm-index", "0x18c0f0g"}).find("--keys-tpm-index"), std::string::npos);
+  EXPECT_NE(error_of({"--keys-command-timeout", "0s"}).find("--keys-command-timeout"), std::string::npos);
+}
+
 TEST_F(ConfigTest, flags_win_over_variables_and_these_over_the_file) {
   file("state: /file\nrun: /file-run\npool:\n  size: 7\naccel: tcg\n");
   variables_["COFFER_STATE"] = "/variable";

@@ -23,6 +23,10 @@
 #include "http/server.h"
 #include "identity/identity.h"
 #include "identity/schema.h"
+#include "keys/holders.h"
+#include "keys/key_store.h"
+#include "keys/receipt_book.h"
+#include "keys/schema.h"
 #include "loop/deadline.h"
 #include "loop/event.h"
 #include "loop/task_group.h"
@@ -47,6 +51,7 @@ constexpr auto kRequestGrace = 5s;
 constexpr auto kReleaseLimit = 20s;
 constexpr auto kPollEnd = 10ms;
 constexpr auto kMaintainEvery = 5s;
+constexpr auto kSettleEvery = 30s;
 
 std::optional<gid_t> group_of_administrators() {
   const group* entry = ::getgrnam(std::string(kGroup).c_str());
@@ -104,6 +109,7 @@ class BuiltDaemon : public Daemon {
   Task<void> admit(std::string namespace_id, identity::Totals in_use, identity::Totals wish);
   Status start_tcp_listener();
   Task<void> keep_up();
+  Task<void> settle_keys();
   Task<void> watch_signals();
   void renew_certificate();
   Task<void> end();
@@ -117,6 +123,7 @@ class BuiltDaemon : public Daemon {
   // Short calls only; the API has threads of its own for image builds.
   loop::WorkerPool workers_;
   std::unique_ptr<store::Database> database_;
+  std::unique_ptr<keys::RootHolder> root_holder_;
   std::unique_ptr<keys::KeyStore> keys_;
   std::unique_ptr<keys::ReceiptBook> receipts_;
   std::unique_ptr<identity::Identity> identity_;
@@ -137,18 +144,13 @@ class BuiltDaemon : public Daemon {
 };
 
 Status BuiltDaemon::open_state() {
-  TRY_ASSIGN(database_, store::Database::open(
-                            config_.state_dir + "/cofferd.db",
-                            store::join({identity::migrations(), monitor::migrations(), workspace::migrations()})));
-  struct R : keys::RootHolder {
-    std::string name() const override { return ""; }
-    Result<std::vector<keys::Root>> load(const std::string&) override { return std::vector<keys::Root>{}; }
-    Status add(const std::string&, const keys::Root&) override { return {}; }
-    Status remove(const std::string&, const std::string&) override { return {}; }
-  };
-  static R r;
-  TRY_ASSIGN(keys_, keys::KeyStore::open("", r));
+  TRY_ASSIGN(database_, store::Database::open(config_.state_dir + "/cofferd.db",
+                                              store::join({identity::migrations(), keys::migrations(),
+                                                           monitor::migrations(), workspace::migrations()})));
+  TRY_ASSIGN(root_holder_, keys::make_holder(config_.root));
+  TRY_ASSIGN(keys_, keys::KeyStore::open(config_.state_dir + "/keys", *root_holder_));
   TRY_ASSIGN(receipts_, keys::ReceiptBook::open(*database_, *keys_, config_.state_dir + "/receipt.pub"));
+  log_info("key tree", {{"root", root_holder_->name()}});
   identity::IdentityOptions who;
   who.state_dir = config_.state_dir;
   who.namespace_of = [this](std::string_view workspace) -> std::optional<std::string> {
@@ -219,8 +221,8 @@ Status BuiltDaemon::connect(const std::string& version) {
   facts.max_workspaces = config_.max_workspaces;
   facts.started_at = std::chrono::system_clock::now();
   auto shutdown = [this](Manager::Permanent permanent) { return shut_down_on_request(permanent); };
-  api_ = std::make_unique<api::Api>(executor, *manager_, *identity_, *webhooks_, *images_, workers_, std::move(facts),
-                                    std::move(shutdown));
+  api_ = std::make_unique<api::Api>(executor, *manager_, *identity_, *webhooks_, *images_, *receipts_, workers_,
+                                    std::move(facts), std::move(shutdown));
   auto handler = [this, answer = api_->handler()](http::Request& request) -> Task<http::Response> {
     if (serving_) return answer(request);
     return still_starting();
@@ -295,6 +297,16 @@ Task<void> BuiltDaemon::keep_up() {
   }
 }
 
+// A root that its holder could not destroy when it should have: an erasure is not over before that is done.
+Task<void> BuiltDaemon::settle_keys() {
+  for (;;) {
+    CO_TRY(co_await loop::sleep_for(kSettleEvery));
+    if (auto settled = co_await workers_.run([this] { return keys_->settle(); }); !settled) {
+      log_error("an old root key is not destroyed yet", {{"error", settled.error().message}});
+    }
+  }
+}
+
 Task<void> BuiltDaemon::serve() {
   api_->start();
   CO_TRY(co_await manager_->reconcile());
@@ -302,6 +314,7 @@ Task<void> BuiltDaemon::serve() {
   CO_TRY(server_->listen_unix(std::move(socket), api::Api::local_administrators()));
   serving_ = true;
   upkeep_.spawn("upkeep", keep_up());
+  upkeep_.spawn("keys", settle_keys());
   webhooks_->start();
   manager_->start_pools();
   log_info("serving", {{"socket", config_.socket_path()},

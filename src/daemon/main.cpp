@@ -15,6 +15,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/secure_bytes.h"
 #include "base/text.h"
 #include "daemon/config.h"
 #include "daemon/daemon.h"
@@ -76,6 +77,7 @@ void survive(int signal_number) {
 
 Status prepare_process() {
   TRY(close_to_others());
+  TRY(prepare_locked_memory());
   TRY(raise_descriptor_limit());
   survive(SIGPIPE);
   survive(SIGHUP);

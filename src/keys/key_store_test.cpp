@@ -282,6 +282,9 @@ TEST_F(WrongRootTest, when_the_disk_fails_at_the_head_nothing_changes_until_the_
   power_.cut_at(0);
   EXPECT_EQ(store->keep({"ws_4", "disk"}, make_key(64)).error().code, Code::Unavailable);
   EXPECT_EQ(store->erase_owner("ws_1").error().code, Code::Unavailable);
+  // Nor is anything said to be erased, not even what is not there.
+  EXPECT_EQ(store->erase_owner("ws_9").error().code, Code::Unavailable);
+  EXPECT_EQ(store->settle().error().code, Code::Unavailable);
   EXPECT_TRUE(store->get({"ws_1", "disk"}));
   store = open(holder_);
   EXPECT_TRUE(store->keep({"ws_4", "disk"}, make_key(64)));

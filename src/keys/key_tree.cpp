@@ -310,12 +310,13 @@ Status KeyTree::write(const Plan& plan, Rotation rotation) {
   return written;
 }
 
+Error KeyTree::unknown_state() const {
+  return {Code::Unavailable, cat("the disk failed under '", files_.path(kTree), "', and what is durable is not known"),
+          "look after the disk, then start cofferd again"};
+}
+
 Status KeyTree::commit(const Changes& changes, Rotation rotation) {
-  if (unknown_) {
-    return fail(Code::Unavailable,
-                cat("the disk failed under '", files_.path(kTree), "', and what is durable is not known"),
-                "look after the disk, then start cofferd again");
-  }
+  if (unknown_) return fail(unknown_state());
   const bool rotates = rotation == Rotation::new_root;
   Root root = rotates ? make_root() : copy_of(root_);
   TRY_ASSIGN(Plan planned, plan(changes, root));
@@ -343,7 +344,8 @@ Status KeyTree::commit(const Changes& changes, Rotation rotation) {
 }
 
 Status KeyTree::settle() {
-  if (unknown_) return {};
+  // Which root is the stray one is not known either.
+  if (unknown_) return fail(unknown_state());
   while (!stray_.empty()) {
     if (auto removed = holder_.remove(state_.block.store, stray_.back()); !removed) {
       return fail(std::move(removed.error()).in(cat("destroy the root key ", stray_.back())));

@@ -71,6 +71,7 @@ class KeyTree {
   Result<Plan> plan(const Changes& changes, const Root& root);
   Result<Extent> find_room(std::vector<Extent>& used, std::size_t size);
   Status write(const Plan& plan, Rotation rotation);
+  [[nodiscard]] Error unknown_state() const;
 
   Files& files_;
   RootHolder& holder_;
