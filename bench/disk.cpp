@@ -164,7 +164,8 @@ int main(int argc, char** argv) {
     answer.emplace(std::move(result));
   });
   bench.io.run();
-  if (!answer || !*answer) return fail_with(answer ? answer->error() : Error{Code::Internal, "nothing was answered", {}});
+  if (!answer || !*answer)
+    return fail_with(answer ? answer->error() : Error{Code::Internal, "nothing was answered", {}});
   std::printf("%s\n", (*answer)->c_str());
   return 0;
 }

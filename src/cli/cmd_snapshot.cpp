@@ -32,9 +32,7 @@ class SnapshotList : public Command {
  public:
   [[nodiscard]] std::string_view name() const override { return "snapshot ls"; }
   [[nodiscard]] std::string_view summary() const override { return "List the snapshots of a workspace"; }
-  void declare(Options& options) override {
-    options.argument("WORKSPACE", workspace_, "id or name", Need::required);
-  }
+  void declare(Options& options) override { options.argument("WORKSPACE", workspace_, "id or name", Need::required); }
   int run(Session& session) override {
     return session.wait(show_list(session, workspace_target(workspace_, "/snapshots"), "snapshots",
                                   {{"ID", "id"},
@@ -146,9 +144,7 @@ class Unhold : public Command {
  public:
   [[nodiscard]] std::string_view name() const override { return "unhold"; }
   [[nodiscard]] std::string_view summary() const override { return "Lift the hold of a workspace"; }
-  void declare(Options& options) override {
-    options.argument("WORKSPACE", workspace_, "id or name", Need::required);
-  }
+  void declare(Options& options) override { options.argument("WORKSPACE", workspace_, "id or name", Need::required); }
   int run(Session& session) override {
     return session.wait(make_call(session, "DELETE", workspace_target(workspace_, "/hold"), {},
                                   [](const json::object& answer) { return text_field(answer, "id"); }));

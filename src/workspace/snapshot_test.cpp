@@ -102,12 +102,12 @@ TEST_F(SnapshotTest, what_is_damaged_is_named_and_what_runs_is_untouched) {
   const auto info = make();
   const auto taken = run(manager_->snapshot("box", AfterSnapshot::resume)).value();
   for (const std::string part : {"memory", "state", "manifest"}) {
-    flip(folder_of(taken) + "/" + part, 40);
+    flip(folder_of(taken) + "/" + part, 30);
     const auto refused = run(manager_->restore("box", taken.id));
     ASSERT_FALSE(refused) << part;
     EXPECT_EQ(refused.error().code, Code::DataLoss) << part;
     EXPECT_NE(refused.error().message.find(part), std::string::npos) << refused.error().message;
-    flip(folder_of(taken) + "/" + part, 40);
+    flip(folder_of(taken) + "/" + part, 30);
   }
   ASSERT_EQ(::rename((folder_of(taken) + "/manifest").c_str(), (state_ + "/elsewhere").c_str()), 0);
   const auto missing = run(manager_->restore("box", taken.id));
@@ -171,8 +171,8 @@ TEST_F(SnapshotTest, a_fork_that_fails_leaves_none_of_them) {
 
 TEST_F(SnapshotTest, one_that_holds_secrets_is_forked_only_when_asked_for) {
   close(Manager::Permanent::stop);
-  options_.reveal_secrets =
-      [](std::string, std::vector<std::string>) -> Task<std::vector<std::pair<std::string, SecureBytes>>> {
+  options_.reveal_secrets = [](std::string,
+                               std::vector<std::string>) -> Task<std::vector<std::pair<std::string, SecureBytes>>> {
     co_return std::vector<std::pair<std::string, SecureBytes>>{};
   };
   open();
