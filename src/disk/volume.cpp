@@ -29,9 +29,17 @@ Status lock_for_use(int file, const std::string& what) {
 }
 
 Result<Volume> Volume::open(const std::string& path, keys::Key key, VolumeFacts facts) {
+  return open_for(Use::by_a_machine, path, std::move(key), std::move(facts));
+}
+
+Result<Volume> Volume::open_to_read(const std::string& path, keys::Key key, VolumeFacts facts) {
+  return open_for(Use::to_read, path, std::move(key), std::move(facts));
+}
+
+Result<Volume> Volume::open_for(Use use, const std::string& path, keys::Key key, VolumeFacts facts) {
   const std::string what = cat("the disk '", path, "'");
-  TRY_ASSIGN(UniqueFd file, open_file(path, O_RDWR | O_NOFOLLOW));
-  TRY(lock_for_use(file.get(), what));
+  TRY_ASSIGN(UniqueFd file, open_file(path, (use == Use::to_read ? O_RDONLY : O_RDWR) | O_NOFOLLOW));
+  if (use == Use::by_a_machine) TRY(lock_for_use(file.get(), what));
   struct stat st{};
   if (::fstat(file.get(), &st) != 0) return fail_errno(cat("stat ", what));
   if (!S_ISREG(st.st_mode)) return fail(Code::DataLoss, cat(what, " is no file"));

@@ -24,6 +24,9 @@ class Volume {
   // another header than `facts` say: a damaged one, or another workspace's.
   static Result<Volume> open(const std::string& path, keys::Key key, VolumeFacts facts);
 
+  // The same to copy from, for any number at once, while no virtual machine has it.
+  static Result<Volume> open_to_read(const std::string& path, keys::Key key, VolumeFacts facts);
+
   // Gives an ephemeral volume the name `path` and makes it durable; it may be in use. AlreadyExists when something is
   // there. Its key is the caller's to keep, before.
   Status persist(const std::string& path);
@@ -42,6 +45,8 @@ class Volume {
 
  private:
   friend class VolumeStore;
+  enum class Use { by_a_machine, to_read };
+  static Result<Volume> open_for(Use use, const std::string& path, keys::Key key, VolumeFacts facts);
   Volume(UniqueFd file, keys::Key key, VolumeFacts facts)
       : file_(std::move(file)), key_(std::move(key)), facts_(std::move(facts)) {}
   UniqueFd file_;

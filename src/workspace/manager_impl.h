@@ -132,6 +132,8 @@ class ManagerImpl : public Manager {
   Task<Snapshot> do_snapshot(EntryPtr entry, AfterSnapshot after);
   Task<Snapshot> take_snapshot(EntryPtr entry, Snapshot snapshot, vm::AfterSave after);
   Task<void> clear_snapshot(Snapshot snapshot);
+  Task<void> drop_snapshot(EntryPtr entry, std::string snapshot_id);
+  Task<void> do_remove_snapshot(EntryPtr entry, std::string snapshot_id);
   Task<void> load_snapshots(EntryPtr entry);
   Task<std::shared_ptr<Loaded>> load_snapshot(Snapshot snapshot);
   [[nodiscard]] std::string snapshot_folder(const Snapshot& snapshot) const;

@@ -180,16 +180,23 @@ Task<void> ManagerImpl::clear_snapshot(Snapshot snapshot) {
 }
 
 Task<void> ManagerImpl::remove_snapshot(std::string id, std::string snapshot_id) {
-  std::function<Task<void>(EntryPtr)> operation = [this, snapshot_id](EntryPtr entry) -> Task<void> {
-    CO_TRY(check_not_held(entry->record));
-    if (snapshot_id.empty()) co_return fail(Code::InvalidArgument, "/snapshot: is missing");
-    CO_TRY_ASSIGN(const auto snapshot, find_snapshot(*entry, snapshot_id));
-    CO_TRY(co_await clear_snapshot(snapshot));
-    std::erase_if(entry->snapshots, [&](const Snapshot& one) { return one.id == snapshot.id; });
-    tell(entry, EventKind::snapshot_removed, snapshot.id);
-    co_return Status{};
-  };
+  auto operation = [this, snapshot_id](EntryPtr entry) { return do_remove_snapshot(std::move(entry), snapshot_id); };
   return in_turn<void>(std::move(id), "removal of a snapshot", std::move(operation));
+}
+
+Task<void> ManagerImpl::do_remove_snapshot(EntryPtr entry, std::string snapshot_id) {
+  CO_TRY(check_not_held(entry->record));
+  if (snapshot_id.empty()) co_return fail(Code::InvalidArgument, "/snapshot: is missing");
+  CO_TRY(co_await drop_snapshot(entry, snapshot_id));
+  tell(entry, EventKind::snapshot_removed, std::move(snapshot_id));
+  co_return Status{};
+}
+
+Task<void> ManagerImpl::drop_snapshot(EntryPtr entry, std::string snapshot_id) {
+  CO_TRY_ASSIGN(const auto snapshot, find_snapshot(*entry, snapshot_id));
+  CO_TRY(co_await clear_snapshot(snapshot));
+  std::erase_if(entry->snapshots, [&](const Snapshot& one) { return one.id == snapshot.id; });
+  co_return Status{};
 }
 
 // At the daemon's start: rows without files are told of and removed, files without a row were never a snapshot.
@@ -345,8 +352,11 @@ Task<std::vector<Info>> ManagerImpl::fork(std::string id, ForkWish wish) {
   auto operation = [this, wish](EntryPtr entry) { return prepare_fork(std::move(entry), wish); };
   CO_TRY_ASSIGN(const auto loaded, co_await in_turn<std::shared_ptr<Loaded>>(id, "fork", std::move(operation)));
   auto all = co_await fork_all(loaded, wish);
-  // Nobody asked for one that was taken on the way to be kept.
-  if (wish.snapshot.empty()) (void)co_await remove_snapshot(std::move(id), loaded->manifest.id);
+  // Nobody asked for one that was taken on the way to be kept, a hold or not.
+  if (wish.snapshot.empty()) {
+    auto drop = [this, taken = loaded->manifest.id](EntryPtr entry) { return drop_snapshot(std::move(entry), taken); };
+    (void)co_await in_turn<void>(std::move(id), "removal of a snapshot", std::move(drop));
+  }
   co_return all;
 }
 
