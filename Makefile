@@ -50,6 +50,7 @@ lint: build
 bench: programs
 	@tools/build.sh release bin/bench-hello bin/bench-load bin/bench-disk bin/bench-keys bin/bench-ledger
 	@bench/bench.py
+	@bench/gate.py
 
 fuzz:
 	@tools/fuzz.sh $(FUZZ_SECONDS)
