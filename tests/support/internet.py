@@ -35,6 +35,9 @@ class Internet:
         self.process = None
         run("ip", "netns", "add", self.host)
         run("ip", "netns", "add", self.world)
+        for name in (self.host, self.world):  # or the interfaces speak on their own
+            run("nsenter", f"--net=/run/netns/{name}", "sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1",
+                "net.ipv6.conf.default.disable_ipv6=1")
         run("ip", "-n", self.host, "link", "add", "up0", "type", "veth", "peer", "name", "down0", "netns", self.world)
         for name, link in ((self.host, "up0"), (self.world, "down0")):
             run("ip", "-n", name, "link", "set", "lo", "up")
@@ -88,7 +91,7 @@ class Internet:
             time.sleep(0.3)
             dump.send_signal(signal.SIGINT)
             out, _ = dump.communicate(timeout=10)
-            lines.extend(out.splitlines())
+            lines.extend(line for line in out.splitlines() if line)
 
     def close(self):
         if self.process:
