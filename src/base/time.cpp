@@ -3,6 +3,8 @@
 #include <cstdio>
 #include <ctime>
 
+#include "base/text.h"
+
 namespace cofferdam {
 
 std::string format_rfc3339(std::chrono::system_clock::time_point time) {
@@ -15,6 +17,41 @@ std::string format_rfc3339(std::chrono::system_clock::time_point time) {
   std::snprintf(buffer, sizeof buffer, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", tm.tm_year + 1900, tm.tm_mon + 1,
                 tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, static_cast<int>(ms % 1000));
   return buffer;
+}
+
+Result<std::chrono::system_clock::time_point> parse_rfc3339(std::string_view text) {
+  const auto wrong = [&] {
+    return fail(Code::InvalidArgument, cat("'", text.substr(0, 64), "' is no time"),
+                "write it as 2026-01-31T23:59:59Z, in UTC");
+  };
+  const std::string copy(text.substr(0, 64));
+  std::tm tm{};
+  int used = 0;
+  if (std::sscanf(copy.c_str(), "%4d-%2d-%2d%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &used) != 3) return wrong();
+  std::string_view rest = std::string_view(copy).substr(static_cast<std::size_t>(used));
+  int ms = 0;
+  if (!rest.empty()) {
+    used = 0;
+    const char* clock = rest.data();
+    if (std::sscanf(clock, "T%2d:%2d:%2d%n", &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &used) != 3) return wrong();
+    rest.remove_prefix(static_cast<std::size_t>(used));
+    if (rest.starts_with('.')) {
+      rest.remove_prefix(1);
+      int unit = 100;
+      for (; !rest.empty() && rest.front() >= '0' && rest.front() <= '9'; unit /= 10) {
+        ms += (rest.front() - '0') * unit;
+        rest.remove_prefix(1);
+      }
+    }
+    if (rest != "Z") return wrong();
+  }
+  const bool good = tm.tm_year >= 1970 && tm.tm_mon >= 1 && tm.tm_mon <= 12 && tm.tm_mday >= 1 && tm.tm_mday <= 31 &&
+                    tm.tm_hour >= 0 && tm.tm_hour <= 23 && tm.tm_min >= 0 && tm.tm_min <= 59 && tm.tm_sec >= 0 &&
+                    tm.tm_sec <= 60;
+  if (!good) return wrong();
+  tm.tm_year -= 1900;
+  tm.tm_mon -= 1;
+  return std::chrono::system_clock::from_time_t(::timegm(&tm)) + std::chrono::milliseconds(ms);
 }
 
 }  // namespace cofferdam
