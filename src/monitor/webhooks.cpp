@@ -77,11 +77,24 @@ std::string body_of(const Notice& notice) {
 }  // namespace
 
 const std::vector<std::string>& event_names() {
-  static const std::vector<std::string> kNames{
-      "vm.created",        "vm.started",       "vm.stopped",      "vm.paused",       "vm.resumed",
-      "vm.suspended",      "vm.woken",         "vm.resized",      "vm.removed",      "vm.failed",
-      "vm.ttl_expired",    "workload.started", "workload.exited", "workload.failed", "namespace.suspended",
-      "namespace.restored"};
+  static const std::vector<std::string> kNames{"vm.created",
+                                               "vm.started",
+                                               "vm.stopped",
+                                               "vm.paused",
+                                               "vm.resumed",
+                                               "vm.suspended",
+                                               "vm.woken",
+                                               "vm.resized",
+                                               "vm.removed",
+                                               "vm.failed",
+                                               "vm.ttl_expired",
+                                               "workload.started",
+                                               "workload.exited",
+                                               "workload.failed",
+                                               "namespace.suspended",
+                                               "namespace.restored",
+                                               "namespace.quota_threshold",
+                                               "namespace.quota_used_up"};
   return kNames;
 }
 
