@@ -10,6 +10,8 @@
 #include "identity/identity.h"
 #include "image/image_store.h"
 #include "loop/worker_pool.h"
+#include "monitor/quotas.h"
+#include "monitor/usage.h"
 #include "monitor/webhooks.h"
 #include "workspace/manager.h"
 
@@ -34,15 +36,15 @@ class Api {
   // All references outlive the object. `workers` runs short calls of the image store only; builds have threads of their
   // own, which the executor's loop must outlive.
   Api(loop::asio::any_io_executor executor, workspace::Manager& manager, identity::Identity& identity,
-      monitor::Webhooks& webhooks, image::ImageStore& images, loop::WorkerPool& workers, HostFacts facts,
-      Shutdown shutdown);
+      monitor::Webhooks& webhooks, monitor::UsageHistory& usage, monitor::Quotas& quotas, image::ImageStore& images,
+      loop::WorkerPool& workers, HostFacts facts, Shutdown shutdown);
   Api(const Api&) = delete;
   Api& operator=(const Api&) = delete;
   ~Api();  // must be stopped before
 
   // For the http::Server; the object outlives it.
   http::Handler handler();
-  static http::ErrorFormat error_format();
+  http::ErrorFormat error_format();
   // The local administrator: root, the daemon's own user, or a member of the group `cofferdam`.
   static http::AllowPeer local_administrators();
   // Of TCP: who somebody is, their credentials say.
@@ -52,6 +54,8 @@ class Api {
   void set_address(std::string address);
   [[nodiscard]] const std::string& address() const;
 
+  // What has come of a namespace's quota, for whoever subscribed to it.
+  void tell(const monitor::QuotaNews& news);
   // Begins to write down what happens to workspaces; once, when the loop runs.
   void start();
   // Cuts the streams, and waits until the builds that still run have ended: a build is never left half done.

@@ -48,6 +48,8 @@ class ApiTest : public ::testing::Test {
     monitor::WebhookOptions hooks;
     hooks.state_dir = dir_;
     webhooks_ = monitor::Webhooks::open(io_.get_executor(), *database_, std::move(hooks)).value();
+    usage_ = monitor::UsageHistory::open(*database_).value();
+    quotas_ = monitor::Quotas::open(*database_).value();
     HostFacts facts;
     facts.version = "1.2.3";
     facts.socket = dir_ + "/s";
@@ -55,11 +57,11 @@ class ApiTest : public ::testing::Test {
       asked_to_end_ = permanent;
       return manager_.shut_down(permanent);
     };
-    api_ = std::make_unique<Api>(io_.get_executor(), manager_, *identity_, *webhooks_, *images_, workers_, facts,
-                                 shutdown);
+    api_ = std::make_unique<Api>(io_.get_executor(), manager_, *identity_, *webhooks_, *usage_, *quotas_, *images_,
+                                 workers_, facts, shutdown);
     api_->start();
-    server_ =
-        std::make_unique<http::Server>(io_.get_executor(), http::ServerOptions{}, api_->handler(), Api::error_format());
+    server_ = std::make_unique<http::Server>(io_.get_executor(), http::ServerOptions{}, api_->handler(),
+                                             api_->error_format());
     EXPECT_TRUE(server_->listen_unix(listen_unix(dir_ + "/s", SOCK_STREAM).value(), Api::local_administrators()));
     client_ = std::make_unique<http::Client>(io_.get_executor(), dir_ + "/s");
     address_ = server_->listen_tcp({"127.0.0.1", 0}, Api::anybody()).value();
@@ -181,6 +183,8 @@ class ApiTest : public ::testing::Test {
   std::unique_ptr<store::Database> database_;
   std::unique_ptr<identity::Identity> identity_;
   std::unique_ptr<monitor::Webhooks> webhooks_;
+  std::unique_ptr<monitor::UsageHistory> usage_;
+  std::unique_ptr<monitor::Quotas> quotas_;
   std::unique_ptr<image::ImageStore> images_;
   std::unique_ptr<Api> api_;
   std::unique_ptr<http::Server> server_;

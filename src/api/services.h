@@ -15,6 +15,8 @@ struct Services {
   workspace::Manager& manager;
   identity::Identity& identity;
   monitor::Webhooks& webhooks;
+  monitor::UsageHistory& usage;
+  monitor::Quotas& quotas;
   image::ImageStore& images;
   loop::WorkerPool& workers;
   loop::WorkerPool& builders;

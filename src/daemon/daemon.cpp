@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
@@ -27,12 +28,15 @@
 #include "loop/event.h"
 #include "loop/task_group.h"
 #include "loop/worker_pool.h"
+#include "monitor/quotas.h"
 #include "monitor/schema.h"
+#include "monitor/usage.h"
 #include "monitor/webhooks.h"
 #include "store/database.h"
 #include "vm/qemu_driver.h"
 #include "workspace/manager.h"
 #include "workspace/schema.h"
+#include "workspace/usage_meter.h"
 
 namespace cofferdam::daemon {
 namespace {
@@ -119,10 +123,13 @@ class BuiltDaemon : public Daemon {
   std::unique_ptr<store::Database> database_;
   std::unique_ptr<identity::Identity> identity_;
   std::unique_ptr<monitor::Webhooks> webhooks_;
+  std::unique_ptr<monitor::UsageHistory> usage_;
+  std::unique_ptr<monitor::Quotas> quotas_;
   std::optional<image::ImageStore> images_;
   std::unique_ptr<vm::MachineDriver> driver_;
   std::unique_ptr<Manager> manager_;
   std::unique_ptr<api::Api> api_;
+  std::optional<workspace::UsageMeter> meter_;
   std::shared_ptr<http::TlsIdentity> tls_;
   std::unique_ptr<http::Server> server_;
   loop::Event stop_;
@@ -140,6 +147,10 @@ Status BuiltDaemon::open_state() {
                             store::join({identity::migrations(), monitor::migrations(), workspace::migrations()})));
   identity::IdentityOptions who;
   who.state_dir = config_.state_dir;
+  who.tokens.max_ttl = std::chrono::hours(24 * config_.token_max_days);
+  who.tokens.default_ttl = std::min(who.tokens.default_ttl, who.tokens.max_ttl);
+  who.throttle.requests_per_second = config_.requests_per_second;
+  who.throttle.burst = 2.0 * config_.requests_per_second;
   who.namespace_of = [this](std::string_view workspace) -> std::optional<std::string> {
     const auto info = manager_->get(std::string(workspace));
     return info ? std::optional(info->spec.namespace_id) : std::nullopt;
@@ -149,6 +160,8 @@ Status BuiltDaemon::open_state() {
   hooks.state_dir = config_.state_dir;
   hooks.reach = config_.private_webhooks ? monitor::Reach::private_too : monitor::Reach::public_only;
   TRY_ASSIGN(webhooks_, monitor::Webhooks::open(io_.get_executor(), *database_, std::move(hooks)));
+  TRY_ASSIGN(usage_, monitor::UsageHistory::open(*database_));
+  TRY_ASSIGN(quotas_, monitor::Quotas::open(*database_));
   return {};
 }
 
@@ -208,13 +221,14 @@ Status BuiltDaemon::connect(const std::string& version) {
   facts.max_workspaces = config_.max_workspaces;
   facts.started_at = std::chrono::system_clock::now();
   auto shutdown = [this](Manager::Permanent permanent) { return shut_down_on_request(permanent); };
-  api_ = std::make_unique<api::Api>(executor, *manager_, *identity_, *webhooks_, *images_, workers_, std::move(facts),
-                                    std::move(shutdown));
+  api_ = std::make_unique<api::Api>(executor, *manager_, *identity_, *webhooks_, *usage_, *quotas_, *images_, workers_,
+                                    std::move(facts), std::move(shutdown));
+  meter_.emplace(*manager_, *usage_, *quotas_, [this](const monitor::QuotaNews& news) { api_->tell(news); });
   auto handler = [this, answer = api_->handler()](http::Request& request) -> Task<http::Response> {
     if (serving_) return answer(request);
     return still_starting();
   };
-  server_ = std::make_unique<http::Server>(executor, http::ServerOptions{}, handler, api::Api::error_format());
+  server_ = std::make_unique<http::Server>(executor, http::ServerOptions{}, handler, api_->error_format());
   return start_tcp_listener();
 }
 
@@ -291,6 +305,7 @@ Task<void> BuiltDaemon::serve() {
   CO_TRY(server_->listen_unix(std::move(socket), api::Api::local_administrators()));
   serving_ = true;
   upkeep_.spawn("upkeep", keep_up());
+  upkeep_.spawn("meter of use", meter_->run());
   webhooks_->start();
   manager_->start_pools();
   log_info("serving", {{"socket", config_.socket_path()},

@@ -29,8 +29,8 @@ struct Quota {
   std::string service;
   QuotaSetting setting;
   double used = 0;
-  Time since;               // when it began to count
-  std::uint32_t told = 0;   // the highest threshold that was told
+  Time since;              // when it began to count
+  std::uint32_t told = 0;  // the highest threshold that was told
 
   [[nodiscard]] bool used_up() const { return used >= setting.limit + setting.overdraft; }
 };

@@ -19,9 +19,9 @@ using identity::Time;
 using loop::Task;
 
 struct Usage {
-  std::uint64_t cpu_ms = 0;          // that was taken
-  std::uint64_t vcpu_ms = 0;         // that was promised, while it ran: a vCPU for a second is 1000
-  std::uint64_t memory_mib_s = 0;    // the same of memory
+  std::uint64_t cpu_ms = 0;        // that was taken
+  std::uint64_t vcpu_ms = 0;       // that was promised, while it ran: a vCPU for a second is 1000
+  std::uint64_t memory_mib_s = 0;  // the same of memory
   std::uint64_t running_ms = 0;
   std::uint64_t disk_read_bytes = 0, disk_written_bytes = 0;
   std::uint64_t net_in_bytes = 0, net_out_bytes = 0;

@@ -50,6 +50,7 @@ class QemuMachine : public Machine {
   Task<GuestMetrics> guest_metrics() override;
   Task<std::vector<GuestProcessInfo>> processes() override;
   Task<HostMetrics> host_metrics() override;
+  Task<std::string> kernel_log() override;
   Task<std::string> console() override;
   Task<void> shut_down(std::chrono::milliseconds grace) override;
   Task<void> destroy() override;

@@ -1,6 +1,6 @@
 // The Manager's parts: manager.cpp (questions, exec), create.cpp, life.cpp (start, stop, remove, death), pauses.cpp
 // (pause, resume, what is due with time), changes.cpp (all else that can be changed), notes.cpp (logs and events),
-// reconcile.cpp (start and end of the daemon).
+// workload_host.cpp (for workloads), reconcile.cpp (start and end of the daemon).
 #pragma once
 #include <functional>
 #include <map>
@@ -73,6 +73,7 @@ class ManagerImpl : public Manager {
   Task<Removal> do_remove(EntryPtr entry);
   WorkloadHost workload_host();
   Task<std::unique_ptr<vm::GuestProcess>> start_workload(std::string id, model::ExecSpec spec);
+  Task<void> end_with_workload(EntryPtr entry, std::uint64_t round, VmOnExit what, std::string why);
   Task<void> end_unless_still(EntryPtr entry, std::shared_ptr<vm::Machine> machine);
   Task<void> take_down(EntryPtr entry);
   Task<Info> do_restart(EntryPtr entry);
@@ -139,6 +140,8 @@ class ManagerImpl : public Manager {
   Task<void> write_journal(EntryPtr entry);
   Task<void> close_journal(EntryPtr entry);
   Task<void> load_journal(EntryPtr entry);
+  // What the guest's kernel said at its boot goes to the journal, once for each machine.
+  Task<void> hear_kernel(EntryPtr entry);
 
   loop::asio::any_io_executor executor_;
   loop::WorkerPool& workers_;

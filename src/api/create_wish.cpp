@@ -1,0 +1,163 @@
+#include "api/create_wish.h"
+
+#include <array>
+#include <span>
+
+#include "api/call.h"
+#include "api/env_check.h"
+#include "api/utf8.h"
+#include "api/workspace_json.h"
+#include "base/text.h"
+#include "loop/deadline.h"
+#include "model/json.h"
+
+namespace cofferdam::api {
+namespace {
+
+namespace json = boost::json;
+using namespace std::chrono_literals;
+
+constexpr auto kDefaultReadyLimit = 60s;
+constexpr std::uint64_t kMaxReadySeconds = 240;  // a client waits five minutes for the head of an answer
+constexpr auto kReadyPause = 250ms;
+constexpr auto kReadyTry = 30s;
+
+// What the hosted service has and this host has not. Nothing, null, false and "" ask for nothing.
+struct Missing {
+  std::string_view field;
+  std::string_view why;
+};
+constexpr std::array<Missing, 9> kMissingInConfig{{
+    {"static_network", "there are no fixed addresses"},
+    {"ssh_access", "there is no SSH into workspaces; use a terminal of the runtime, or coffer exec"},
+    {"desktop", "there are no desktops"},
+    {"macos", "guests run Linux"},
+    {"enable_kvm", "guests have no virtualization of their own"},
+    {"kernel_id", "the kernel is the image's"},
+    {"proxy_assignment_id", "there are no outbound proxies to be assigned"},
+    {"root_disk_id", "a workspace begins with the disk of its image"},
+    {"preset", "there are no presets; give cpus, memory_mb and disk_size_mb"},
+}};
+constexpr std::array<Missing, 2> kMissingAtTop{{
+    {"preset", "there are no presets; give cpus, memory_mb and disk_size_mb"},
+    {"type", "there are no types of workspaces; give an image"},
+}};
+
+bool asks_for_something(const json::value& value) {
+  if (const auto* flag = value.if_bool()) return *flag;
+  if (const auto* text = value.if_string()) return !text->empty();
+  if (const auto* object = value.if_object()) {
+    const auto* enabled = object->if_contains("enabled");
+    return enabled != nullptr ? asks_for_something(*enabled) : !object->empty();
+  }
+  return !value.is_null();
+}
+
+Status refuse_missing(const json::object& object, std::string_view path, std::span<const Missing> missing) {
+  for (const auto& [field, why] : missing) {
+    const auto* value = object.if_contains(json::string_view(field.data(), field.size()));
+    if (value == nullptr || !asks_for_something(*value)) continue;
+    return fail(Code::InvalidArgument, cat(path, "/", field, ": this host has none of it: ", why), "leave it out");
+  }
+  return {};
+}
+
+// What asks for an open network is not refused, since programs ask by habit; it is told that it has none.
+bool asks_for_network(const json::object& object) {
+  const auto on = [](const json::object& in, const char* field) {
+    const auto* value = in.if_contains(field);
+    return value != nullptr && value->is_bool() && value->get_bool();
+  };
+  const auto* network = object.if_contains("network_config");
+  if (network != nullptr && network->is_object() &&
+      (on(network->get_object(), "allow_internet") || on(network->get_object(), "public_ingress"))) {
+    return true;
+  }
+  return on(object, "allow_internet") || on(object, "public_access");
+}
+
+Result<std::optional<ReadyCheck>> ready_check_of(const json::object& config) {
+  TRY_ASSIGN(const auto given, get_object(config, "/config", "ready_check"));
+  if (!given) return std::nullopt;
+  constexpr std::string_view kPath = "/config/ready_check";
+  TRY(check_target(*given, kPath));
+  TRY_ASSIGN(const auto command, get_texts(*given, kPath, "command"));
+  if (!command || command->empty()) return fail(Code::InvalidArgument, cat(kPath, "/command: is missing"));
+  TRY_ASSIGN(const auto seconds, get_whole(*given, kPath, "timeout_seconds", 1, kMaxReadySeconds));
+  ReadyCheck check;
+  check.command = *command;
+  check.limit = seconds ? std::chrono::milliseconds(std::chrono::seconds(*seconds)) : kDefaultReadyLimit;
+  model::ExecSpec spec;
+  spec.argv = check.command;
+  if (auto good = model::validate(spec); !good) return fail(std::move(good.error()).in(kPath));
+  return check;
+}
+
+// A workspace is always answered when it runs, so both are always so: only their types are looked at.
+Status check_waits(const json::object& body, const json::object& config) {
+  TRY(model::get_flag(body, "", "wait_ready"));
+  TRY(model::get_flag(config, "/config", "wait_for_init"));
+  TRY(model::get_flag(config, "/config", "keep_logs"));
+  return {};
+}
+
+Task<bool> ends_with_zero(Services& services, const std::string& workspace_id,
+                          const std::vector<std::string>& command) {
+  model::ExecSpec spec;
+  spec.argv = command;
+  spec.timeout = kReadyTry;
+  CO_TRY_ASSIGN(const auto process, co_await services.manager.exec(workspace_id, std::move(spec)));
+  for (;;) {
+    CO_TRY_ASSIGN(const auto piece, co_await process->read());
+    if (!piece) break;
+  }
+  co_return process->exit_status().code == 0;
+}
+
+Task<void> try_until_ready(Services& services, std::string workspace_id, std::vector<std::string> command) {
+  for (;;) {
+    CO_TRY_ASSIGN(const bool ready, co_await ends_with_zero(services, workspace_id, command));
+    if (ready) co_return Status{};
+    CO_TRY(co_await loop::sleep_for(kReadyPause));
+  }
+}
+
+}  // namespace
+
+Result<CreateWish> read_create_wish(const json::object& body) {
+  CreateWish wish;
+  TRY_ASSIGN(wish.spec, spec_of_create(body));
+  TRY_ASSIGN(const auto key, model::get_string(body, "", "idempotency_key"));
+  TRY_ASSIGN(const auto space, model::get_string(body, "", "namespace"));
+  TRY_ASSIGN(wish.workloads, workloads_of_create(body));
+  TRY_ASSIGN(const auto given, get_object(body, "", "config"));
+  const json::object config = given.value_or(json::object{});
+  TRY(refuse_missing(body, "", kMissingAtTop));
+  TRY(refuse_missing(config, "/config", kMissingInConfig));
+  TRY(check_waits(body, config));
+  TRY_ASSIGN(wish.ready_check, ready_check_of(config));
+  TRY(check_env(wish.spec.env, "/config", body));
+  for (std::size_t i = 0; i < wish.workloads.size(); ++i) {
+    TRY(check_env(wish.workloads[i].spec.env, cat("/config/workloads/", i), body));
+  }
+  wish.idempotency_key = key.value_or("");
+  wish.space = space.value_or("");
+  if (asks_for_network(body) || asks_for_network(config)) {
+    wish.warnings.emplace_back("the workspace has no network: access to the internet is not there yet");
+  }
+  return wish;
+}
+
+Task<void> wait_until_ready(Services& services, std::string workspace_id, ReadyCheck check) {
+  auto ready = co_await loop::with_deadline(try_until_ready(services, std::move(workspace_id), check.command),
+                                            check.limit, "/config/ready_check");
+  if (!ready && ready.error().code == Code::DeadlineExceeded) {
+    co_return fail(Code::DeadlineExceeded,
+                   cat("/config/ready_check: ", to_utf8(check.command.front()), " did not end with 0 within ",
+                       check.limit.count(), " ms"),
+                   "the workspace was removed; look whether the command is right, or give it more time");
+  }
+  co_return ready;
+}
+
+}  // namespace cofferdam::api
