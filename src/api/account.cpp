@@ -1,7 +1,11 @@
 // What belongs to all workspaces together: limits, use, the latest events.
+#include <algorithm>
+#include <charconv>
+
 #include "api/event_log.h"
 #include "api/handlers.h"
 #include "api/permission.h"
+#include "base/text.h"
 #include "base/time.h"
 #include "model/units.h"
 
@@ -11,7 +15,6 @@ namespace {
 namespace json = boost::json;
 
 constexpr double kMillis = 1000.0;
-constexpr std::uint64_t kNsPerMs = 1'000'000;
 constexpr int kMostCpus = 32, kMostMemoryMb = 65'536, kMostDiskMb = 1'048'576;
 
 json::object sums(std::size_t count, std::uint64_t cpu_millis, std::uint64_t memory, std::uint64_t disk) {
@@ -19,6 +22,17 @@ json::object sums(std::size_t count, std::uint64_t cpu_millis, std::uint64_t mem
           {"cpus", static_cast<double>(cpu_millis) / kMillis},
           {"memory_mb", memory},
           {"disk_size_mb", disk}};
+}
+
+Result<double> estimate_field(const Call& call, std::string_view name, double otherwise, double most) {
+  TRY_ASSIGN(const auto text, query_text(call, name));
+  if (!text) return otherwise;
+  double number = 0;
+  const char* end = text->data() + text->size();
+  const auto [stop, ec] = std::from_chars(text->data(), end, number);
+  if (ec == std::errc{} && stop == end && number > 0 && number <= most) return number;
+  return fail(Code::InvalidArgument,
+              cat("the query parameter '", name, "' must be a number, more than 0 and at most ", most));
 }
 
 }  // namespace
@@ -54,35 +68,30 @@ Task<http::Response> get_quota(Services& services, Call& call) {
   co_return answer(std::move(quota));
 }
 
-Task<http::Response> get_estimate(Services& /*services*/, Call& /*call*/) {
-  co_return answer({{"estimate", {{"min", 0}, {"avg", 0}, {"max", 0}}}, {"period", "month"}});
-}
-
-Task<http::Response> get_usage(Services& services, Call& call) {
-  json::object usage;
-  std::uint64_t cpu = 0, read = 0, written = 0;
+// In credits, which are hours of vCPUs: nothing when it never runs, all hours of a month when it always does. The mean
+// is what the workspaces that the caller sees have run of the last days.
+Task<http::Response> get_estimate(Services& services, Call& call) {
+  constexpr double kHoursOfMonth = 730;
+  constexpr std::chrono::hours kLooked{7 * 24};
+  CO_TRY_ASSIGN(const auto cpus, estimate_field(call, "cpu", 1, kMostCpus));
+  CO_TRY_ASSIGN(const auto memory, estimate_field(call, "ram_mb", 512, kMostMemoryMb));
+  CO_TRY_ASSIGN(const auto disk, estimate_field(call, "disk_mb", 4096, kMostDiskMb));
+  const auto now = std::chrono::system_clock::now();
+  double ran = 0, could = 0;
   for (const auto& info : services.manager.list()) {
     if (!call.who().sees(info.id, info.spec.namespace_id)) continue;
-    const auto machine = services.manager.machine(info.id);
-    if (!machine) continue;
-    const auto host = co_await (*machine)->host_metrics();
-    if (!host) continue;  // it has just ended
-    usage[info.id] = json::object{{"total_cpu_time_ns", host->cpu_ms * kNsPerMs},
-                                  {"total_disk_read", host->disk_read_bytes},
-                                  {"total_disk_write", host->disk_written_bytes},
-                                  {"total_net_rx", 0},
-                                  {"total_net_tx", 0}};
-    cpu += host->cpu_ms * kNsPerMs;
-    read += host->disk_read_bytes;
-    written += host->disk_written_bytes;
+    const auto since = std::max(info.created_at, now - kLooked);
+    CO_TRY_ASSIGN(const auto buckets, co_await services.usage.of_workspace(info.id, monitor::Period::hour, since, now));
+    for (const auto& bucket : buckets) ran += static_cast<double>(bucket.usage.running_ms);
+    could += static_cast<double>(std::chrono::duration_cast<std::chrono::milliseconds>(now - since).count());
   }
-  co_return answer({{"usage", std::move(usage)},
-                    {"total",
-                     {{"total_cpu_time_ns", cpu},
-                      {"total_disk_read", read},
-                      {"total_disk_write", written},
-                      {"total_net_rx", 0},
-                      {"total_net_tx", 0}}}});
+  const double share = could > 0 ? std::min(1.0, ran / could) : 1.0;
+  const double most = cpus * kHoursOfMonth;
+  co_return answer({{"estimate", {{"min", 0.0}, {"avg", most * share}, {"max", most}}},
+                    {"unit", "credits"},
+                    {"currency", nullptr},
+                    {"period", "month"},
+                    {"for", {{"cpu", cpus}, {"ram_mb", memory}, {"disk_mb", disk}}}});
 }
 
 Task<http::Response> get_activity(Services& services, Call& call) {

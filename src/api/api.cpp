@@ -11,10 +11,12 @@
 #include "api/open_streams.h"
 #include "api/permission.h"
 #include "api/preview.h"
+#include "api/refusal_log.h"
 #include "api/routes.h"
 #include "api/runtime.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "http/websocket.h"
 
 namespace cofferdam::api {
 namespace {
@@ -32,12 +34,34 @@ bool in_cofferdam_group(const http::Peer& peer) {
   return peer.in_group(found->gr_gid);
 }
 
+// A line in the log when the client breaks the protocol.
+class NotedSession final : public http::WebSocketSession {
+ public:
+  NotedSession(RefusalLog& log, const http::Request& request, std::string who,
+               std::unique_ptr<http::WebSocketSession> inner)
+      : log_(log), request_(request), who_(std::move(who)), inner_(std::move(inner)) {}
+
+  Task<void> run(http::WebSocket& socket) override {
+    const Status ended = co_await inner_->run(socket);
+    if (!socket.violation().empty()) log_.note(request_, kSwitching, who_, socket.violation());
+    co_return ended;
+  }
+
+ private:
+  static constexpr int kSwitching = 101;
+  RefusalLog& log_;
+  const http::Request& request_;  // lives as long as the session
+  std::string who_;
+  std::unique_ptr<http::WebSocketSession> inner_;
+};
+
 }  // namespace
 
 struct Api::State {
   State(const loop::asio::any_io_executor& executor, workspace::Manager& manager, identity::Identity& identity,
-        monitor::Webhooks& webhooks, net::Networks& networks, image::ImageStore& images, keys::ReceiptBook& receipts,
-        loop::WorkerPool& workers, HostFacts facts, Shutdown shutdown, ledger::Ledger* ledger)
+        monitor::Webhooks& webhooks, monitor::UsageHistory& usage, monitor::Quotas& quotas, net::Networks& networks,
+        image::ImageStore& images, keys::ReceiptBook& receipts, loop::WorkerPool& workers, HostFacts facts,
+        Shutdown shutdown, ledger::Ledger* ledger)
       : builds(executor),
         streams(executor),
         sessions(executor, manager),
@@ -45,6 +69,8 @@ struct Api::State {
         services{manager,
                  identity,
                  webhooks,
+                 usage,
+                 quotas,
                  images,
                  receipts,
                  workers,
@@ -68,6 +94,7 @@ struct Api::State {
   loop::TaskGroup builds, streams;
   runtime::Sessions sessions;
   OpenStreams open_streams;
+  RefusalLog refusals;
   Services services;
 
   void heard(const workspace::Event& event) {
@@ -79,10 +106,11 @@ struct Api::State {
     services.webhooks.notify(std::move(notice));
     if (event.kind == workspace::EventKind::removed) {
       services.runtime_access.forget(event.workspace_id);
-      streams.spawn("tokens of a removed workspace", forget_tokens(event.workspace_id));
+      streams.spawn("what is known of a removed workspace", forget_workspace(event.workspace_id));
     }
   }
-  Task<void> forget_tokens(std::string workspace_id) {
+  Task<void> forget_workspace(std::string workspace_id) {
+    CO_TRY(co_await services.usage.forget_workspace(workspace_id));
     CO_TRY(co_await services.identity.tokens().forget_workspace(std::move(workspace_id)));
     co_return Status{};
   }
@@ -100,8 +128,17 @@ struct Api::State {
     } else {
       (void)take_bearer(request);
     }
-    if (!caller) co_return refuse_caller(services.identity, request, caller.error());
-    if (has_stray_slash(request.segments)) co_return refuse_slash(request);
+    if (!caller) {
+      auto refused = refuse_caller(services.identity, request, caller.error());
+      refusals.note(request, refused.status, "", caller.error().message);
+      co_return refused;
+    }
+    if (has_stray_slash(request.segments)) {
+      auto refused = refuse_slash(request);
+      refusals.note(request, refused.status, caller->who.id, "an encoded slash");
+      co_return refused;
+    }
+    open_streams.guard(request, caller->who);
     const auto started = std::chrono::steady_clock::now();
     auto response = caller->kind == identity::TokenKind::runtime ? co_await open_runtime(services, *caller, request)
                                                                  : co_await serve_control(*caller, request, match);
@@ -115,8 +152,18 @@ struct Api::State {
                             {"took_us", std::to_string(took_us)},
                             {"error", response ? "" : response.error().message}});
     }
-    if (!response) co_return response;
-    if (response->websocket == nullptr) add_security_headers(response->headers);
+    if (!response) co_return response;  // its answer is made of the error, and noted then: error_format()
+    // What a server behind the proxy answers is that server's affair.
+    constexpr int kFirstError = 400;
+    if (response->status >= kFirstError && !response->source) {
+      refusals.note(request, response->status, caller->who.id, "");
+    }
+    if (response->websocket == nullptr) {
+      add_security_headers(response->headers);
+    } else {
+      response->websocket =
+          std::make_unique<NotedSession>(refusals, request, caller->who.id, std::move(response->websocket));
+    }
     co_return open_streams.guard(std::move(*response), caller->who);
   }
 
@@ -157,10 +204,11 @@ struct Api::State {
 };
 
 Api::Api(loop::asio::any_io_executor executor, workspace::Manager& manager, identity::Identity& identity,
-         monitor::Webhooks& webhooks, net::Networks& networks, image::ImageStore& images, keys::ReceiptBook& receipts,
-         loop::WorkerPool& workers, HostFacts facts, Shutdown shutdown, ledger::Ledger* ledger)
-    : state_(std::make_unique<State>(executor, manager, identity, webhooks, networks, images, receipts, workers,
-                                     std::move(facts), std::move(shutdown), ledger)) {}
+         monitor::Webhooks& webhooks, monitor::UsageHistory& usage, monitor::Quotas& quotas, net::Networks& networks,
+         image::ImageStore& images, keys::ReceiptBook& receipts, loop::WorkerPool& workers, HostFacts facts,
+         Shutdown shutdown, ledger::Ledger* ledger)
+    : state_(std::make_unique<State>(executor, manager, identity, webhooks, usage, quotas, networks, images, receipts,
+                                     workers, std::move(facts), std::move(shutdown), ledger)) {}
 
 Api::~Api() = default;
 
@@ -169,7 +217,9 @@ http::Handler Api::handler() {
 }
 
 http::ErrorFormat Api::error_format() {
-  return [](const http::Request& request, int status, const Error& error) {
+  return [state = state_.get()](const http::Request& request, int status, const Error& error) {
+    // What has no id is an answer that is made ahead of need.
+    if (!request.id.empty()) state->refusals.note(request, status, "", error.message);
     return error_response(request, status, error);
   };
 }
@@ -194,6 +244,19 @@ http::AllowPeer Api::anybody() {
 void Api::set_address(std::string address) { state_->services.facts.address = std::move(address); }
 
 const std::string& Api::address() const { return state_->services.facts.address; }
+
+void Api::tell(const monitor::QuotaNews& news) {
+  auto& services = state_->services;
+  monitor::Notice notice;
+  notice.event = news.threshold ? "namespace.quota_threshold" : "namespace.quota_used_up";
+  notice.time = std::chrono::system_clock::now();
+  notice.namespace_id = news.namespace_id;
+  const auto slug = services.space_slugs.find(news.namespace_id);
+  if (slug != services.space_slugs.end()) notice.namespace_slug = slug->second;
+  notice.detail = news.threshold ? cat(*news.threshold, " percent of its credits are used")
+                                 : std::string("its credits are used up; its workspaces were stopped");
+  services.webhooks.notify(std::move(notice));
+}
 
 void Api::start() {
   state_->streams.spawn("activity of namespaces", state_->services.events.keep(state_->services.identity.namespaces()));

@@ -12,6 +12,8 @@
 #include "keys/receipt_book.h"
 #include "ledger/ledger.h"
 #include "loop/worker_pool.h"
+#include "monitor/quotas.h"
+#include "monitor/usage.h"
 #include "monitor/webhooks.h"
 #include "net/networks.h"
 #include "workspace/manager.h"
@@ -37,15 +39,16 @@ class Api {
   // All references and `ledger` (null: none is kept) outlive the object. `workers` runs short calls of the image store
   // only; builds have threads of their own, which the executor's loop must outlive.
   Api(loop::asio::any_io_executor executor, workspace::Manager& manager, identity::Identity& identity,
-      monitor::Webhooks& webhooks, net::Networks& networks, image::ImageStore& images, keys::ReceiptBook& receipts,
-      loop::WorkerPool& workers, HostFacts facts, Shutdown shutdown, ledger::Ledger* ledger = nullptr);
+      monitor::Webhooks& webhooks, monitor::UsageHistory& usage, monitor::Quotas& quotas, net::Networks& networks,
+      image::ImageStore& images, keys::ReceiptBook& receipts, loop::WorkerPool& workers, HostFacts facts,
+      Shutdown shutdown, ledger::Ledger* ledger = nullptr);
   Api(const Api&) = delete;
   Api& operator=(const Api&) = delete;
   ~Api();  // must be stopped before
 
   // For the http::Server; the object outlives it.
   http::Handler handler();
-  static http::ErrorFormat error_format();
+  http::ErrorFormat error_format();
   // The local administrator: root, the daemon's own user, or a member of the group `cofferdam`.
   static http::AllowPeer local_administrators();
   // Of TCP: who somebody is, their credentials say.
@@ -55,6 +58,8 @@ class Api {
   void set_address(std::string address);
   [[nodiscard]] const std::string& address() const;
 
+  // What has come of a namespace's quota, for whoever subscribed to it.
+  void tell(const monitor::QuotaNews& news);
   // Begins to write down what happens to workspaces; once, when the loop runs.
   void start();
   // Cuts the streams, and waits until the builds that still run have ended: a build is never left half done.

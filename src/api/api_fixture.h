@@ -69,6 +69,8 @@ class ApiTest : public ::testing::Test {
     holder_ = keys::make_file_holder(keys::HostFiles::open(dir_ + "/keys").value(), "root.key");
     keys_ = keys::KeyStore::open(dir_ + "/keys", *holder_).value();
     receipts_ = keys::ReceiptBook::open(*database_, *keys_, dir_ + "/receipt.pub").value();
+    usage_ = monitor::UsageHistory::open(*database_).value();
+    quotas_ = monitor::Quotas::open(*database_).value();
     HostFacts facts;
     facts.version = "1.2.3";
     facts.socket = dir_ + "/s";
@@ -76,11 +78,11 @@ class ApiTest : public ::testing::Test {
       asked_to_end_ = permanent;
       return manager_.shut_down(permanent);
     };
-    api_ = std::make_unique<Api>(io_.get_executor(), manager_, *identity_, *webhooks_, *networks_, *images_, *receipts_,
-                                 workers_, facts, shutdown, ledger_.get());
+    api_ = std::make_unique<Api>(io_.get_executor(), manager_, *identity_, *webhooks_, *usage_, *quotas_, *networks_,
+                                 *images_, *receipts_, workers_, facts, shutdown, ledger_.get());
     api_->start();
-    server_ =
-        std::make_unique<http::Server>(io_.get_executor(), http::ServerOptions{}, api_->handler(), Api::error_format());
+    server_ = std::make_unique<http::Server>(io_.get_executor(), http::ServerOptions{}, api_->handler(),
+                                             api_->error_format());
     EXPECT_TRUE(server_->listen_unix(listen_unix(dir_ + "/s", SOCK_STREAM).value(), Api::local_administrators()));
     client_ = std::make_unique<http::Client>(io_.get_executor(), dir_ + "/s");
     address_ = server_->listen_tcp({"127.0.0.1", 0}, Api::anybody()).value();
@@ -218,6 +220,8 @@ class ApiTest : public ::testing::Test {
   std::unique_ptr<keys::ReceiptBook> receipts_;
   std::unique_ptr<monitor::Webhooks> webhooks_;
   std::unique_ptr<net::Networks> networks_;
+  std::unique_ptr<monitor::UsageHistory> usage_;
+  std::unique_ptr<monitor::Quotas> quotas_;
   std::unique_ptr<image::ImageStore> images_;
   std::unique_ptr<Api> api_;
   std::unique_ptr<http::Server> server_;

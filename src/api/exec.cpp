@@ -5,6 +5,7 @@
 #include <chrono>
 #include <exception>
 
+#include "api/env_check.h"
 #include "api/error_body.h"
 #include "api/handlers.h"
 #include "api/permission.h"
@@ -264,7 +265,9 @@ class ExecSession final : public http::WebSocketSession {
       co_return fail(Code::InvalidArgument, "the first frame must be text: what to run, as JSON");
     }
     CO_TRY_ASSIGN(const json::value value, model::parse_json((*first)->bytes));
-    co_return model::exec_spec_from_json(value);
+    CO_TRY_ASSIGN(auto spec, model::exec_spec_from_json(value));
+    CO_TRY(check_env(spec.env, "", value.get_object()));
+    co_return spec;
   }
 
   json::object result_of(const Conversation& conversation, const vm::GuestProcess& process,

@@ -16,6 +16,7 @@ constexpr std::size_t kMaxQueued = 4;
 
 class FakeProcess final : public vm::GuestProcess {
  public:
+  [[nodiscard]] std::uint32_t pid() const override { return 77; }
   FakeProcess(const loop::asio::any_io_executor& executor, FakeRecord& record, const model::ExecSpec& spec)
       : record_(record), command_(spec.argv[0]), changed_(executor), room_(executor) {
     ++record_.processes_alive;
@@ -329,6 +330,7 @@ class FakeMachine final : public vm::Machine, public vm::GuestFiles {
     metrics.cpu_ms = 12;
     co_return metrics;
   }
+  Task<std::string> kernel_log() override { co_return std::string("<5>[    0.000000] Linux\n"); }
   Task<std::string> console() override { co_return std::string("[    0.0] Linux\n"); }
   Task<void> shut_down(std::chrono::milliseconds) override { co_return Status{}; }
   Task<void> destroy() override { co_return Status{}; }
@@ -408,6 +410,33 @@ class FakeMachine final : public vm::Machine, public vm::GuestFiles {
     if (found == contents_.end()) co_return std::make_unique<FakeWriter>(record_, contents_, watchers_, path, mode, "");
     co_return std::make_unique<FakeWriter>(record_, contents_, watchers_, path, found->second.second,
                                            found->second.first);
+  }
+  // As the guest does: what is no folder is not passed, what is in the way goes, a folder does not.
+  Task<std::unique_ptr<vm::GuestFileWriter>> place(vm::PlacedEntry entry) override {
+    const auto below = [&](const std::string& path) { return (entry.root == "/" ? "" : entry.root) + "/" + path; };
+    for (std::size_t at = entry.path.find('/'); at != std::string::npos; at = entry.path.find('/', at + 1)) {
+      const std::string folder = below(entry.path.substr(0, at));
+      if (links_.contains(folder) || contents_.contains(folder)) {
+        co_return fail(Code::InvalidArgument, "'" + entry.path + "' lies behind '" + folder + "', which is no folder");
+      }
+    }
+    const std::string path = below(entry.path);
+    using Kind = vm::PlacedEntry::Kind;
+    if (entry.kind != Kind::folder && is_folder(path)) {
+      co_return fail(Code::FailedPrecondition, "there is a folder where '" + path + "' should go");
+    }
+    links_.erase(path);
+    if (entry.kind == Kind::folder) folders_.insert(path);
+    if (entry.kind == Kind::symlink) links_.emplace(path, entry.target);
+    if (entry.kind == Kind::hard_link) {
+      const auto from = contents_.find(below(entry.target));
+      if (from == contents_.end()) {
+        co_return fail(Code::InvalidArgument, "'" + path + "' is a link to what is no regular file");
+      }
+      contents_[path] = from->second;
+    }
+    if (entry.kind != Kind::file) co_return std::unique_ptr<vm::GuestFileWriter>();
+    co_return std::make_unique<FakeWriter>(record_, contents_, watchers_, path, entry.mode, "");
   }
   Task<void> make_directory(std::string path, std::uint32_t, vm::CreateParents, std::string) override {
     folders_.insert(std::move(path));
@@ -647,7 +676,11 @@ Task<workspace::Info> FakeManager::update(std::string id, workspace::Change chan
   CO_TRY_ASSIGN(Entry * entry, find(id));
   if (change.name) entry->info.spec.name = *change.name;
   if (change.slug) entry->info.spec.slug = *change.slug;
-  if (change.logo) entry->info.spec.logo = *change.logo;
+  auto& spec = entry->info.spec;
+  if (change.logo) spec.logo = *change.logo;
+  spec.on_exit = change.on_exit.value_or(spec.on_exit);
+  spec.restart_policy = change.restart_policy.value_or(spec.restart_policy);
+  spec.max_restarts = change.max_restarts.value_or(spec.max_restarts);
   co_return entry->info;
 }
 

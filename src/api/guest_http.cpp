@@ -16,12 +16,15 @@ namespace {
 using OnEnd = std::function<void(std::uint64_t received, std::uint64_t sent)>;
 
 constexpr std::size_t kMaxHead = 64U << 10;
-constexpr std::size_t kMaxHeld = 512U << 10;  // of an answer that its reader has not taken
+constexpr std::size_t kMaxHeld = 128U << 10;  // of an answer that its reader has not taken
 constexpr std::chrono::milliseconds kSendLimit = std::chrono::minutes(1);
 constexpr std::chrono::milliseconds kAnswerLimit = std::chrono::minutes(10);
+// What a client still sends once it was answered is taken so long, so that it sees the answer to its end.
+constexpr std::chrono::milliseconds kLinger = std::chrono::seconds(2);
 constexpr int kSwitching = 101;
 constexpr int kFirstFinal = 200;
 constexpr int kFirstError = 400;
+constexpr int kNoContent = 204, kNotModified = 304;
 
 // For one connection, not for who is behind it.
 constexpr std::array<std::string_view, 9> kHopByHop = {
@@ -70,23 +73,25 @@ class Exchange {
         head_ready_(executor),
         arrived_(executor),
         room_(executor),
-        leave_(executor) {}
-
+        leave_(executor),
+        to_send_(executor),
+        sent_(executor),
+        stop_sending_(executor) {}
   Exchange(const Exchange&) = delete;
   Exchange& operator=(const Exchange&) = delete;
   ~Exchange() {
-    if (on_end_) on_end_(received_, sent_);
+    if (on_end_) on_end_(bytes_received_, bytes_sent_);
   }
 
   vm::GuestConnection& connection() { return *connection_; }
   Task<void> send(std::string bytes) {
-    sent_ += bytes.size();
+    bytes_sent_ += bytes.size();
     return connection_->write(std::move(bytes));
   }
   // Of a tunnel, which reads for itself.
   Task<std::optional<std::string>> receive() {
     auto piece = co_await connection_->read();
-    if (piece && *piece) received_ += (*piece)->size();
+    if (piece && *piece) bytes_received_ += (*piece)->size();
     co_return piece;
   }
   [[nodiscard]] bool head_done() const { return head_done_; }
@@ -100,6 +105,57 @@ class Exchange {
     if (head_done_) co_return Status{};
     co_return fail(failure_ ? *failure_ : Error{Code::Unavailable, "the server closed without an answer", {}});
   }
+  // Its head is there, or there will be none.
+  [[nodiscard]] bool answers() const { return head_done_ || ended_; }
+  Task<void> wait_until_it_answers() {
+    while (!answers()) CO_TRY(co_await head_ready_.wait());
+    co_return Status{};
+  }
+
+  // Bytes of the request's body for the server, in order. False: those before have not been taken yet.
+  bool offer(std::string& bytes) {
+    if (!outbox_.empty() && !wants_no_more()) return false;
+    if (!wants_no_more()) outbox_ = std::move(bytes);
+    bytes.clear();
+    to_send_.notify();
+    return true;
+  }
+  // Returns when offer() may succeed.
+  Task<void> wait_for_room() {
+    while (!outbox_.empty() && !wants_no_more()) CO_TRY(co_await sent_.wait());
+    co_return Status{};
+  }
+  // The server takes no more of the body: it is gone, or has refused.
+  [[nodiscard]] bool wants_no_more() {
+    return sending_failed_ || abandoned_ || closed_ || failure_ || (head_done_ && parser_.head().status >= kFirstError);
+  }
+  // Held by whoever runs it. Beside read_answer(), so that a server that answers while it reads holds up neither.
+  Task<void> send_body() {
+    using loop::asio::experimental::awaitable_operators::operator||;
+    while (!wants_no_more()) {
+      if (outbox_.empty()) {
+        CO_TRY(co_await to_send_.wait());
+        continue;
+      }
+      auto bytes = std::exchange(outbox_, {});
+      writing_ = true;
+      sent_.notify();
+      auto writing = loop::with_deadline(send(std::move(bytes)), kSendLimit, "send to the server");
+      auto first = co_await (std::move(writing) || stop_sending_.wait());
+      writing_ = false;
+      sent_.notify();
+      if (first.index() == 1 || !std::get<0>(first)) break;
+    }
+    sending_failed_ = true;
+    sent_.notify();
+    co_return Status{};
+  }
+  // Returns when the server has been given all that was offered.
+  Task<void> wait_until_sent() {
+    while ((writing_ || !outbox_.empty()) && !wants_no_more()) CO_TRY(co_await sent_.wait());
+    co_return Status{};
+  }
+
   // Of the answer's body; empty at its end.
   Task<std::string> next() {
     while (held_.empty() && !ended_) CO_TRY(co_await arrived_.wait());
@@ -118,6 +174,8 @@ class Exchange {
     abandoned_ = true;
     room_.notify();
     leave_.notify();
+    to_send_.notify();
+    stop_sending_.notify();
   }
 
   // Held by whoever runs it.
@@ -140,6 +198,8 @@ class Exchange {
     ended_ = true;
     head_ready_.notify();
     arrived_.notify();
+    to_send_.notify();
+    sent_.notify();
     co_return Status{};
   }
 
@@ -151,7 +211,7 @@ class Exchange {
       closed_ = true;
       return parser_.put_end();
     }
-    received_ += piece->size();
+    bytes_received_ += piece->size();
     unparsed_ += *piece;
     while (!unparsed_.empty() && !done()) {
       auto used = parser_.put(unparsed_);
@@ -181,15 +241,17 @@ class Exchange {
 
   std::unique_ptr<vm::GuestConnection> connection_;
   OnEnd on_end_;
-  std::uint64_t sent_ = 0, received_ = 0;
+  std::uint64_t bytes_sent_ = 0, bytes_received_ = 0;
   http::MessageKind kind_;
   http::Parser parser_;
-  loop::Event head_ready_, arrived_, room_, leave_;
+  loop::Event head_ready_, arrived_, room_, leave_, to_send_, sent_, stop_sending_;
   std::string unparsed_;
   std::deque<std::string> held_;
   std::size_t held_bytes_ = 0;
+  std::string outbox_;
   std::optional<Error> failure_;
-  bool head_done_ = false, switched_ = false, closed_ = false, ended_ = false, abandoned_ = false;
+  bool head_done_ = false, switched_ = false, closed_ = false, ended_ = false, abandoned_ = false,
+       sending_failed_ = false, writing_ = false;
 };
 
 // Lets the reader go when nobody wants the answer any more.
@@ -265,27 +327,116 @@ class ProxiedTunnel final : public http::Tunnel {
   Hold exchange_;
 };
 
-// The request's body as the server gets it. An error of the client's is one; the server's is not: it may have answered.
-Task<void> send_body(http::RequestBody& body, Exchange& exchange, bool chunked) {
-  const auto write = [&exchange](std::string bytes) {
-    return loop::with_deadline(exchange.send(std::move(bytes)), kSendLimit, "send to the server");
-  };
-  for (;;) {
-    CO_TRY_ASSIGN(std::string piece, co_await body.next());
-    if (piece.empty()) break;
-    if (exchange.ended()) co_return Status{};
-    if (exchange.head_done() && exchange.parser().head().status >= kFirstError) co_return Status{};
-    if (chunked) {
-      constexpr std::string_view kDigits = "0123456789abcdef";
-      std::string size;
-      for (std::size_t left = piece.size(); left != 0; left /= 16) size.insert(size.begin(), kDigits[left % 16]);
-      piece = cat(size, "\r\n", piece, "\r\n");
-    }
-    if (!co_await write(std::move(piece))) co_return Status{};
+std::string framed(std::string piece, bool chunked) {
+  if (!chunked) return piece;
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string size;
+  for (std::size_t left = piece.size(); left != 0; left /= 16) size.insert(size.begin(), kDigits[left % 16]);
+  return piece.empty() ? "0\r\n\r\n" : cat(size, "\r\n", piece, "\r\n");
+}
+
+// The request's body on its way to the server. An error of the client's is one; the server's is not: it may have
+// answered.
+struct Upload {
+  http::RequestBody* body = nullptr;  // outlives it
+  bool chunked = false;
+  std::string pending = {};  // read, and not handed over
+  bool ended = false;        // all was read
+
+  [[nodiscard]] bool done() const { return ended && pending.empty(); }
+  void take(std::string piece) {
+    ended = piece.empty();
+    pending = framed(std::move(piece), chunked);
   }
-  if (chunked) (void)co_await write("0\r\n\r\n");
+};
+
+// Until the server has been given all of it, or answers while the rest is still to come. What was read is not lost.
+Task<void> send_until_answered(Upload& upload, Exchange& exchange) {
+  using loop::asio::experimental::awaitable_operators::operator||;
+  while (!upload.done()) {
+    if (!upload.pending.empty()) {
+      if (exchange.offer(upload.pending)) continue;
+      if (exchange.answers()) break;
+      (void)co_await (exchange.wait_for_room() || exchange.wait_until_it_answers());
+      continue;
+    }
+    std::optional<Result<std::string>> piece;
+    const auto fetch = [&upload, &piece]() -> Task<void> {
+      piece = co_await upload.body->next();
+      co_return Status{};
+    };
+    (void)co_await (fetch() || exchange.wait_until_it_answers());
+    if (!piece || (!*piece && piece->error().code == Code::Cancelled)) {
+      if (exchange.answers()) break;
+      co_return fail(Code::Cancelled, "the request was given up");
+    }
+    CO_TRY(*piece);
+    upload.take(std::move(**piece));
+  }
   co_return Status{};
 }
+
+// Both at once: an answer that begins before the request has ended.
+class Duplex final : public http::Tunnel {
+ public:
+  Duplex(Hold exchange, Upload upload, bool chunked)
+      : exchange_(std::move(exchange)), upload_(std::move(upload)), chunked_(chunked) {}
+
+  Task<void> run(http::ByteStream& client) override {
+    const auto executor = co_await loop::asio::this_coro::executor;
+    loop::TaskGroup pumps(executor);
+    loop::Event answered(executor), sent(executor);
+    pumps.spawn("body for a proxied server", to_server(client, sent, answered));
+    pumps.spawn("answer of a proxied server", to_client(client, answered));
+    std::exception_ptr thrown;
+    try {
+      (void)co_await answered.wait();
+      (void)co_await loop::with_deadline(sent.wait(), kLinger, "the rest of a body");
+    } catch (...) {
+      thrown = std::current_exception();
+    }
+    co_await loop::asio::this_coro::reset_cancellation_state(loop::asio::disable_cancellation());
+    pumps.cancel();
+    (void)co_await pumps.join();
+    if (thrown) std::rethrow_exception(thrown);
+    co_return Status{};
+  }
+
+ private:
+  Task<void> to_server(http::ByteStream& client, loop::Event& sent, loop::Event& answered) {
+    Status taken;
+    while (taken && !upload_.done()) {
+      if (exchange_->wants_no_more() || exchange_->offer(upload_.pending)) {
+        upload_.pending.clear();
+        if (upload_.ended) break;
+        auto piece = co_await upload_.body->next_from(client);
+        if (piece) upload_.take(std::move(*piece));
+        if (!piece) taken = fail(std::move(piece.error()));
+      } else {
+        taken = co_await exchange_->wait_for_room();
+      }
+    }
+    if (taken) (void)co_await exchange_->wait_until_sent();
+    sent.notify();
+    if (!taken) answered.notify();  // the client is gone, or may send no more: nor is it answered any further
+    co_return Status{};
+  }
+  Task<void> to_client(http::ByteStream& client, loop::Event& answered) {
+    for (;;) {
+      auto piece = co_await exchange_->next();
+      if (!piece) break;  // without a last chunk: the client sees that the answer was cut
+      const bool last = piece->empty();
+      std::string bytes = framed(std::move(*piece), chunked_);
+      if (!bytes.empty() && !co_await client.write(std::move(bytes))) break;
+      if (last) break;
+    }
+    answered.notify();
+    co_return Status{};
+  }
+  Hold exchange_;
+  Upload upload_;
+  bool chunked_;
+};
 
 }  // namespace
 
@@ -319,8 +470,14 @@ Task<http::Response> ask_guest(http::Request& request, GuestTarget target, loop:
   Hold exchange(shared);
   CO_TRY(co_await loop::with_deadline(exchange->send(std::move(head)), kSendLimit, "send to the server"));
   auto reading = [](std::shared_ptr<Exchange> held) -> Task<void> { co_return co_await held->read_answer(); };
-  background.spawn("answer of a proxied server", reading(std::move(shared)));
-  if (has_body) CO_TRY(co_await send_body(*request.body, *exchange, !length));
+  background.spawn("answer of a proxied server", reading(shared));
+  Upload upload{request.body, !length};
+  if (has_body) {
+    auto sending = [](std::shared_ptr<Exchange> held) -> Task<void> { co_return co_await held->send_body(); };
+    background.spawn("body for a proxied server", sending(shared));
+    CO_TRY(co_await send_until_answered(upload, *exchange));
+  }
+  shared.reset();
   CO_TRY(co_await loop::with_deadline(exchange->wait_for_head(), kAnswerLimit, "wait for the server's answer"));
 
   http::Parser& parser = exchange->parser();
@@ -333,6 +490,16 @@ Task<http::Response> ask_guest(http::Request& request, GuestTarget target, loop:
     response.headers.add("Connection", "Upgrade");
     response.headers.add("Upgrade", protocol == nullptr ? "websocket" : *protocol);
     response.tunnel = std::make_unique<ProxiedTunnel>(std::move(exchange));
+    co_return response;
+  }
+  const bool bodiless = request.method == "HEAD" || response.status == kNoContent || response.status == kNotModified;
+  if (has_body && !upload.done() && !exchange->wants_no_more() && !bodiless) {
+    const auto size = parser.content_length();
+    const bool chunked = !size && request.minor_version > 0;
+    response.headers.add("Connection", "close");
+    if (size) response.headers.add("Content-Length", std::to_string(*size));
+    if (chunked) response.headers.add("Transfer-Encoding", "chunked");
+    response.tunnel = std::make_unique<Duplex>(std::move(exchange), std::move(upload), chunked);
     co_return response;
   }
   response.source_length = parser.content_length();

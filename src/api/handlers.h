@@ -79,6 +79,11 @@ Task<http::Response> stream_workspace_stats(Services& services, Call& call);
 Task<http::Response> get_info(Services& services, Call& call);
 Task<http::Response> get_config(Services& services, Call& call);
 Task<http::Response> get_workspace_usage(Services& services, Call& call);
+Task<http::Response> get_workspace_totals(Services& services, Call& call);
+Task<http::Response> wipe_usage(Services& services, Call& call);
+Task<http::Response> start_tracking(Services& services, Call& call);
+Task<http::Response> stop_tracking(Services& services, Call& call);
+Task<http::Response> get_usage_units(Services& services, Call& call);
 Task<http::Response> get_credits_chart(Services& services, Call& call);
 
 // logs.cpp
@@ -172,6 +177,11 @@ Task<http::Response> get_namespace_usage(Services& services, Call& call);
 Task<http::Response> list_credit_namespaces(Services& services, Call& call);
 Task<http::Response> get_credit_namespace(Services& services, Call& call);
 Task<http::Response> get_credit_defaults(Services& services, Call& call);
+Task<http::Response> set_namespace_quota(Services& services, Call& call);
+Task<http::Response> reset_namespace_quota(Services& services, Call& call);
+Task<http::Response> set_credit_default(Services& services, Call& call);
+Task<http::Response> remove_credit_default(Services& services, Call& call);
+Task<http::Response> toggle_credit_default(Services& services, Call& call);
 
 // tokens.cpp
 Task<http::Response> create_token(Services& services, Call& call);

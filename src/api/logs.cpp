@@ -1,4 +1,5 @@
 // The logs of a workspace: of its life, and of commands whose output is kept.
+#include <algorithm>
 #include <boost/json/array.hpp>
 
 #include "api/event_answer.h"
@@ -49,10 +50,8 @@ Task<http::Response> stream_log(Services& services, Call& call, LogSource source
   CO_TRY_ASSIGN(const auto tail, query_whole(call, "tail_lines", 0, 0, kMaxTail));
   // First the subscription, then what came before it: a line may come twice, and none is missed.
   CO_TRY_ASSIGN(auto feed, services.manager.follow_logs(call.id(), source));
-  std::vector<LogLine> before;
-  if (tail > 0) {
-    CO_TRY_ASSIGN(before, co_await services.manager.logs(call.id(), source, tail));
-  }
+  CO_TRY_ASSIGN(auto before, co_await services.manager.logs(call.id(), source, std::max<std::uint64_t>(tail, 1)));
+  if (tail == 0) before.clear();
   auto produce = [feed = std::move(feed), before = std::move(before)](std::shared_ptr<http::EventPipe> pipe) {
     return send_lines(feed, before, std::move(pipe));
   };

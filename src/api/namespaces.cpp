@@ -1,8 +1,11 @@
-// Namespaces and what is in them. Of credits there is only to say that there are none.
+// Namespaces and what is in them.
 #include <boost/json/serialize.hpp>
 
+#include "api/credits.h"
 #include "api/handlers.h"
+#include "api/namespace_json.h"
 #include "api/permission.h"
+#include "api/usage_json.h"
 #include "api/workspace_json.h"
 #include "base/text.h"
 #include "base/time.h"
@@ -19,6 +22,7 @@ constexpr int kCreated = 201;
 constexpr int kConflict = 409;
 constexpr std::uint64_t kMostOfAll = 1ULL << 40;
 constexpr std::uint64_t kMaxPage = 1000;
+constexpr std::uint64_t kMostDays = 400;
 constexpr double kMillis = 1000.0;
 
 json::object to_json(const identity::ResourceLimits& limits) {
@@ -168,7 +172,13 @@ Result<identity::NamespaceQuery> query_of(const Call& call) {
   return query;
 }
 
-Task<json::object> page_of(Services& services, Call& call) {
+}  // namespace
+
+json::object namespace_to_json(const Services& services, const Namespace& space) {
+  return to_json(space, services.identity.administrator().client_id());
+}
+
+Task<json::object> namespace_page(Services& services, Call& call) {
   CO_TRY_ASSIGN(auto query, query_of(call));
   const auto& scope = call.who().grant.scope;
   if (const auto* own = std::get_if<identity::OneNamespace>(&scope)) query.only_id = own->id;
@@ -183,13 +193,12 @@ Task<json::object> page_of(Services& services, Call& call) {
                          {"pagination", {{"total", page.total}, {"limit", query.limit}, {"offset", query.offset}}}};
 }
 
-}  // namespace
-
 Task<http::Response> create_namespace(Services& services, Call& call) {
   CO_TRY_ASSIGN(const auto body, co_await read_object(call));
   CO_TRY(required_text(body, "name"));
   CO_TRY_ASSIGN(auto draft, draft_of(body));
   CO_TRY_ASSIGN(auto space, co_await services.identity.namespaces().create(std::move(draft), call.caller->actor()));
+  CO_TRY(co_await services.quotas.apply_defaults(space.id));
   co_return co_await one(services, std::move(space), kCreated);
 }
 
@@ -198,13 +207,14 @@ Task<http::Response> ensure_namespace(Services& services, Call& call) {
   CO_TRY_ASSIGN(auto draft, draft_of(body));
   CO_TRY_ASSIGN(auto ensured, co_await services.identity.namespaces().ensure(std::move(draft), call.caller->actor()));
   services.space_slugs[ensured.space.id] = ensured.space.slug;
+  if (ensured.created) CO_TRY(co_await services.quotas.apply_defaults(ensured.space.id));
   co_return answer(
       {{"created", ensured.created}, {"data", to_json(ensured.space, services.identity.administrator().client_id())}},
       ensured.created ? kCreated : 200);
 }
 
 Task<http::Response> list_namespaces(Services& services, Call& call) {
-  CO_TRY_ASSIGN(auto page, co_await page_of(services, call));
+  CO_TRY_ASSIGN(auto page, co_await namespace_page(services, call));
   co_return answer(std::move(page));
 }
 
@@ -240,6 +250,8 @@ Task<http::Response> remove_namespace(Services& services, Call& call) {
     if (!removed && removed.error().code != Code::NotFound) co_return fail(std::move(removed.error()));
   }
   CO_TRY(co_await services.identity.remove_namespace(call.id()));
+  CO_TRY(co_await services.usage.forget_namespace(call.id()));
+  CO_TRY(co_await services.quotas.forget_namespace(call.id()));
   services.space_slugs.erase(call.id());
   co_return answer({{"deleted", space.id}, {"deletedWorkspaces", inside.size()}});
 }
@@ -298,27 +310,23 @@ Task<http::Response> get_namespace_activity(Services& services, Call& call) {
 
 Task<http::Response> get_namespace_usage(Services& services, Call& call) {
   CO_TRY_ASSIGN(const auto space, co_await services.identity.namespaces().get(call.id()));
+  CO_TRY_ASSIGN(const auto days, query_whole(call, "days", 30, 1, kMostDays));
+  const auto now = std::chrono::system_clock::now();
+  CO_TRY_ASSIGN(const auto buckets,
+                co_await services.usage.of_namespace(space.id, monitor::Period::day,
+                                                     now - std::chrono::hours(24 * static_cast<std::int64_t>(days)),
+                                                     now + std::chrono::seconds(1)));
+  monitor::Usage used;
+  for (const auto& bucket : buckets) used += bucket.usage;
   json::object usage = to_json(services.manager.usage_of(space.id));
-  co_return answer({{"data", {{"namespace", space.slug}, {"in_use", usage}, {"limits", to_json(space.limits)}}},
+  co_return answer({{"data",
+                     {{"namespace", space.slug},
+                      {"in_use", usage},
+                      {"limits", to_json(space.limits)},
+                      {"days", days},
+                      {"used", units_to_json(used)},
+                      {"quotas", quotas_to_json(services, space.id)}}},
                     {"usage", std::move(usage)}});
-}
-
-Task<http::Response> list_credit_namespaces(Services& services, Call& call) {
-  CO_TRY_ASSIGN(auto page, co_await page_of(services, call));
-  for (auto& space : page["data"].as_array()) space.as_object()["quotas"] = json::array{};
-  co_return answer(std::move(page));
-}
-
-Task<http::Response> get_credit_namespace(Services& services, Call& call) {
-  CO_TRY_ASSIGN(const auto space, co_await services.identity.namespaces().get(call.id()));
-  json::object data = to_json(space, services.identity.administrator().client_id());
-  data["quotas"] = json::array{};
-  data["usage"] = to_json(services.manager.usage_of(space.id));
-  co_return answer({{"data", std::move(data)}});
-}
-
-Task<http::Response> get_credit_defaults(Services& /*services*/, Call& /*call*/) {
-  co_return answer({{"data", nullptr}, {"defaults", json::array{}}});
 }
 
 }  // namespace cofferdam::api

@@ -3,6 +3,7 @@
 #include <boost/asio/experimental/awaitable_operators.hpp>
 
 #include "http/websocket.h"
+#include "loop/deadline.h"
 #include "loop/event.h"
 
 namespace cofferdam::api {
@@ -57,6 +58,69 @@ class GuardedSource final : public http::BodySource {
   OpenStreams::Registration registration_;
 };
 
+// As long as the request lives.
+class GuardedBody final : public http::RequestBody {
+ public:
+  GuardedBody(OpenStreams& owner, const loop::asio::any_io_executor& executor, const identity::Principal& who,
+              http::RequestBody& inner)
+      : inner_(inner), cut_(executor), registration_(owner, who, [this] {
+          is_cut_ = true;
+          cut_.notify();
+        }) {}
+
+  [[nodiscard]] std::optional<std::uint64_t> length() const override { return inner_.length(); }
+  Task<std::string> next() override { return until_cut(inner_.next()); }
+  Task<std::string> next_from(http::ByteStream& client) override { return until_cut(inner_.next_from(client)); }
+
+ private:
+  Task<std::string> until_cut(Task<std::string> reading) {
+    using loop::asio::experimental::awaitable_operators::operator||;
+    constexpr int kUnauthorized = 401;
+    if (!is_cut_) {
+      auto first = co_await (std::move(reading) || cut_.wait());
+      if (!is_cut_ && first.index() == 0) {
+        failure_status_ = inner_.failure_status();
+        co_return std::get<0>(std::move(first));
+      }
+      if (!is_cut_) co_return fail(std::move(std::get<1>(first).error()));
+    }
+    failure_status_ = kUnauthorized;
+    co_return fail(Code::Unauthenticated, "the credential that sent this body has ended");
+  }
+
+  http::RequestBody& inner_;
+  loop::Event cut_;
+  bool is_cut_ = false;
+  OpenStreams::Registration registration_;
+};
+
+class GuardedTunnel final : public http::Tunnel {
+ public:
+  GuardedTunnel(OpenStreams& owner, const loop::asio::any_io_executor& executor, const identity::Principal& who,
+                std::unique_ptr<http::Tunnel> inner)
+      : inner_(std::move(inner)), cut_(executor), registration_(owner, who, [this] {
+          is_cut_ = true;
+          cut_.notify();
+        }) {}
+
+  Task<void> run(http::ByteStream& client) override {
+    using loop::asio::experimental::awaitable_operators::operator||;
+    if (is_cut_) co_return ended();
+    auto first = co_await (loop::detail::settle(inner_->run(client)) || cut_.wait());
+    if (is_cut_) co_return ended();
+    if (first.index() == 1) co_return std::get<1>(std::move(first));
+    auto& settled = std::get<0>(first);
+    if (settled.thrown) std::rethrow_exception(settled.thrown);
+    co_return std::move(*settled.answer);
+  }
+
+ private:
+  std::unique_ptr<http::Tunnel> inner_;
+  loop::Event cut_;
+  bool is_cut_ = false;
+  OpenStreams::Registration registration_;
+};
+
 class GuardedSession final : public http::WebSocketSession {
  public:
   GuardedSession(OpenStreams& owner, identity::Principal who, std::unique_ptr<http::WebSocketSession> inner)
@@ -88,11 +152,28 @@ OpenStreams::OpenStreams(loop::asio::any_io_executor executor, identity::Revocat
         }
       })) {}
 
-http::Response OpenStreams::guard(http::Response response, const identity::Principal& who) {
+namespace {
+
+bool can_end(const identity::Principal& who) {
   using Kind = identity::Principal::Kind;
-  if (who.kind != Kind::token && who.kind != Kind::api_key) return response;
+  return who.kind == Kind::token || who.kind == Kind::api_key;
+}
+
+}  // namespace
+
+void OpenStreams::guard(http::Request& request, const identity::Principal& who) {
+  if (!can_end(who) || request.body == nullptr || request.body->length() == std::uint64_t{0}) return;
+  request.wrapped_body = std::make_shared<GuardedBody>(*this, executor_, who, *request.body);
+  request.body = request.wrapped_body.get();
+}
+
+http::Response OpenStreams::guard(http::Response response, const identity::Principal& who) {
+  if (!can_end(who)) return response;
   if (response.source) {
     response.source = std::make_unique<GuardedSource>(*this, executor_, who, std::move(response.source));
+  }
+  if (response.tunnel) {
+    response.tunnel = std::make_unique<GuardedTunnel>(*this, executor_, who, std::move(response.tunnel));
   }
   if (response.websocket) {
     response.websocket = std::make_unique<GuardedSession>(*this, who, std::move(response.websocket));

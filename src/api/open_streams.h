@@ -1,4 +1,4 @@
-// Answers that go on for long, and the credential each was opened with: when that ends, they are cut.
+// Bodies and answers that go on for long, and the credential each was opened with: when that ends, they are cut.
 #pragma once
 #include <functional>
 #include <list>
@@ -15,9 +15,11 @@ class OpenStreams {
   OpenStreams(const OpenStreams&) = delete;
   OpenStreams& operator=(const OpenStreams&) = delete;
 
-  // The same answer. A stream or WebSocket in it is cut when `who`'s credential ends; who has none that can end (the
-  // local administrator, the one of admin.json) is not watched.
+  // The same answer. A stream, tunnel or WebSocket in it is cut when `who`'s credential ends; who has none that can end
+  // (the local administrator, the one of admin.json) is not watched.
   http::Response guard(http::Response response, const identity::Principal& who);
+  // From now on a body that is still to come ends with Unauthenticated when the credential does.
+  void guard(http::Request& request, const identity::Principal& who);
   [[nodiscard]] std::size_t size() const { return open_.size(); }
 
   // One of them, from its beginning to its end.

@@ -28,6 +28,10 @@ constexpr std::string_view kSchemas = R"json({
   "restart_policy": {"enum": ["never", "on-failure", "always"]}, "max_restarts": {"type": "integer"},
   "idle": {"$ref": "#/components/schemas/Idle"}, "env": {"type": "array"},
   "secrets": {"type": "array", "items": {"type": "string"}}, "cmd": {"type": ["string", "array"]},
+  "keep_logs": {"type": "boolean"}, "writable_size_mb": {"type": "integer"}, "wait_for_init": {"type": "boolean"},
+  "ready_check": {"type": "object", "required": ["command"], "properties": {
+    "command": {"type": "array", "items": {"type": "string"}}, "target": {"type": "string"},
+    "timeout_seconds": {"type": "integer", "maximum": 240}}},
   "workloads": {"type": "array", "items": {"$ref": "#/components/schemas/WorkloadCreate"}}}},
 "WorkspaceCreate": {"type": "object", "properties": {"name": {"type": "string", "maxLength": 255},
   "slug": {"type": "string"}, "logo": {"type": "string"}, "image": {"type": "string"}, "namespace": {"type": "string"},
@@ -61,7 +65,8 @@ constexpr std::string_view kSchemas = R"json({
   "env": {"type": "array", "items": {"type": "string"}}, "working_dir": {"type": "string"}, "user": {"type": "string"},
   "restart_policy": {"enum": ["never", "on-failure", "always"]}, "max_restarts": {"type": "integer"},
   "restart_delay": {"$ref": "#/components/schemas/Duration"}, "restart_backoff": {"type": "number"},
-  "enabled": {"type": "boolean"}, "labels": {"$ref": "#/components/schemas/Labels"},
+  "enabled": {"type": "boolean"}, "vm_on_exit": {"enum": ["pause", "stop", "exit", ""]},
+  "labels": {"$ref": "#/components/schemas/Labels"},
   "annotations": {"$ref": "#/components/schemas/Labels"}, "max_log_size_mb": {"type": "integer"}}},
 "WorkloadUpdate": {"type": "object", "properties": {"name": {"type": "string"},
   "restart_policy": {"enum": ["never", "on-failure", "always"]}, "max_restarts": {"type": "integer"},
@@ -108,6 +113,17 @@ constexpr std::string_view kSchemas = R"json({
 "ImageBuild": {"type": "object", "properties": {"rebuild": {"type": "boolean"}}},
 "ImageImport": {"type": "object", "required": ["path", "name"], "properties": {"path": {"type": "string"},
   "name": {"type": "string"}}},
+"QuotaSet": {"type": "object", "required": ["namespace", "service", "quotaLimit"], "properties": {
+  "namespace": {"type": "string"}, "service": {"enum": ["workspace_vm", "sandbox"]}, "quotaLimit": {"type": "number"},
+  "overdraft": {"type": "number"}, "onOverdraftAction": {"enum": ["block", "stop_workspaces"]},
+  "notificationThresholds": {"type": ["array", "null"], "items": {"type": "integer"}}}},
+"QuotaReset": {"type": "object", "required": ["namespace", "service"], "properties": {"namespace": {"type": "string"},
+  "service": {"enum": ["workspace_vm", "sandbox"]}}},
+"QuotaDefault": {"type": "object", "required": ["service"], "properties": {
+  "service": {"enum": ["workspace_vm", "sandbox"]}, "quotaLimit": {"type": "number"}, "autoApply": {"type": "boolean"},
+  "level": {"const": "namespace"}}},
+"QuotaService": {"type": "object", "required": ["service"], "properties": {
+  "service": {"enum": ["workspace_vm", "sandbox"]}, "level": {"const": "namespace"}}},
 "Shutdown": {"type": "object", "properties": {"keep_permanent": {"type": "boolean"}}}
 })json";
 

@@ -2,9 +2,9 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
-#include "api/api_fixture.h"
 #include "api/runtime.h"
 #include "api/runtime_call.h"
+#include "api/runtime_fixture.h"
 #include "base/text.h"
 #include "crypto/digest.h"
 #include "http/stream.h"
@@ -14,52 +14,6 @@ namespace cofferdam::api {
 namespace {
 
 constexpr std::size_t kPiece = 64U << 10;
-
-class RuntimeApiTest : public ApiTest {
- public:
-  RuntimeApiTest() {
-    model::WorkspaceSpec spec;
-    spec.name = "box";
-    EXPECT_TRUE(run(manager_.create(spec, "")));
-  }
-
-  Answer ask(std::string method, const std::string& path, std::string body = {}, http::Headers headers = {}) {
-    http::ClientRequest request;
-    request.method = std::move(method);
-    request.target = kBase + path;
-    request.body = std::move(body);
-    request.headers = std::move(headers);
-    auto answer = run(send(std::move(request)));
-    EXPECT_TRUE(answer) << answer.error().message;
-    return std::move(answer).value_or(Answer{});
-  }
-  // What an SDK relies on in every error.
-  void expect_error(const Answer& answer, int status, const std::string& code) {
-    EXPECT_EQ(answer.status, status) << answer.text;
-    const auto body = answer.body();
-    EXPECT_FALSE(body.at("success").as_bool());
-    EXPECT_EQ(body.at("error").as_string(), code);
-    EXPECT_EQ(body.at("code").as_string(), code);
-    EXPECT_FALSE(body.at("message").as_string().empty());
-  }
-  void write(const std::string& path, const std::string& content) {
-    EXPECT_EQ(ask("POST", "/files/write", json::serialize(json::object{{"path", path}, {"content", content}})).status,
-              201);
-  }
-  std::unique_ptr<WebSocket> open_socket() {
-    auto socket = run(client_->websocket(kBase + "/ws", {}));
-    EXPECT_TRUE(socket) << socket.error().message;
-    return std::move(*socket);
-  }
-  std::string read_frame(WebSocket& socket) {
-    auto message = run(socket.read());
-    if (!message || !*message) return "closed";
-    return std::string((*message)->kind == WebSocket::Kind::binary ? "b" : "t") + (*message)->bytes;
-  }
-  void settle() { EXPECT_TRUE(run(loop::sleep_for(30ms))); }
-
-  const std::string kBase = "/workspace/box/runtime";
-};
 
 TEST_F(RuntimeApiTest, health_info_and_targets) {
   EXPECT_EQ(ask("GET", "/health").body(), json::parse(R"({"status": "ok", "success": true})"));
@@ -99,6 +53,7 @@ TEST_F(RuntimeApiTest, a_command_is_run_to_its_end_and_a_failed_one_is_no_error)
   EXPECT_EQ(ran.status, 200);
   EXPECT_EQ(ran.body().at("status").as_string(), "exited");
   EXPECT_EQ(ran.body().at("exit_code"), 0);
+  EXPECT_EQ(ran.body().at("guest_pid"), 77);
   EXPECT_EQ(ran.body().at("stdout").as_string(), "hello\n");
   EXPECT_EQ(ran.body().at("command"), json::parse(R"(["echo", "hello"])"));
   EXPECT_EQ(record_.last_spec->env, std::vector<std::string>{"A=b"});
@@ -160,11 +115,11 @@ TEST_F(RuntimeApiTest, a_stream_is_framed_to_the_byte) {
   EXPECT_EQ(stream.text,
             "event: task_id\ndata: {\"task_id\":\"1\"}\n\n"
             "event: stdout\ndata: {\"data\":\"aGkK\"}\n\n"
-            "event: exit\ndata: {\"exit_code\":0,\"status\":\"exited\"}\n\n");
+            "event: exit\ndata: {\"exit_code\":0,\"status\":\"exited\",\"pid\":77}\n\n");
   const auto again = ask("GET", "/exec/stream?task_id=1");
   EXPECT_EQ(again.text,
             "event: output\ndata: {\"stdout\":\"hi\\n\"}\n\n"
-            "event: exit\ndata: {\"exit_code\":0,\"status\":\"exited\"}\n\n");
+            "event: exit\ndata: {\"exit_code\":0,\"status\":\"exited\",\"pid\":77}\n\n");
   const auto complaint = ask("POST", "/exec", R"({"cmd": ["complain"], "stream": true})");
   EXPECT_NE(complaint.text.find("event: stderr\ndata: {\"data\":\"bm8K\"}\n\n"), std::string::npos);
   expect_error(ask("GET", "/exec/stream?task_id=99"), 404, "not_found");
@@ -174,7 +129,7 @@ TEST_F(RuntimeApiTest, a_stream_is_framed_to_the_byte) {
 TEST_F(RuntimeApiTest, a_flood_streams_whole) {
   const auto stream = ask("POST", "/exec/stream", R"({"cmd": ["flood", "100"]})");
   EXPECT_GT(stream.text.size(), 100 * kPiece * 4 / 3);
-  EXPECT_TRUE(stream.text.ends_with("event: exit\ndata: {\"exit_code\":0,\"status\":\"exited\"}\n\n"));
+  EXPECT_TRUE(stream.text.ends_with("event: exit\ndata: {\"exit_code\":0,\"status\":\"exited\",\"pid\":77}\n\n"));
 }
 
 TEST_F(RuntimeApiTest, tasks_are_listed_fed_killed_and_deleted) {
@@ -313,10 +268,15 @@ TEST_F(RuntimeApiTest, text_is_searched_without_ripgrep) {
   EXPECT_TRUE(ask("GET", "/files/search?q=needle&path=/app&max_results=1").body().at("capped").as_bool());
   const auto context = ask("GET", "/files/search?q=needle&path=/app&context_lines=1&file_types=go").body();
   EXPECT_EQ(context.at("results").at("/app/a.go").as_array().size(), 3U);
-  expect_error(ask("GET", "/files/search?q=n.*e&path=/app&regex=1"), 503, "unavailable");
+  EXPECT_EQ(ask("GET", "/files/search?q=n.*dle&path=/app&regex=1&file_types=go").body().at("total_matches"), 1);
+  EXPECT_EQ(ask("GET", "/files/search?q=%5Eneedle%24&path=/app&regex=1&whole_word=1&case_sensitive=1").status, 200);
+  expect_error(ask("GET", "/files/search?q=(n&path=/app&regex=1"), 422, "validation_error");
   expect_error(ask("GET", "/files/search?path=/app"), 422, "validation_error");
   EXPECT_FALSE(ask("GET", "/files/search/init").body().at("installed").as_bool());
-  expect_error(ask("POST", "/files/search/init"), 503, "unavailable");
+  const auto made_ready = ask("POST", "/files/search/init");
+  EXPECT_EQ(made_ready.status, 200);
+  EXPECT_TRUE(made_ready.body().at("success").as_bool());
+  EXPECT_FALSE(made_ready.body().at("installed").as_bool());
 }
 
 TEST_F(RuntimeApiTest, ripgrep_is_called_with_words_and_its_answer_is_bounded) {
@@ -482,91 +442,11 @@ TEST_F(RuntimeApiTest, an_upload_that_would_leave_its_folder_is_refused_by_name)
                "validation_error");
 }
 
-TEST_F(RuntimeApiTest, the_proxy_passes_on_what_is_meant_for_the_server) {
-  record_.http_answer =
-      "HTTP/1.1 201 Created\r\nContent-Length: 5\r\nConnection: close, X-Hop\r\nX-Hop: 1\r\nX-App: yes\r\n"
-      "Set-Cookie: a\r\nSet-Cookie: b\r\n\r\nhello";
-  const auto token = mint(R"({"kind": "runtime", "scope": "workspace", "workspaceId": "box", "verbs": ["network"]})");
-  http::Headers headers = bearer(token);
-  headers.add("X-Oblien-Proxy-Target", "8080");
-  headers.add("X-Mine", "kept");
-  headers.add("TE", "trailers");
-  const auto answer =
-      far("POST", "/proxy/api%2Fv1/users?limit=1&x_oblien_target=9&token=" + token + "&b=%20", headers, "{}");
-  EXPECT_EQ(answer.status, 201);
-  EXPECT_EQ(answer.text, "hello");
-  EXPECT_EQ(*answer.headers.find("X-App"), "yes");
-  EXPECT_EQ(answer.headers.count("Set-Cookie"), 2U);
-  EXPECT_EQ(answer.headers.find("X-Hop"), nullptr);
-  const std::string& sent = record_.http_request;
-  EXPECT_TRUE(sent.starts_with("POST /api%2Fv1/users?limit=1&b=%20 HTTP/1.1\r\nHost: localhost:8080\r\n")) << sent;
-  EXPECT_NE(sent.find("X-Mine: kept\r\n"), std::string::npos);
-  EXPECT_NE(sent.find("Content-Length: 2\r\n"), std::string::npos);
-  EXPECT_TRUE(sent.ends_with("\r\n\r\n{}"));
-  for (const std::string& stripped : {token, std::string("Oblien"), std::string("trailers"), std::string("x_oblien")}) {
-    EXPECT_EQ(sent.find(stripped), std::string::npos) << stripped;
-  }
-}
-
-TEST_F(RuntimeApiTest, the_proxy_is_told_its_target_in_three_ways_and_reaches_loopback_only) {
-  record_.http_answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
-  EXPECT_EQ(ask("GET", "/proxy/8080").text, "abc");
-  EXPECT_TRUE(record_.http_request.starts_with("GET / HTTP/1.1\r\n"));
-  EXPECT_EQ(ask("DELETE", "/proxy/8080/a/b/").text, "abc");
-  EXPECT_TRUE(record_.http_request.starts_with("DELETE /a/b/ HTTP/1.1\r\n"));
-  const auto token = mint(R"({"kind": "runtime", "scope": "workspace", "workspaceId": "box", "verbs": ["network"]})");
-  EXPECT_EQ(far("GET", "/proxy/x?x_oblien_target=localhost:8080&token=app", bearer(token)).text, "abc");
-  EXPECT_TRUE(record_.http_request.starts_with("GET /x?token=app HTTP/1.1\r\n"));
-  record_.http_answer = "HTTP/1.0 200 OK\r\n\r\nuntil the end";
-  EXPECT_EQ(ask("GET", "/proxy/8080/old").text, "until the end");
-  record_.http_answer = "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n";
-  EXPECT_EQ(ask("GET", "/proxy/8080/").status, 204);
-  expect_error(ask("GET", "/proxy/x", "", {{"X-Oblien-Proxy-Target", "10.0.0.1:80"}}), 403, "forbidden");
-  expect_error(ask("GET", "/proxy/x", "", {{"X-Oblien-Proxy-Target", "0"}}), 422, "validation_error");
-  expect_error(ask("GET", "/proxy"), 422, "validation_error");
-  expect_error(ask("GET", "/proxy/81/x"), 503, "unavailable");
-  record_.http_answer = "this is no HTTP\r\n\r\n";
-  expect_error(ask("GET", "/proxy/8080/"), 503, "unavailable");
-}
-
-TEST_F(RuntimeApiTest, a_websocket_passes_through_the_proxy_as_it_is) {
-  record_.http_answer =
-      "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-      "Sec-WebSocket-Accept: xyz\r\n\r\nfirst";
-  auto talk = [this]() -> Task<std::string> {
-    CO_TRY_ASSIGN(auto stream, co_await http::connect_to(http::unix_endpoint(dir_ + "/s")));
-    const std::string head = "GET " + kBase +
-                             "/proxy/sock?x_oblien_target=8080 HTTP/1.1\r\nHost: x\r\n"
-                             "Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: k\r\n\r\n";
-    const auto deadline = http::Stream::Clock::now() + 10s;
-    CO_TRY(co_await stream->write(head, {}, {}, deadline, "send"));
-    const auto until = [&stream, deadline](std::string wanted) -> Task<void> {
-      while (stream->buffered().find(wanted) == std::string_view::npos) {
-        CO_TRY_ASSIGN(const std::size_t count, co_await stream->fill(kPiece, deadline, "receive"));
-        if (count == 0) co_return fail(Code::Unavailable, std::string(stream->buffered()));
-      }
-      co_return Status{};
-    };
-    CO_TRY(co_await until("first"));
-    CO_TRY(co_await stream->write("\x81raw frame", {}, {}, deadline, "send"));
-    CO_TRY(co_await until("raw frame"));
-    co_return std::string(stream->buffered());
-  };
-  const auto got = run(talk());
-  ASSERT_TRUE(got) << got.error().message;
-  EXPECT_TRUE(got->starts_with("HTTP/1.1 101 Switching Protocols\r\n")) << *got;
-  EXPECT_NE(got->find("Sec-WebSocket-Accept: xyz\r\n"), std::string::npos);
-  EXPECT_TRUE(got->ends_with("first\x81raw frame")) << *got;
-  EXPECT_NE(record_.http_request.find("Connection: Upgrade\r\nUpgrade: websocket\r\n"), std::string::npos);
-  EXPECT_NE(record_.http_request.find("Sec-WebSocket-Key: k\r\n"), std::string::npos);
-  EXPECT_TRUE(record_.http_request.starts_with("GET /sock HTTP/1.1\r\n"));
-}
-
 TEST_F(RuntimeApiTest, there_is_no_desktop) {
   EXPECT_EQ(ask("GET", "/desktop/status").body().at("supported"), false);
-  expect_error(ask("POST", "/desktop/enable"), 501, "not_implemented");
-  expect_error(ask("GET", "/desktop/credentials"), 501, "not_implemented");
-  expect_error(ask("GET", "/desktop"), 501, "not_implemented");
+  expect_error(ask("POST", "/desktop/enable"), 501, "not_supported");
+  expect_error(ask("GET", "/desktop/credentials"), 501, "not_supported");
+  expect_error(ask("GET", "/desktop"), 501, "not_supported");
 }
 
 TEST(RuntimePaths, slashes_are_for_proxied_paths_only) {

@@ -1,6 +1,7 @@
 // Commands as tasks: run to their end, streamed as events, or left running.
 #include <boost/json/serialize.hpp>
 
+#include "api/env_check.h"
 #include "api/runtime_call.h"
 #include "base/text.h"
 #include "base/time.h"
@@ -51,6 +52,7 @@ json::object to_json(const TaskInfo& task) {
                       {"stderr", to_utf8(task.errors)},
                       {"created_at", format_rfc3339(task.created_at)},
                       {"started_at", format_rfc3339(task.created_at)}};
+  if (task.guest_pid) object["guest_pid"] = *task.guest_pid;
   if (task.exit_code) object["exit_code"] = *task.exit_code;
   if (!task.error.empty()) object["error"] = to_utf8(task.error);
   if (task.ended_at) object["exited_at"] = format_rfc3339(*task.ended_at);
@@ -96,6 +98,7 @@ Result<TaskRequest> request_of(const json::object& body, model::Stdin otherwise)
   TRY_ASSIGN(const auto keep, model::get_flag(body, "", "keep_logs"));
   request.keep_logs = keep.value_or(false) ? runtime::KeepLogs::yes : runtime::KeepLogs::no;
   TRY_ASSIGN(request.env, env_field(body));
+  TRY(check_env(request.env, "", body));
   TRY_ASSIGN(const auto cwd, model::get_string(body, "", "cwd"));
   request.cwd = cwd.value_or("");
   TRY_ASSIGN(const auto user, model::get_string(body, "", "user"));
@@ -151,7 +154,9 @@ std::string event_text(const TaskEvent& event) {
     case TaskEvent::Kind::exit:
       break;
   }
-  return event_text("exit", {{"exit_code", event.exit_code}, {"status", state_text(event.state)}});
+  json::object exit{{"exit_code", event.exit_code}, {"status", state_text(event.state)}};
+  if (event.guest_pid) exit["pid"] = *event.guest_pid;
+  return event_text("exit", exit);
 }
 
 // A task's events as they come. When it goes, the task runs on.

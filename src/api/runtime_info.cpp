@@ -88,8 +88,8 @@ Task<http::Response> runtime_desktop_status(RuntimeCall&) {
                     {"transports", json::array{}}});
 }
 
-Task<http::Response> runtime_desktop_unsupported(RuntimeCall&) {
-  co_return fail(Code::Unimplemented, "workspaces have no desktop", "use terminals, or a server behind /proxy");
+Task<http::Response> runtime_desktop_unsupported(RuntimeCall& call) {
+  co_return not_supported(call.call, "workspaces have no desktop", "use terminals, or a server behind /proxy");
 }
 
 }  // namespace cofferdam::api

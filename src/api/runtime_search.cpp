@@ -9,6 +9,7 @@
 #include "loop/deadline.h"
 #include "model/json.h"
 #include "runtime/listing.h"
+#include "runtime/text_search.h"
 
 namespace cofferdam::api {
 namespace {
@@ -24,7 +25,7 @@ constexpr std::int64_t kMaxContext = 10;
 constexpr std::size_t kMaxQuery = 4096;
 constexpr std::size_t kMaxPatterns = 64;
 constexpr std::size_t kMaxLine = 1U << 20;  // of ripgrep's output
-constexpr std::size_t kMaxText = 1000;      // of a line that is told
+constexpr std::size_t kMaxText = runtime::kMaxTold;
 constexpr std::size_t kMaxComplaint = 2000;
 constexpr std::uint64_t kMaxOutput = 64U << 20;
 constexpr std::uint64_t kMaxSearched = 4U << 20;  // of a file, without ripgrep
@@ -114,6 +115,7 @@ class Matches {
     put(path, std::move(line));
   }
   [[nodiscard]] bool full() const { return matches_ >= most_; }
+  [[nodiscard]] std::size_t room() const { return static_cast<std::size_t>(most_ - matches_); }
   json::object finish(const Search& search) {
     const std::size_t files = results_.size();
     return {{"query", to_utf8(search.query)}, {"path", to_utf8(search.path)}, {"results", std::move(results_)},
@@ -218,37 +220,6 @@ std::string folded(std::string_view text, bool case_sensitive) {
   return out;
 }
 
-bool is_word(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
-
-// Where the query stands in the line; npos when it does not.
-std::size_t place_of(std::string_view line, std::string_view query, bool whole_word) {
-  for (std::size_t at = line.find(query); at != std::string_view::npos; at = line.find(query, at + 1)) {
-    const std::size_t end = at + query.size();
-    if (!whole_word || ((at == 0 || !is_word(line[at - 1])) && (end == line.size() || !is_word(line[end])))) return at;
-  }
-  return std::string_view::npos;
-}
-
-void search_text(const std::string& content, const std::string& path, const Search& search, Matches& matches) {
-  const std::string query = folded(search.query, search.case_sensitive);
-  const auto lines = split(content, '\n');
-  const auto context = static_cast<std::size_t>(search.context);
-  std::size_t told_to = 0;  // lines before it were told
-  for (std::size_t i = 0; i < lines.size() && !matches.full(); ++i) {
-    const std::size_t at = place_of(folded(lines[i], search.case_sensitive), query, search.whole_word);
-    if (at == std::string::npos) continue;
-    for (std::size_t j = std::max(told_to, i - std::min(i, context)); j < i; ++j) {
-      matches.add_context(path, {{"line", j + 1}, {"text", told(lines[j])}});
-    }
-    matches.add(path, {{"line", i + 1}, {"text", told(lines[i])}, {"column", at + 1}});
-    told_to = i + 1;
-    for (; told_to <= i + context && told_to < lines.size(); ++told_to) {
-      if (place_of(folded(lines[told_to], search.case_sensitive), query, search.whole_word) != std::string::npos) break;
-      matches.add_context(path, {{"line", told_to + 1}, {"text", told(lines[told_to])}});
-    }
-  }
-}
-
 bool has_type(const Search& search, const std::string& name) {
   if (search.file_types.empty()) return true;
   const std::string extension = extension_of(name);
@@ -257,10 +228,11 @@ bool has_type(const Search& search, const std::string& name) {
 }
 
 Task<json::object> by_reading(RuntimeCall& call, Search search) {
-  if (search.regex) {
-    co_return fail(Code::Unavailable, "this workspace has no ripgrep, which regular expressions need",
-                   "use an image that holds it, or search for plain text");
-  }
+  using namespace runtime;
+  CO_TRY_ASSIGN(const auto matcher,
+                LineMatcher::make(search.query, search.regex ? Syntax::regular : Syntax::plain,
+                                  search.case_sensitive ? Letters::as_they_are : Letters::in_either_case,
+                                  search.whole_word ? Words::whole : Words::parts_too));
   runtime::ListingOptions options;
   options.max_depth = kMaxDepth;
   options.gitignore = search.no_gitignore ? runtime::Gitignore::ignored : runtime::Gitignore::obeyed;
@@ -278,9 +250,20 @@ Task<json::object> by_reading(RuntimeCall& call, Search search) {
     if (!found) break;
     const auto& info = found->info;
     if (info.type != vm::FileType::file || info.size > kMaxSearched || !has_type(search, info.name)) continue;
-    const auto content = co_await runtime::read_some(call.session->machine(), found->path, kMaxSearched);
+    auto content = co_await runtime::read_some(call.session->machine(), found->path, kMaxSearched);
     if (!content || content->find('\0') != std::string::npos) continue;
-    search_text(*content, found->path, search, matches);
+    const LineSearch wish{matches.room(), static_cast<std::size_t>(search.context), deadline};
+    auto look = [matcher, wish, text = std::move(*content)] { return search_lines(*matcher, text, wish); };
+    CO_TRY_ASSIGN(const auto lines, co_await call.services.sessions.searcher().run(std::move(look)));
+    for (const auto& line : lines) {
+      json::object told_line{{"line", line.number}, {"text", told(line.text)}};
+      if (!line.column) {
+        matches.add_context(found->path, std::move(told_line));
+        continue;
+      }
+      told_line["column"] = *line.column;
+      matches.add(found->path, std::move(told_line));
+    }
   }
   co_return matches.finish(search);
 }
@@ -301,6 +284,12 @@ Task<std::string> version_of(RuntimeCall& call, std::string program) {
   // "ripgrep 13.0.0 …"
   const auto words = split(text.substr(0, text.find('\n')), ' ');
   co_return words.size() > 1 ? told(words[1]) : std::string{};
+}
+
+json::object without_ripgrep() {
+  return {{"installed", false},
+          {"engine", "host"},
+          {"message", "the image has no ripgrep: its files are searched by the host, with the same answers"}};
 }
 
 }  // namespace
@@ -359,22 +348,16 @@ Task<http::Response> runtime_search_files(RuntimeCall& call) {
 
 Task<http::Response> runtime_search_status(RuntimeCall& call) {
   CO_TRY_ASSIGN(const std::string program, co_await find_ripgrep(call));
-  if (program.empty()) {
-    co_return answer(
-        {{"installed", false}, {"message", "the image has no ripgrep; plain text is searched without it"}});
-  }
+  if (program.empty()) co_return answer(without_ripgrep());
   CO_TRY_ASSIGN(const std::string version, co_await version_of(call, program));
-  co_return answer({{"installed", true}, {"path", program}, {"version", version}});
+  co_return answer({{"installed", true}, {"engine", "ripgrep"}, {"path", program}, {"version", version}});
 }
 
 Task<http::Response> runtime_search_init(RuntimeCall& call) {
   CO_TRY_ASSIGN(const std::string program, co_await find_ripgrep(call));
-  if (program.empty()) {
-    co_return fail(Code::Unavailable, "this workspace has no ripgrep, and no network to install it from",
-                   "use an image that holds it; plain text is searched without it");
-  }
+  if (program.empty()) co_return answer(without_ripgrep());
   CO_TRY_ASSIGN(const std::string version, co_await version_of(call, program));
-  co_return answer({{"path", program}, {"version", version}});
+  co_return answer({{"installed", true}, {"engine", "ripgrep"}, {"path", program}, {"version", version}});
 }
 
 }  // namespace cofferdam::api

@@ -1,6 +1,5 @@
 // Folders as tar.gz, out of a workspace and into it, as streams.
 #include <algorithm>
-#include <set>
 
 #include "api/runtime_call.h"
 #include "base/text.h"
@@ -20,7 +19,6 @@ constexpr std::size_t kMaxPatterns = 256;
 constexpr std::uint32_t kMaxDepth = 128;
 constexpr std::size_t kOut = 32U << 10;
 constexpr std::uint32_t kFolderMode = 0755;
-constexpr std::size_t kMaxKnownFolders = 100'000;
 
 // The archive piece by piece: as much of it is made as the reader takes.
 class Archive final : public http::BodySource {
@@ -118,7 +116,7 @@ class Archive final : public http::BodySource {
   bool finished_ = false;
 };
 
-// Puts entries in place below a folder of the guest. Nothing is written through a link that lies below it.
+// Puts entries in place below a folder of the guest, which sees to it that nothing is written through a link there.
 class Unpacking {
  public:
   Unpacking(std::shared_ptr<vm::Machine> machine, std::string dest)
@@ -142,102 +140,41 @@ class Unpacking {
   [[nodiscard]] std::size_t files() const { return files_; }
 
  private:
-  [[nodiscard]] std::string absolute(std::string_view path) const { return cat(dest_ == "/" ? "" : dest_, "/", path); }
-
   Task<void> begin(TarEntry entry) {
-    if (entry.path.empty()) co_return co_await make_folder(dest_, kFolderMode);
-    CO_TRY(co_await check_parents(entry.path));
-    const std::string path = absolute(entry.path);
+    if (entry.path.empty()) {
+      if (dest_ == "/") co_return Status{};
+      co_return co_await machine_->files().make_directory(dest_, kFolderMode, vm::CreateParents::yes, "");
+    }
+    using Kind = vm::PlacedEntry::Kind;
+    vm::PlacedEntry placed;
+    placed.root = dest_;
+    placed.path = entry.path;
+    placed.mode = entry.mode;
+    placed.target = entry.link_target;
     switch (entry.type) {
-      case TarEntry::Type::folder: {
-        CO_TRY(co_await clear_way(entry.path, Way::folder));
-        CO_TRY(co_await make_folder(path, entry.mode));
-        remember(entry.path);
-        co_return Status{};
-      }
-      case TarEntry::Type::file: {
-        CO_TRY(co_await clear_way(entry.path, Way::file));
-        CO_TRY_ASSIGN(writer_, co_await machine_->files().create(path, entry.mode, vm::CreateParents::yes, ""));
-        co_return Status{};
-      }
-      case TarEntry::Type::symlink: {
+      case TarEntry::Type::file:
+        break;
+      case TarEntry::Type::folder:
+        placed.kind = Kind::folder;
+        break;
+      case TarEntry::Type::symlink:
         CO_TRY(runtime::check_symlink(dest_, entry.path, entry.link_target));
-        CO_TRY(co_await clear_way(entry.path, Way::link));
-        CO_TRY(co_await machine_->files().make_symlink(entry.link_target, path, vm::CreateParents::yes, ""));
-        ++files_;
-        co_return Status{};
-      }
+        placed.kind = Kind::symlink;
+        break;
       case TarEntry::Type::hard_link:
+        placed.kind = Kind::hard_link;
         break;
     }
-    co_return co_await copy(entry);
-  }
-
-  Task<void> make_folder(std::string path, std::uint32_t mode) {
-    if (path == "/") co_return Status{};
-    co_return co_await machine_->files().make_directory(std::move(path), mode, vm::CreateParents::yes, "");
-  }
-
-  // The guest has no call for hard links: the same content in a file of its own.
-  Task<void> copy(const TarEntry& entry) {
-    CO_TRY(co_await check_parents(entry.link_target));
-    const std::string from = absolute(entry.link_target);
-    CO_TRY_ASSIGN(const auto info, co_await machine_->files().lstat(from));
-    if (info.type != vm::FileType::file) {
-      co_return fail(Code::InvalidArgument, cat("the archive's entry '", to_utf8(entry.path), "' is a link to '",
-                                                to_utf8(entry.link_target), "', which is no regular file"));
-    }
-    CO_TRY(co_await clear_way(entry.path, Way::file));
-    CO_TRY_ASSIGN(writer_,
-                  co_await machine_->files().create(absolute(entry.path), info.mode, vm::CreateParents::yes, ""));
-    for (std::uint64_t at = 0;;) {
-      CO_TRY_ASSIGN(std::string piece, co_await machine_->files().read(from, at));
-      if (piece.empty()) co_return Status{};
-      at += piece.size();
-      CO_TRY(co_await writer_->write(std::move(piece)));
-    }
-  }
-
-  // Every folder between dest and the entry is a real one, or not there yet.
-  Task<void> check_parents(const std::string& path) {
-    for (std::size_t slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1)) {
-      const std::string folder = path.substr(0, slash);
-      if (known_.contains(folder)) continue;
-      const auto info = co_await machine_->files().lstat(absolute(folder));
-      if (!info && info.error().code == Code::NotFound) co_return Status{};
-      CO_TRY(info);
-      if (info->type != vm::FileType::directory) {
-        co_return fail(Code::InvalidArgument, cat("the archive's entry '", to_utf8(path), "' lies behind '",
-                                                  to_utf8(folder), "', which is no folder"));
-      }
-      remember(folder);
-    }
+    auto put = co_await machine_->files().place(std::move(placed));
+    if (!put) co_return fail(std::move(put.error()).in(cat("the archive's entry '", to_utf8(entry.path), "'")));
+    writer_ = std::move(*put);
+    if (entry.type == TarEntry::Type::symlink || entry.type == TarEntry::Type::hard_link) ++files_;
     co_return Status{};
-  }
-  void remember(const std::string& folder) {
-    if (known_.size() < kMaxKnownFolders) known_.insert(folder);
-  }
-
-  // What is in the place of an entry goes first, so that nothing is written through a link.
-  enum class Way { file, folder, link };
-  Task<void> clear_way(const std::string& path, Way way) {
-    const auto info = co_await machine_->files().lstat(absolute(path));
-    if (!info) {
-      if (info.error().code == Code::NotFound) co_return Status{};
-      co_return fail(info.error());
-    }
-    if (way == Way::folder && info->type == vm::FileType::directory) co_return Status{};
-    if (way == Way::file && info->type == vm::FileType::file) co_return Status{};
-    if (info->type == vm::FileType::directory) {
-      co_return fail(Code::FailedPrecondition, cat("there is a folder where '", to_utf8(path), "' should go"));
-    }
-    co_return co_await machine_->files().remove(absolute(path), vm::Recursive::no);
   }
 
   std::shared_ptr<vm::Machine> machine_;
   std::string dest_;
   std::unique_ptr<vm::GuestFileWriter> writer_;
-  std::set<std::string> known_;
   std::size_t files_ = 0;
 };
 

@@ -17,6 +17,8 @@ struct Services {
   workspace::Manager& manager;
   identity::Identity& identity;
   monitor::Webhooks& webhooks;
+  monitor::UsageHistory& usage;
+  monitor::Quotas& quotas;
   image::ImageStore& images;
   keys::ReceiptBook& receipts;
   loop::WorkerPool& workers;

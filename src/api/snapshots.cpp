@@ -2,10 +2,10 @@
 #include "workspace/snapshot.h"
 
 #include "api/handlers.h"
-#include "api/utf8.h"
 #include "api/workspace_json.h"
 #include "base/text.h"
 #include "base/time.h"
+#include "base/utf8.h"
 #include "model/json.h"
 
 namespace cofferdam::api {

@@ -16,7 +16,6 @@ namespace json = boost::json;
 
 constexpr auto kEvery = std::chrono::seconds(2);
 constexpr double kHundred = 100.0;
-constexpr std::uint64_t kNsPerMs = 1'000'000;
 
 double percent(std::uint64_t part, std::uint64_t whole) {
   return whole == 0 ? 0.0 : kHundred * static_cast<double>(part) / static_cast<double>(whole);
@@ -118,27 +117,6 @@ Task<http::Response> get_config(Services& services, Call& call) {
   json::object whole = config_to_json(info);
   whole["config"] = config_to_json(info);
   co_return answer(std::move(whole));
-}
-
-Task<http::Response> get_workspace_usage(Services& services, Call& call) {
-  json::object totals{{"total_cpu_time_ns", 0},
-                      {"total_disk_read", 0},
-                      {"total_disk_write", 0},
-                      {"total_net_rx", 0},
-                      {"total_net_tx", 0}};
-  if (const auto machine = services.manager.machine(call.id())) {
-    CO_TRY_ASSIGN(const auto host, co_await (*machine)->host_metrics());
-    totals["total_cpu_time_ns"] = host.cpu_ms * kNsPerMs;
-    totals["total_disk_read"] = host.disk_read_bytes;
-    totals["total_disk_write"] = host.disk_written_bytes;
-  }
-  json::object whole{{"data", json::array{}}, {"since", "start"}, {"totals", totals}};
-  for (auto& [key, value] : totals) whole[key] = value;
-  co_return answer(std::move(whole));
-}
-
-Task<http::Response> get_credits_chart(Services& /*services*/, Call& /*call*/) {
-  co_return answer({{"granularity", "day"}, {"data", json::array{}}, {"total", 0}});
 }
 
 }  // namespace cofferdam::api

@@ -27,6 +27,16 @@ Result<std::optional<std::vector<std::string>>> command_field(const json::object
   return std::nullopt;
 }
 
+}  // namespace
+
+Status check_target(const json::object& object, std::string_view path) {
+  TRY_ASSIGN(const auto target, model::get_string(object, path, "target"));
+  if (!target || target->empty() || *target == "default" || *target == "local") return {};
+  return fail(Code::InvalidArgument, cat(path, "/target: a workspace has one target, 'local'"));
+}
+
+namespace {
+
 json::object map_to_json(const std::map<std::string, std::string>& map) {
   json::object object;
   for (const auto& [key, value] : map) object[key] = to_utf8(value);
@@ -48,6 +58,18 @@ Result<workspace::WorkloadChange> workload_change_from_json(const json::object& 
   TRY_ASSIGN(change.restart_delay, get_duration(object, "", "restart_delay"));
   TRY_ASSIGN(change.restart_backoff, model::get_number(object, "", "restart_backoff"));
   TRY_ASSIGN(change.enabled, model::get_flag(object, "", "enabled"));
+  TRY_ASSIGN(const auto on_exit, model::get_string(object, "", "vm_on_exit"));
+  if (on_exit) {
+    auto parsed = workspace::parse_vm_on_exit(*on_exit);
+    if (!parsed) return fail(std::move(parsed.error()).in("/vm_on_exit"));
+    change.vm_on_exit = *parsed;
+  }
+  TRY(check_target(object, ""));
+  TRY_ASSIGN(const auto log_path, model::get_string(object, "", "log_path"));
+  if (log_path && !log_path->empty()) {
+    return fail(Code::InvalidArgument, "/log_path: output goes to no file of the workspace",
+                "read it with GET /workspace/ID/workloads/ID/logs, or redirect it in the command itself");
+  }
   TRY_ASSIGN(change.labels, get_text_map(object, "", "labels"));
   TRY_ASSIGN(change.annotations, get_text_map(object, "", "annotations"));
   TRY_ASSIGN(const auto log, get_whole(object, "", "max_log_size_mb", 1, 1024));
@@ -57,8 +79,12 @@ Result<workspace::WorkloadChange> workload_change_from_json(const json::object& 
 
 Result<NamedWorkload> workload_from_json(const json::object& object, std::string_view path) {
   auto change = workload_change_from_json(object);
-  // The fields are named from the top of the workload's own object.
-  if (!change) return fail(path.empty() ? std::move(change.error()) : std::move(change.error()).in(path));
+  if (!change) {
+    // The fields are named from the top of the workload's own object.
+    Error error = std::move(change.error());
+    error.message = cat(path, error.message);
+    return fail(std::move(error));
+  }
   NamedWorkload workload;
   auto& spec = workload.spec;
   TRY_ASSIGN(const auto id, model::get_string(object, path, "id"));
@@ -74,6 +100,7 @@ Result<NamedWorkload> workload_from_json(const json::object& object, std::string
   spec.restart_delay = change->restart_delay.value_or(spec.restart_delay);
   spec.restart_backoff = change->restart_backoff.value_or(spec.restart_backoff);
   spec.enabled = change->enabled.value_or(true);
+  spec.vm_on_exit = change->vm_on_exit.value_or(spec.vm_on_exit);
   spec.labels = change->labels.value_or(workspace::Labels{});
   spec.annotations = change->annotations.value_or(workspace::Labels{});
   spec.max_log_size_mb = change->max_log_size_mb.value_or(spec.max_log_size_mb);
@@ -86,8 +113,11 @@ Result<std::vector<NamedWorkload>> workloads_of_create(const json::object& body)
   const json::object config = given.value_or(json::object{});
   TRY_ASSIGN(auto cmd, command_field(config, "/config"));
   if (cmd) {
+    TRY_ASSIGN(const auto keep, model::get_flag(config, "/config", "keep_logs"));
     NamedWorkload main;
-    main.spec.name = "cmd";
+    main.id = main.spec.name = "cmd";
+    main.spec.origin = workspace::Origin::config;
+    main.spec.keep_output = keep.value_or(true) ? workspace::KeepOutput::yes : workspace::KeepOutput::no;
     main.spec.argv = std::move(*cmd);
     all.push_back(std::move(main));
   }
@@ -103,6 +133,9 @@ Result<std::vector<NamedWorkload>> workloads_of_create(const json::object& body)
     const auto* object = (*list)[i].if_object();
     if (object == nullptr) return fail(Code::InvalidArgument, cat(path, ": must be an object"));
     TRY_ASSIGN(auto workload, workload_from_json(*object, path));
+    workload.spec.origin = workspace::Origin::config;
+    // The same create, repeated, finds it there.
+    if (workload.id.empty()) workload.id = cat("config-", i);
     all.push_back(std::move(workload));
   }
   return all;
@@ -129,7 +162,8 @@ json::object to_json(const workspace::Workload& workload) {
                       {"restart_backoff", spec.restart_backoff},
                       {"restart_count", workload.restart_count},
                       {"enabled", spec.enabled},
-                      {"origin", "api"},
+                      {"origin", spec.origin == workspace::Origin::config ? "config" : "api"},
+                      {"vm_on_exit", workspace::vm_on_exit_name(spec.vm_on_exit)},
                       {"pid", nullptr},
                       {"guest_pid", nullptr},
                       {"exit_code", nullptr},

@@ -8,8 +8,11 @@
 
 namespace cofferdam::api {
 
+// InvalidArgument when the object's "target" is not the one there is.
+Status check_target(const boost::json::object& object, std::string_view path);
+
 struct NamedWorkload {
-  std::string id;  // empty: made up
+  std::string id;  // empty: made up; never so in what a create asks for
   workspace::WorkloadSpec spec;
 };
 

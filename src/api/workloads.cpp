@@ -1,6 +1,7 @@
 // Commands that a workspace keeps running.
 #include <algorithm>
 
+#include "api/env_check.h"
 #include "api/event_answer.h"
 #include "api/handlers.h"
 #include "api/workload_json.h"
@@ -63,6 +64,7 @@ http::Response stream_stats(Services& services, std::string workspace_id, std::s
 Task<http::Response> create_workload(Services& services, Call& call) {
   CO_TRY_ASSIGN(const auto body, co_await read_object(call));
   CO_TRY_ASSIGN(auto wanted, workload_from_json(body, ""));
+  CO_TRY(check_env(wanted.spec.env, "", body));
   CO_TRY(workspace::validate(wanted.spec));
   CO_TRY_ASSIGN(const auto made,
                 co_await services.manager.workloads().create(call.id(), std::move(wanted.spec), wanted.id));
@@ -98,6 +100,7 @@ Task<http::Response> get_workload(Services& services, Call& call) {
 Task<http::Response> update_workload(Services& services, Call& call) {
   CO_TRY_ASSIGN(const auto body, co_await read_object(call));
   CO_TRY_ASSIGN(auto change, workload_change_from_json(body));
+  if (change.env) CO_TRY(check_env(*change.env, "", body));
   CO_TRY_ASSIGN(const auto workload,
                 co_await services.manager.workloads().update(call.id(), workload_of(call), std::move(change)));
   co_return one(workload);

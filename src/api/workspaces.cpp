@@ -1,10 +1,10 @@
 // Workspaces: create, look, change, start, stop, pause, remove.
 #include <algorithm>
 
+#include "api/create_wish.h"
 #include "api/handlers.h"
 #include "api/network_json.h"
 #include "api/permission.h"
-#include "api/workload_json.h"
 #include "api/workspace_json.h"
 #include "base/text.h"
 #include "identity/limits.h"
@@ -19,8 +19,10 @@ using std::chrono::steady_clock;
 constexpr int kCreated = 201;
 constexpr int kConflict = 409;
 constexpr int kForbidden = 403;
+constexpr int kPaymentRequired = 402;
 constexpr double kUsPerMs = 1000.0;
 constexpr std::uint64_t kMaxPage = 1000;
+constexpr std::uint64_t kMaxRestarts = 1000;
 
 Task<json::object> shape(Services& services, workspace::Info info) {
   CO_TRY_ASSIGN(const std::string space, co_await slug_of(services, info.spec.namespace_id));
@@ -38,75 +40,21 @@ http::Response suspended(const Call& call, const std::string& slug) {
                  "activate it: POST /namespaces/ID/activate");
 }
 
+http::Response over_quota(const Call& call, const Error& error) {
+  return refusal(call, kPaymentRequired, "quota_exceeded", error.message, error.hint);
+}
+
 // Nothing, or why nothing may be started in the namespace of this workspace.
-Task<std::optional<http::Response>> refuse_suspended(Services& services, const Call& call) {
+Task<std::optional<http::Response>> refuse_start(Services& services, const Call& call) {
   CO_TRY_ASSIGN(const auto info, services.manager.get(call.id()));
   if (info.spec.namespace_id.empty()) co_return std::nullopt;
   const auto space = co_await services.identity.namespaces().get(info.spec.namespace_id);
-  if (!space || space->status != identity::NamespaceStatus::suspended) co_return std::nullopt;
-  co_return std::optional<http::Response>(suspended(call, space->slug));
-}
-
-// What is asked of its network, wherever a client may say it; the innermost word counts.
-Result<ReadChange> network_of_create(const json::object& body) {
-  TRY_ASSIGN(ReadChange wanted, network_change(body, ""));
-  const auto add = [&wanted](ReadChange inner) {
-    const auto take = [](auto& target, auto& source) {
-      if (source) target = std::move(source);
-    };
-    take(wanted.change.allow_internet, inner.change.allow_internet);
-    take(wanted.change.egress, inner.change.egress);
-    take(wanted.change.egress_ports, inner.change.egress_ports);
-    take(wanted.change.ingress_ports, inner.change.ingress_ports);
-    take(wanted.change.private_link_ids, inner.change.private_link_ids);
-    take(wanted.unsupported, inner.unsupported);
-  };
-  TRY_ASSIGN(const auto config, get_object(body, "", "config"));
-  if (!config) return wanted;
-  TRY_ASSIGN(auto outer, network_change(*config, "/config"));
-  add(std::move(outer));
-  TRY_ASSIGN(const auto network, get_object(*config, "/config", "network_config"));
-  if (!network) return wanted;
-  TRY_ASSIGN(auto inner, network_change(*network, "/config/network_config"));
-  add(std::move(inner));
-  return wanted;
-}
-
-// A create does not fail for what it asks by habit and this host has not; it is told.
-json::array warnings_for(const ReadChange& network) {
-  json::array warnings;
-  if (network.unsupported) warnings.emplace_back(*network.unsupported);
-  if (network.change.allow_internet.value_or(false) &&
-      network.change.egress.value_or(std::vector<std::string>()).empty()) {
-    warnings.emplace_back("the workspace may reach the whole internet: list in egress what it needs");
+  if (space && space->status == identity::NamespaceStatus::suspended) {
+    co_return std::optional<http::Response>(suspended(call, space->slug));
   }
-  return warnings;
-}
-
-struct Wanted {
-  model::WorkspaceSpec spec;
-  std::string idempotency_key, space;
-  std::vector<NamedWorkload> workloads;
-  NetworkChange network;
-  json::array warnings;
-};
-
-Result<Wanted> read_wish(const json::object& body) {
-  Wanted wanted;
-  TRY_ASSIGN(wanted.spec, spec_of_create(body));
-  TRY_ASSIGN(const auto key, model::get_string(body, "", "idempotency_key"));
-  TRY_ASSIGN(const auto space, model::get_string(body, "", "namespace"));
-  TRY_ASSIGN(wanted.workloads, workloads_of_create(body));
-  wanted.idempotency_key = key.value_or("");
-  wanted.space = space.value_or("");
-  TRY_ASSIGN(auto network, network_of_create(body));
-  wanted.warnings = warnings_for(network);
-  wanted.network = std::move(network.change);
-  if (wanted.network.allow_internet == false && !wanted.network.egress) wanted.network.allow_internet.reset();
-  // The contract's own word for it; it is what keeps such a workspace from being exposed.
-  TRY_ASSIGN(const auto type, model::get_string(body, "", "type"));
-  if (type == "database") wanted.spec.metadata.emplace("type", "database");
-  return wanted;
+  const auto within = services.quotas.check(info.spec.namespace_id);
+  if (!within) co_return std::optional<http::Response>(over_quota(call, within.error()));
+  co_return std::nullopt;
 }
 
 identity::Totals totals_of(const model::WorkspaceSpec& spec) {
@@ -118,11 +66,12 @@ identity::Totals totals_of(const model::WorkspaceSpec& spec) {
 Task<http::Response> create_workspace(Services& services, Call& call) {
   const auto began = steady_clock::now();
   CO_TRY_ASSIGN(const auto body, co_await read_object(call));
-  CO_TRY_ASSIGN(Wanted wanted, read_wish(body));
+  CO_TRY_ASSIGN(CreateWish wanted, read_create_wish(body));
   CO_TRY_ASSIGN(const auto space,
                 co_await namespace_for(services, *call.caller, identity::Verb::lifecycle, wanted.space));
   if (space.status == identity::NamespaceStatus::suspended) co_return suspended(call, space.slug);
   if (!wanted.network.nothing()) CO_TRY(may(*call.caller, identity::Verb::network));
+  if (auto within = services.quotas.check(space.id); !within) co_return over_quota(call, within.error());
   wanted.spec.namespace_id = space.id;
   const auto wish = totals_of(wanted.spec);
   auto made = co_await services.manager.create(wanted.spec, wanted.idempotency_key);
@@ -145,6 +94,12 @@ Task<http::Response> create_workspace(Services& services, Call& call) {
     if (begun || begun.error().code == Code::AlreadyExists) continue;
     (void)co_await services.manager.remove(made->id);
     co_return fail(std::move(begun.error()).in("/config/workloads"));
+  }
+  if (wanted.ready_check) {
+    if (auto ready = co_await wait_until_ready(services, made->id, std::move(*wanted.ready_check)); !ready) {
+      (void)co_await services.manager.remove(made->id);
+      co_return fail(std::move(ready.error()));
+    }
   }
   const auto took = std::chrono::duration_cast<std::chrono::microseconds>(steady_clock::now() - began).count();
   CO_TRY_ASSIGN(auto workspace, co_await shape(services, *made));
@@ -211,13 +166,17 @@ Task<http::Response> update_workspace(Services& services, Call& call) {
   if (const auto* value = config.if_contains("idle"); value != nullptr) {
     CO_TRY_ASSIGN(idle, idle_field(*value, "/config/idle"));
   }
-  for (const char* fixed : {"env", "image", "secrets"}) {
+  CO_TRY_ASSIGN(change.on_exit, on_exit_field(config, "/config"));
+  CO_TRY_ASSIGN(change.restart_policy, restart_policy_field(config, "/config"));
+  CO_TRY_ASSIGN(const auto restarts, get_whole(config, "/config", "max_restarts", 0, kMaxRestarts));
+  if (restarts) change.max_restarts = static_cast<std::uint32_t>(*restarts);
+  for (const char* fixed : {"env", "image", "secrets", "cmd", "workloads", "ready_check"}) {
     if (config.contains(fixed)) {
       co_return not_supported(call, cat("/config/", fixed, ": cannot be changed in a workspace that is there"),
                               "make another one; commands take an environment of their own");
     }
   }
-  if (change.name || change.slug || change.logo) CO_TRY(co_await services.manager.update(call.id(), change));
+  if (change != workspace::Change{}) CO_TRY(co_await services.manager.update(call.id(), change));
   if (change.name || change.slug) services.networks.renamed(call.id());
   if (resources != workspace::Resources{}) {
     CO_TRY(co_await services.manager.resize(call.id(), resources, workspace::Apply::at_next_start));
@@ -258,7 +217,7 @@ Task<http::Response> get_details(Services& services, Call& call) {
 
 Task<http::Response> start_workspace(Services& services, Call& call) {
   CO_TRY(co_await read_object(call));  // {force?}
-  CO_TRY_ASSIGN(auto refused, co_await refuse_suspended(services, call));
+  CO_TRY_ASSIGN(auto refused, co_await refuse_start(services, call));
   if (refused) co_return std::move(*refused);
   CO_TRY_ASSIGN(auto info, co_await services.manager.start(call.id()));
   co_return co_await one(services, std::move(info));
@@ -270,7 +229,7 @@ Task<http::Response> stop_workspace(Services& services, Call& call) {
 }
 
 Task<http::Response> restart_workspace(Services& services, Call& call) {
-  CO_TRY_ASSIGN(auto refused, co_await refuse_suspended(services, call));
+  CO_TRY_ASSIGN(auto refused, co_await refuse_start(services, call));
   if (refused) co_return std::move(*refused);
   CO_TRY_ASSIGN(auto info, co_await services.manager.restart(call.id()));
   co_return co_await one(services, std::move(info));

@@ -1,6 +1,7 @@
 // Completion scripts from the outline of all commands.
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "base/text.h"
 #include "cli/commands.h"
@@ -65,7 +66,7 @@ std::string bash() {
     firsts += cat(firsts.empty() ? "" : " ", first);
     if (second.empty()) continue;
     seconds += cat("    ", first, ") [ \"$COMP_CWORD\" -eq 2 ] && { COMPREPLY=($(compgen -W \"", joined(second),
-                   "\" -- \"$word\")); return; } ;;\n");
+                   "\" -- \"$word\")); return; }; verb=\"", first, " ${COMP_WORDS[2]}\" ;;\n");
   }
   std::string options;
   for (const auto& verb : verbs) options += cat("    \"", verb.name, "\") words=\"", words_of(verb.options), "\" ;;\n");
@@ -74,8 +75,7 @@ std::string bash() {
       "_coffer() {\n"
       "  local word=\"${COMP_WORDS[COMP_CWORD]}\" verb=\"${COMP_WORDS[1]}\" words=\"\"\n"
       "  if [ \"$COMP_CWORD\" -eq 1 ]; then COMPREPLY=($(compgen -W \"",
-      firsts, "\" -- \"$word\")); return; fi\n  case \"$verb\" in\n", seconds,
-      "  esac\n  [ \"$verb\" = image ] && verb=\"image ${COMP_WORDS[2]}\"\n  case \"$verb\" in\n", options,
+      firsts, "\" -- \"$word\")); return; fi\n  case \"$verb\" in\n", seconds, "  esac\n  case \"$verb\" in\n", options,
       "  esac\n"
       "  case \"$word\" in -*) COMPREPLY=($(compgen -W \"$words\" -- \"$word\")); return ;; esac\n"
       "  case \"$verb\" in\n    ",
@@ -99,6 +99,7 @@ std::string quoted_for_fish(std::string_view text) {
 
 std::string fish() {
   const auto verbs = all_verbs();
+  std::set<std::string> firsts;
   std::string text = "# fish completion of coffer: put this file into ~/.config/fish/completions/coffer.fish\n";
   for (const auto& verb : verbs) {
     const auto blank = verb.name.find(' ');
@@ -109,7 +110,9 @@ std::string fish() {
           cat("complete -c coffer -f -n __fish_use_subcommand -a ", first, " -d ", quoted_for_fish(verb.summary), "\n");
     } else {
       const auto second = verb.name.substr(blank + 1);
-      text += cat("complete -c coffer -f -n __fish_use_subcommand -a ", first, " -d 'Images'\n");
+      if (firsts.insert(first).second) {
+        text += cat("complete -c coffer -f -n __fish_use_subcommand -a ", first, " -d 'Has commands of its own'\n");
+      }
       text += cat("complete -c coffer -f -n '", seen, "' -a ", second, " -d ", quoted_for_fish(verb.summary), "\n");
       seen += cat("; and __fish_seen_subcommand_from ", second);
     }

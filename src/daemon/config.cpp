@@ -136,7 +136,7 @@ struct Setting {
   Apply apply;
 };
 
-constexpr std::array<Setting, 41> kSettings{{
+constexpr std::array<Setting, 43> kSettings{{
     {"state", "DIR", "all state (default /var/lib/cofferdam)",
      [](Config& c, const std::string& v) { return set_path(c.state_dir, v); }},
     {"run", "DIR", "run-time sockets (default /run/cofferdam)",
@@ -169,6 +169,11 @@ constexpr std::array<Setting, 41> kSettings{{
      }},
     {"max_workspaces", "N", "more are refused (default 1000)",
      [](Config& c, const std::string& v) { return set_number(c.max_workspaces, v, 1, 100'000); }},
+    {"requests_per_second", "N",
+     "requests over TCP from one address; twice as many at once; more get 429 (default 1000; 0: any number)",
+     [](Config& c, const std::string& v) { return set_number(c.requests_per_second, v, 0, 1'000'000); }},
+    {"tokens.max_days", "N", "the longest life of a token (default 365; a token that says nothing lives 30 days)",
+     [](Config& c, const std::string& v) { return set_number(c.token_max_days, v, 1, 3650); }},
     {"uids.first", "UID", "first host uid of virtual machines (default: chosen by the state folder)",
      [](Config& c, const std::string& v) { return set_number(c.uid_first, v, 1000, 4'000'000'000); }},
     {"uids.count", "N", "how many of them (default 65536)",

@@ -43,6 +43,8 @@ struct Config {
   std::uint32_t pool_standby = 1;
   std::string default_image = "debian-12";
   std::uint32_t max_workspaces = 1000;
+  std::uint32_t requests_per_second = 1000;  // over TCP, of one source; 0: any number
+  std::uint32_t token_max_days = 365;
   // The uids of VMMs. Without a setting each state folder has a range of its own, so that daemons side by side share
   // none.
   std::uint32_t uid_first = 0;

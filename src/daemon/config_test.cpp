@@ -1,5 +1,6 @@
 #include "daemon/config.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -52,6 +53,7 @@ TEST_F(ConfigTest, nothing_given_is_the_safe_end) {
   EXPECT_EQ(config.socket_path(), "/run/cofferdam/cofferd.sock");
   EXPECT_EQ(config.listen->text(), "127.0.0.1:7070");
   EXPECT_FALSE(config.private_webhooks);
+  EXPECT_EQ(config.requests_per_second, 1000U);
   EXPECT_EQ(config.accelerator, vm::WantedAccelerator::automatic);
   EXPECT_EQ(config.jail_binary, dir_ + "/bin/coffer-jail");
   EXPECT_EQ(config.guest_binary, dir_ + "/bin/coffer-guest");
@@ -151,6 +153,16 @@ TEST_F(ConfigTest, a_switch_needs_no_value_and_takes_one) {
   file("tls:\n  self_signed: true\n");
   EXPECT_TRUE(read({}).value().config.tls.self_signed);
   EXPECT_NE(help_text().find("--tls-self-signed "), std::string::npos);
+}
+
+TEST_F(ConfigTest, the_rate_of_requests_is_a_setting_and_zero_takes_it_away) {
+  file("requests_per_second: 50\n");
+  EXPECT_EQ(read({}).value().config.requests_per_second, 50U);
+  EXPECT_EQ(read({"--tokens-max-days=7"}).value().config.token_max_days, 7U);
+  EXPECT_THAT(error_of({"--tokens-max-days=0"}), testing::HasSubstr("--tokens-max-days"));
+  EXPECT_EQ(read({"--requests-per-second", "0"}).value().config.requests_per_second, 0U);
+  EXPECT_THAT(error_of({"--requests-per-second=-1"}), testing::HasSubstr("--requests-per-second"));
+  EXPECT_THAT(error_of({"--requests-per-second=nan"}), testing::HasSubstr("--requests-per-second"));
 }
 
 TEST_F(ConfigTest, an_address_that_is_none_is_refused) {

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
@@ -32,7 +33,9 @@
 #include "loop/event.h"
 #include "loop/task_group.h"
 #include "loop/worker_pool.h"
+#include "monitor/quotas.h"
 #include "monitor/schema.h"
+#include "monitor/usage.h"
 #include "monitor/webhooks.h"
 #include "net/networks.h"
 #include "net/schema.h"
@@ -40,6 +43,7 @@
 #include "vm/qemu_driver.h"
 #include "workspace/manager.h"
 #include "workspace/schema.h"
+#include "workspace/usage_meter.h"
 
 namespace cofferdam::daemon {
 namespace {
@@ -139,11 +143,14 @@ class BuiltDaemon : public Daemon {
   std::unique_ptr<keys::ReceiptBook> receipts_;
   std::unique_ptr<identity::Identity> identity_;
   std::unique_ptr<monitor::Webhooks> webhooks_;
+  std::unique_ptr<monitor::UsageHistory> usage_;
+  std::unique_ptr<monitor::Quotas> quotas_;
   std::optional<image::ImageStore> images_;
   std::unique_ptr<vm::MachineDriver> driver_;
   std::unique_ptr<net::Networks> networks_;
   std::unique_ptr<Manager> manager_;
   std::unique_ptr<api::Api> api_;
+  std::optional<workspace::UsageMeter> meter_;
   std::shared_ptr<http::TlsIdentity> tls_;
   std::unique_ptr<http::Server> server_;
   loop::Event stop_;
@@ -168,6 +175,10 @@ Status BuiltDaemon::open_state() {
   log_info("key tree", {{"root", root_holder_->name()}});
   identity::IdentityOptions who;
   who.state_dir = config_.state_dir;
+  who.tokens.max_ttl = std::chrono::hours(24 * config_.token_max_days);
+  who.tokens.default_ttl = std::min(who.tokens.default_ttl, who.tokens.max_ttl);
+  who.throttle.requests_per_second = config_.requests_per_second;
+  who.throttle.burst = 2.0 * config_.requests_per_second;
   who.namespace_of = [this](std::string_view workspace) -> std::optional<std::string> {
     const auto info = manager_->get(std::string(workspace));
     return info ? std::optional(info->spec.namespace_id) : std::nullopt;
@@ -178,6 +189,8 @@ Status BuiltDaemon::open_state() {
   hooks.state_dir = config_.state_dir;
   hooks.reach = config_.private_webhooks ? monitor::Reach::private_too : monitor::Reach::public_only;
   TRY_ASSIGN(webhooks_, monitor::Webhooks::open(io_.get_executor(), *database_, std::move(hooks)));
+  TRY_ASSIGN(usage_, monitor::UsageHistory::open(*database_));
+  TRY_ASSIGN(quotas_, monitor::Quotas::open(*database_));
   return {};
 }
 
@@ -281,13 +294,15 @@ Status BuiltDaemon::connect(const std::string& version) {
   facts.started_at = std::chrono::system_clock::now();
   auto shutdown = [this](Manager::Permanent permanent) { return shut_down_on_request(permanent); };
   if (ledger_) write_down_workspaces(*manager_, *ledger_);
-  api_ = std::make_unique<api::Api>(executor, *manager_, *identity_, *webhooks_, *networks_, *images_, *receipts_,
-                                    workers_, std::move(facts), std::move(shutdown), ledger_.get());
+  api_ =
+      std::make_unique<api::Api>(executor, *manager_, *identity_, *webhooks_, *usage_, *quotas_, *networks_, *images_,
+                                 *receipts_, workers_, std::move(facts), std::move(shutdown), ledger_.get());
+  meter_.emplace(*manager_, *usage_, *quotas_, [this](const monitor::QuotaNews& news) { api_->tell(news); });
   auto handler = [this, answer = api_->handler()](http::Request& request) -> Task<http::Response> {
     if (serving_) return answer(request);
     return still_starting();
   };
-  server_ = std::make_unique<http::Server>(executor, http::ServerOptions{}, handler, api::Api::error_format());
+  server_ = std::make_unique<http::Server>(executor, http::ServerOptions{}, handler, api_->error_format());
   return start_tcp_listener();
 }
 
@@ -383,6 +398,7 @@ Task<void> BuiltDaemon::serve() {
   serving_ = true;
   upkeep_.spawn("upkeep", keep_up());
   upkeep_.spawn("keys", settle_keys());
+  upkeep_.spawn("meter of use", meter_->run());
   webhooks_->start();
   manager_->start_pools();
   log_info("serving", {{"socket", config_.socket_path()},

@@ -149,6 +149,8 @@ void Agent::on_call(std::uint32_t stream, const wire::Request& request) {
     case Op::Metrics:
       return reply<wire::Empty>(stream, request,
                                 [](const wire::Empty&) { return Result<wire::Metrics>(read_metrics()); });
+    case Op::KernelLog:
+      return reply<wire::Empty>(stream, request, [](const wire::Empty&) { return read_kernel_log(); });
     case Op::DropCaches:
       ::malloc_trim(0);
       return reply_aside<wire::Empty>(stream, request, [this](const wire::Empty&) -> Status {
@@ -182,6 +184,10 @@ void Agent::on_call(std::uint32_t stream, const wire::Request& request) {
     case Op::FileWriteOpen:
       return reply<wire::FileWriteOpen>(stream, request, [this](const wire::FileWriteOpen& open) {
         return writes_.open(open, processes_.defaults().user);
+      });
+    case Op::Place:
+      return reply<wire::Place>(stream, request, [this](const wire::Place& place) {
+        return writes_.place(place, processes_.defaults().user);
       });
     case Op::FileWriteChunk:
       return reply<wire::FileWriteChunk>(stream, request,

@@ -9,7 +9,6 @@
 #include <cerrno>
 
 #include "base/file.h"
-#include "base/random.h"
 #include "base/text.h"
 #include "guest/file_info.h"
 #include "guest/passwd.h"
@@ -20,11 +19,6 @@ namespace {
 // A page of a listing is cut here, whatever its limit: it must fit a message.
 constexpr std::size_t kMaxPageBytes = 512U << 10;
 constexpr std::int64_t kNsPerSecond = 1'000'000'000;
-
-struct Owner {
-  uid_t uid = 0;
-  gid_t gid = 0;
-};
 
 Result<Owner> find_owner(const std::string& asked, const std::string& otherwise) {
   TRY_ASSIGN(const User user, find_user(asked.empty() ? otherwise : asked));
@@ -206,10 +200,7 @@ Result<wire::WarmResult> warm_files(const wire::Warm& request, const std::string
 
 Result<wire::FileHandle> FileWrites::open(const wire::FileWriteOpen& request, const std::string& default_user) {
   TRY(check_path(request.path));
-  if (open_.size() >= kMaxOpen) {
-    return fail(Code::ResourceExhausted, cat("the guest already has ", kMaxOpen, " files open for writing"),
-                "commit or abort some");
-  }
+  TRY(check_room());
   TRY_ASSIGN(const Owner owner, find_owner(request.user, default_user));
   if (request.make_parents == wire::MakeParents::Yes) TRY(make_parents(request.path, owner));
 
@@ -229,10 +220,51 @@ Result<wire::FileHandle> FileWrites::open(const wire::FileWriteOpen& request, co
     return fail(Code::FailedPrecondition, cat("'", request.path, "' exists and is not a regular file"));
   }
   const std::size_t slash = write.target.rfind('/');
-  write.temporary = cat(write.target.substr(0, slash + 1), ".cofferdam-", to_hex(random_bytes(8)));
+  write.temporary = write.target.substr(0, slash + 1) + hidden_name();
   TRY_ASSIGN(write.fd, open_file(write.temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
   return keep(std::move(write));
 }
+
+Result<wire::FileHandle> FileWrites::place(const wire::Place& request, const std::string& default_user) {
+  TRY(check_path(request.root));
+  TRY(check_room());
+  TRY_ASSIGN(const Owner owner, find_owner(request.user, default_user));
+  TRY(make_parents(request.root + "/", owner));
+  TRY_ASSIGN(Spot spot, open_beneath(request.root, request.path, owner));
+  if (request.kind == wire::PlacedKind::Folder) {
+    TRY(place_folder(spot, request.mode, owner));
+    return wire::FileHandle{};
+  }
+  if (request.kind == wire::PlacedKind::Symlink) {
+    TRY(place_symlink(spot, request.target, owner));
+    return wire::FileHandle{};
+  }
+  if (request.kind == wire::PlacedKind::HardLink) {
+    TRY_ASSIGN(const Spot from, open_beneath(request.root, request.target, owner));
+    TRY(place_hard_link(spot, from));
+    return wire::FileHandle{};
+  }
+  TRY(check_no_folder(spot));
+  Write write;
+  write.mode = request.mode;
+  write.uid = owner.uid;
+  write.gid = owner.gid;
+  write.temporary = hidden_name();
+  write.target = std::move(spot.name);
+  write.folder = std::move(spot.folder);
+  constexpr int kNew = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+  write.fd = UniqueFd(::openat(write.base(), write.temporary.c_str(), kNew, 0600));
+  if (!write.fd) return fail_errno(cat("make '", request.path, "'"));
+  return keep(std::move(write));
+}
+
+Status FileWrites::check_room() const {
+  if (open_.size() < kMaxOpen) return {};
+  return fail(Code::ResourceExhausted, cat("the guest already has ", kMaxOpen, " files open for writing"),
+              "commit or abort some");
+}
+
+int FileWrites::Write::base() const { return folder ? folder.get() : AT_FDCWD; }
 
 wire::FileHandle FileWrites::keep(Write write) {
   while (next_ == 0 || open_.contains(next_)) ++next_;
@@ -280,7 +312,7 @@ Result<wire::FileInfo> FileWrites::commit(const wire::FileWriteCommit& request) 
   open_.erase(it);
   const auto give_up = [&](std::string_view step) {
     auto error = fail_errno(cat(step, " '", write.target, "'"));
-    ::unlink(write.temporary.c_str());
+    discard(write);
     return error;
   };
   const int fd = write.fd.get();
@@ -294,7 +326,8 @@ Result<wire::FileInfo> FileWrites::commit(const wire::FileWriteCommit& request) 
   if (::geteuid() == 0 && ::fchown(fd, write.uid, write.gid) != 0) return give_up("set owner of");
   if (::fchmod(fd, write.mode) != 0) return give_up("set mode of");
   if (request.durable == wire::Durable::Yes && ::fsync(fd) != 0) return give_up("sync");
-  if (::rename(write.temporary.c_str(), write.target.c_str()) != 0) return give_up("put in place");
+  if (::renameat(write.base(), write.temporary.c_str(), write.base(), write.target.c_str()) != 0)
+    return give_up("put in place");
   struct stat info{};
   if (::fstat(fd, &info) != 0) return fail_errno(cat("'", write.target, "'"));
   return info_of(write.target, info);
@@ -313,7 +346,7 @@ void FileWrites::abort_all() {
 }
 
 void FileWrites::discard(const Write& write) {
-  if (!write.temporary.empty()) ::unlink(write.temporary.c_str());
+  if (!write.temporary.empty()) ::unlinkat(write.base(), write.temporary.c_str(), 0);
 }
 
 }  // namespace cofferdam::guest

@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "guest/beneath.h"
 #include "wire/message.h"
 
 namespace cofferdam::guest {
@@ -34,6 +35,8 @@ class FileWrites {
   FileWrites& operator=(const FileWrites&) = delete;
 
   Result<wire::FileHandle> open(const wire::FileWriteOpen& request, const std::string& default_user);
+  // Its handle is 0 for all but a file.
+  Result<wire::FileHandle> place(const wire::Place& request, const std::string& default_user);
   Status write(const wire::FileWriteChunk& request);
   // The handle is gone afterwards, also after an error.
   Result<wire::FileInfo> commit(const wire::FileWriteCommit& request);
@@ -43,14 +46,17 @@ class FileWrites {
  private:
   struct Write {
     UniqueFd fd;
+    UniqueFd folder;        // what temporary and target are names in; none: they are paths
     std::string temporary;  // "": appends to the target itself
     std::string target;
+    [[nodiscard]] int base() const;
     std::uint32_t mode = 0;
     uid_t uid = 0;
     gid_t gid = 0;
   };
   static Status open_for_append(Write& write);
   static void discard(const Write& write);
+  [[nodiscard]] Status check_room() const;
   wire::FileHandle keep(Write write);
 
   std::map<std::uint32_t, Write> open_;

@@ -1,5 +1,6 @@
 // coffer-guest: PID 1 of every guest, the host's only hand inside. Its stages, in order; then it serves the link.
 #include <fcntl.h>
+#include <sys/io.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/reboot.h>
@@ -11,6 +12,7 @@
 #include <csignal>
 #include <cstring>
 #include <string>
+#include <string_view>
 #include <thread>
 
 #include "base/file.h"
@@ -115,6 +117,15 @@ Status run_as_init() {
   return {};
 }
 
+// Before the console's driver is there nobody hears us but the VMM of a template, at its debug port. A machine without
+// one lets the bytes go.
+void tell_vmm(std::string_view text) {
+  constexpr unsigned short kDebugPort = 0xe9;
+  if (::ioperm(kDebugPort, 1, 1) != 0) return;
+  for (const char c : text) ::outb(static_cast<unsigned char>(c), kDebugPort);
+  ::outb('\n', kDebugPort);
+}
+
 [[noreturn]] void end_machine() {
   ::sync();
   ::reboot(RB_POWER_OFF);
@@ -149,7 +160,10 @@ int run(int argc, char** argv) {
     log_error("coffer-guest is the init of a guest; elsewhere it needs --serve-fd N");
     return 2;
   }
-  if (const Status done = run_as_init(); !done) log_error("the guest cannot go on", {{"error", done.error().message}});
+  if (const Status done = run_as_init(); !done) {
+    log_error("the guest cannot go on", {{"error", done.error().message}});
+    tell_vmm(cat("the guest cannot go on: ", done.error().message));
+  }
   end_machine();
 }
 

@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/klog.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -174,6 +175,21 @@ wire::Metrics read_metrics() {
   const std::string uptime_text = read_file("/proc/uptime", kMaxProcFile).value_or("");
   if (const auto uptime = words_of(uptime_text); !uptime.empty()) metrics.uptime_ms = thousandths(uptime[0]);
   return metrics;
+}
+
+Result<wire::KernelLog> read_kernel_log() {
+  constexpr int kReadAll = 3;
+  constexpr std::size_t kMost = 512U << 10;
+  wire::KernelLog log;
+  log.text.resize(kMost);
+  const int size = ::klogctl(kReadAll, log.text.data(), static_cast<int>(log.text.size()));
+  if (size < 0) return fail_errno("read the kernel's log");
+  log.text.resize(static_cast<std::size_t>(size));
+  if (log.text.size() > wire::kMaxChunk) {
+    log.text.erase(0, log.text.size() - wire::kMaxChunk);
+    log.text.erase(0, log.text.find('\n') + 1);  // a line that was cut
+  }
+  return log;
 }
 
 Result<wire::ProcessListResult> list_processes(const wire::ProcessListRequest& request) {

@@ -7,6 +7,8 @@ namespace cofferdam::guest {
 
 // What cannot be read is zero.
 wire::Metrics read_metrics();
+// PermissionDenied where only root may read it.
+Result<wire::KernelLog> read_kernel_log();
 // Processes by number, kernel threads left out.
 Result<wire::ProcessListResult> list_processes(const wire::ProcessListRequest& request);
 // MemAvailable; 0 when it cannot be read.

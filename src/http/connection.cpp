@@ -68,6 +68,7 @@ class IncomingBody final : public RequestBody {
       auto count = co_await stream_.fill(kBodyRead, started + patience(), "read the body of the request");
       waited_ += Clock::now() - started;
       received_ += count.value_or(0);
+      if (!count && count.error().code == Code::Cancelled) co_return fail(std::move(count.error()));  // by its reader
       if (!count) {
         failure_status_ = count.error().code == Code::DeadlineExceeded ? 408 : 400;
         co_return fail(std::move(count.error()));
@@ -76,6 +77,28 @@ class IncomingBody final : public RequestBody {
         failure_status_ = 400;
         co_return fail(Code::InvalidArgument, "the client closed the connection in the middle of the body");
       }
+    }
+  }
+
+  Task<std::string> next_from(ByteStream& client) override {
+    for (;;) {
+      if (std::string piece = parser_.take_body(); !piece.empty()) co_return piece;
+      if (parser_.done()) {
+        ended_ = true;
+        co_return std::string{};
+      }
+      CO_TRY_ASSIGN(const std::size_t used, parser_.put(unparsed_));
+      unparsed_.erase(0, used);
+      if (used != 0) continue;
+      if (unparsed_.size() > kBodyRead) {
+        co_return fail(Code::InvalidArgument, "the body is malformed: the head of a chunk is too long");
+      }
+      CO_TRY_ASSIGN(const std::string raw,
+                    co_await loop::with_deadline(client.read(), timeout_, "read the body of the request"));
+      if (raw.empty()) {
+        co_return fail(Code::InvalidArgument, "the client closed the connection in the middle of the body");
+      }
+      unparsed_ += raw;
     }
   }
 
@@ -107,6 +130,7 @@ class IncomingBody final : public RequestBody {
   Parser& parser_;
   std::chrono::milliseconds timeout_;
   std::size_t min_rate_;
+  std::string unparsed_;  // of a tunnel
   std::uint64_t received_ = 0;
   Clock::duration waited_{};
   bool wants_continue_;
@@ -210,6 +234,7 @@ struct Connection::State {
   static Status understand(Head& head, Request& request) {
     request.method = std::move(head.method);
     request.target = std::move(head.target);
+    request.minor_version = head.minor_version;
     request.headers = std::move(head.headers);
     if (request.headers.count("host") != 1 && head.minor_version > 0) {
       return fail(Code::InvalidArgument, "the request has no Host header, or several");

@@ -52,9 +52,13 @@ class Headers {
   std::vector<Item> items_;
 };
 
+class ByteStream;
+
 // The body of a request that is being received.
 class RequestBody : public BodySource {
  public:
+  // The same as next(), once the connection is a tunnel's: `client` is that connection, and nobody else reads from it.
+  virtual Task<std::string> next_from(ByteStream& client) = 0;
   // The whole rest; OutOfRange when it is longer than `max_bytes`.
   Task<std::string> read_all(std::size_t max_bytes);
   // From Content-Length; nullopt when chunked.
@@ -70,10 +74,13 @@ struct Request {
   std::string id;                                          // "req_…", also in the answer's X-Request-Id
   std::string method;                                      // as sent: "GET"
   std::string target;                                      // as sent
+  int minor_version = 1;                                   // of HTTP/1
   std::vector<std::string> segments;                       // of the path, decoded: "/a/b%20c" is {"a", "b c"}
   std::vector<std::pair<std::string, std::string>> query;  // decoded, in order
   Headers headers;
   RequestBody* body = nullptr;  // never null in a handler; lives as long as the request
+  // What a handler has put in front of `body`, if anything: it lives as long as the request too.
+  std::shared_ptr<RequestBody> wrapped_body;
   Peer peer;
 
   // The first query parameter of this name; nullptr when there is none.

@@ -89,6 +89,7 @@ struct WebSocket::Impl {
   loop::Event write_free;
   bool writing = false;
   bool closing = false;
+  std::string violation;
 
   Task<void> send_close(std::uint16_t code, std::string reason) {
     ws::close_reason why(code);
@@ -147,6 +148,7 @@ Task<std::optional<WebSocket::Message>> WebSocket::read() {
   auto [ec, count] = co_await impl_->wire.async_read(impl_->incoming, loop::as_result);
   // A peer may close its socket right behind its close frame, before ours has gone out.
   if (ec == ws::error::closed || (ec && impl_->wire.reason())) co_return std::nullopt;
+  if (ec == ws::condition::protocol_violation || ec == ws::error::message_too_big) impl_->violation = ec.message();
   if (ec == ws::error::message_too_big) {
     co_return fail(Code::OutOfRange, cat("the peer sent a message of more than ", kMaxMessageBytes, " bytes"));
   }
@@ -200,6 +202,8 @@ Task<void> WebSocket::wait_until_lost() {
   if (state.cancelled() != loop::asio::cancellation_type::none) co_return fail(Code::Cancelled, "wait cancelled");
   co_return Status{};
 }
+
+const std::string& WebSocket::violation() const { return impl_->violation; }
 
 std::uint16_t WebSocket::peer_close_code() const { return impl_->wire.reason().code; }
 

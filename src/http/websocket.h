@@ -47,6 +47,8 @@ class WebSocket {
   Task<void> wait_until_lost();
   // The code of the peer's close frame; 0 when there was none.
   [[nodiscard]] std::uint16_t peer_close_code() const;
+  // How the peer has broken the protocol; empty when it has not.
+  [[nodiscard]] const std::string& violation() const;
   // Cuts the connection now: every running call on this object fails.
   void cut();
 

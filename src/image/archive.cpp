@@ -3,7 +3,6 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <fcntl.h>
-#include <locale.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
@@ -14,6 +13,7 @@
 #include <memory>
 #include <set>
 
+#include "base/archive_names.h"
 #include "base/file.h"
 #include "base/text.h"
 
@@ -21,32 +21,11 @@ namespace cofferdam::image {
 namespace {
 
 constexpr std::size_t kReadBytes = 256U << 10;
-constexpr std::size_t kMaxNameBytes = 255;
 constexpr std::size_t kMaxXattrBytes = 64U << 10;
 constexpr std::size_t kMaxTopLevelNames = 4096;
 constexpr std::string_view kWhiteout = ".wh.";
 constexpr std::string_view kWhiteoutMeta = ".wh..wh.";
 constexpr std::string_view kOpaque = ".wh..wh..opq";
-
-// libarchive turns names into the thread's character set, and mangles what does not fit: in the C locale that is
-// everything beyond ASCII.
-class Utf8Names {
- public:
-  Utf8Names() : locale_(::newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr)) {
-    if (locale_ != nullptr) before_ = ::uselocale(locale_);
-  }
-  Utf8Names(const Utf8Names&) = delete;
-  Utf8Names& operator=(const Utf8Names&) = delete;
-  ~Utf8Names() {
-    if (locale_ == nullptr) return;
-    ::uselocale(before_);
-    ::freelocale(locale_);
-  }
-
- private:
-  locale_t locale_;
-  locale_t before_ = nullptr;
-};
 
 struct FreeArchive {
   void operator()(archive* a) const { ::archive_read_free(a); }
@@ -77,21 +56,6 @@ Result<Reader> open_tar(int fd) {
   return reader;
 }
 
-// A name in pieces, relative to the root; ".." is refused, leading slashes, "." and doubled slashes fall away.
-Result<std::vector<std::string>> clean_path(std::string_view what, const char* raw, const ImportLimits& limits) {
-  if (raw == nullptr) return fail(Code::InvalidArgument, cat("archive entry with a ", what, " that is not UTF-8"));
-  const std::string_view path = raw;
-  if (path.size() > limits.max_path_bytes) return refuse(path.substr(0, 100), cat("has a ", what, " that is too long"));
-  std::vector<std::string> out;
-  for (auto& part : split(path, '/')) {
-    if (part.empty() || part == ".") continue;
-    if (part == "..") return refuse(path, cat("has a ", what, " with '..', which would leave the root"));
-    if (part.size() > kMaxNameBytes) return refuse(path.substr(0, 100), cat("has a ", what, " that is too long"));
-    out.push_back(std::move(part));
-  }
-  return out;
-}
-
 std::string joined(const std::vector<std::string>& parts, std::size_t count) {
   std::string out;
   for (std::size_t i = 0; i < count; ++i) out += "/" + parts[i];
@@ -114,7 +78,7 @@ Result<bool> next_entry(archive* a, const ImportLimits& limits, Entry& entry) {
     if (answer == ARCHIVE_RETRY) continue;
     // A warning means that something of the header was not understood: better refused than unpacked wrongly.
     if (answer != ARCHIVE_OK) return unreadable(a);
-    TRY_ASSIGN(entry.path, clean_path("path", ::archive_entry_pathname(entry.raw), limits));
+    TRY_ASSIGN(entry.path, split_archive_path("path", ::archive_entry_pathname(entry.raw), limits.max_path_bytes));
     return true;
   }
 }
@@ -139,7 +103,8 @@ Status check_entry(const Entry& entry, const ImportLimits& limits, ImportUse& us
   const auto gid = ::archive_entry_gid(entry.raw);
   if (uid < 0 || uid > kMaxId || gid < 0 || gid > kMaxId) return refuse(entry.text(), "has an owner that cannot be");
   if (is_hardlink(entry)) {
-    TRY_ASSIGN(const auto target, clean_path("link target", ::archive_entry_hardlink(entry.raw), limits));
+    TRY_ASSIGN(const auto target,
+               split_archive_path("link target", ::archive_entry_hardlink(entry.raw), limits.max_path_bytes));
     if (entry.path.empty() || target.empty()) return refuse(entry.text(), "is a hard link of the root");
     return {};
   }
@@ -313,7 +278,8 @@ class Writer {
   }
 
   Status write_hardlink(const Entry& entry, int parent) {
-    TRY_ASSIGN(const auto target, clean_path("link target", ::archive_entry_hardlink(entry.raw), limits_));
+    TRY_ASSIGN(const auto target,
+               split_archive_path("link target", ::archive_entry_hardlink(entry.raw), limits_.max_path_bytes));
     if (target.empty()) return refuse(entry.text(), "is a hard link of the root");
     if (target == entry.path) return refuse(entry.text(), "is a hard link of itself");
     const std::string folder = joined(target, target.size() - 1);

@@ -15,6 +15,21 @@ constexpr store::Migration kMigrations[] = {
      " status_code INTEGER, error TEXT, created_at INTEGER NOT NULL, tried_at INTEGER) STRICT;"
      "CREATE INDEX webhook_deliveries_due ON webhook_deliveries (next_try_at) WHERE next_try_at IS NOT NULL;"
      "CREATE INDEX webhook_deliveries_of ON webhook_deliveries (webhook_id, created_at)"},
+    // scope: a workspace's id, or "ns:" and a namespace's.
+    {"monitor", 2,
+     "CREATE TABLE usage (scope TEXT NOT NULL, period TEXT NOT NULL, start INTEGER NOT NULL, cpu_ms INTEGER NOT NULL,"
+     " vcpu_ms INTEGER NOT NULL, memory_mib_s INTEGER NOT NULL, running_ms INTEGER NOT NULL,"
+     " disk_read_bytes INTEGER NOT NULL, disk_written_bytes INTEGER NOT NULL, net_in_bytes INTEGER NOT NULL,"
+     " net_out_bytes INTEGER NOT NULL, samples INTEGER NOT NULL, PRIMARY KEY (scope, period, start)) STRICT,"
+     " WITHOUT ROWID;"
+     "CREATE TABLE usage_counters (workspace_id TEXT PRIMARY KEY, vm_id TEXT NOT NULL, cpu_ms INTEGER NOT NULL,"
+     " disk_read_bytes INTEGER NOT NULL, disk_written_bytes INTEGER NOT NULL, at INTEGER NOT NULL) STRICT;"
+     "CREATE TABLE usage_untracked (workspace_id TEXT PRIMARY KEY) STRICT;"
+     "CREATE TABLE credit_quotas (namespace_id TEXT NOT NULL, service TEXT NOT NULL, quota REAL NOT NULL,"
+     " overdraft REAL NOT NULL, action TEXT NOT NULL, thresholds TEXT NOT NULL, used REAL NOT NULL,"
+     " since INTEGER NOT NULL, told INTEGER NOT NULL, PRIMARY KEY (namespace_id, service)) STRICT, WITHOUT ROWID;"
+     "CREATE TABLE credit_defaults (service TEXT PRIMARY KEY, quota REAL NOT NULL, auto_apply INTEGER NOT NULL)"
+     " STRICT"},
 };
 
 }  // namespace

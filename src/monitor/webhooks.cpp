@@ -77,12 +77,29 @@ std::string body_of(const Notice& notice) {
 }  // namespace
 
 const std::vector<std::string>& event_names() {
-  static const std::vector<std::string> kNames{
-      "vm.created",         "vm.started",        "vm.stopped",          "vm.paused",       "vm.resumed",
-      "vm.suspended",       "vm.woken",          "vm.resized",          "vm.removed",      "vm.failed",
-      "vm.ttl_expired",     "workload.started",  "workload.exited",     "workload.failed", "namespace.suspended",
-      "namespace.restored", "vm.snapshot_taken", "vm.snapshot_removed", "vm.restored",     "vm.held",
-      "vm.unheld"};
+  static const std::vector<std::string> kNames{"vm.created",
+                                               "vm.started",
+                                               "vm.stopped",
+                                               "vm.paused",
+                                               "vm.resumed",
+                                               "vm.suspended",
+                                               "vm.woken",
+                                               "vm.resized",
+                                               "vm.removed",
+                                               "vm.failed",
+                                               "vm.ttl_expired",
+                                               "workload.started",
+                                               "workload.exited",
+                                               "workload.failed",
+                                               "namespace.suspended",
+                                               "namespace.restored",
+                                               "namespace.quota_threshold",
+                                               "namespace.quota_used_up",
+                                               "vm.snapshot_taken",
+                                               "vm.snapshot_removed",
+                                               "vm.restored",
+                                               "vm.held",
+                                               "vm.unheld"};
   return kNames;
 }
 

@@ -66,6 +66,8 @@ class Sessions {
   // Threads that unpack archives, and how many of them do: whoever takes one counts it.
   loop::WorkerPool& unpackers() { return unpackers_; }
   std::size_t& unpacking() { return unpacking_; }
+  // The thread that looks through files: one, so that all searches together take one CPU.
+  loop::WorkerPool& searcher() { return searcher_; }
 
  private:
   Task<void> watch_machine(std::shared_ptr<Session> session);
@@ -80,6 +82,7 @@ class Sessions {
   bool stopped_ = false;
   std::size_t unpacking_ = 0;
   loop::WorkerPool unpackers_{kUnpackers};
+  loop::WorkerPool searcher_{1};
 };
 
 }  // namespace cofferdam::runtime

@@ -2,43 +2,22 @@
 
 #include <archive.h>
 #include <archive_entry.h>
-#include <locale.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <vector>
 
+#include "base/archive_names.h"
 #include "base/text.h"
 
 namespace cofferdam::runtime {
 namespace {
 
 constexpr std::size_t kPiece = 64U << 10;
-constexpr std::size_t kMaxName = 255;
 constexpr std::int64_t kMsPerSecond = 1000;
 constexpr std::int64_t kNsPerMs = 1'000'000;
 constexpr std::int64_t kLatestSecond = 9'000'000'000;  // in the year 2255
 constexpr std::uint32_t kModeBits = 07777;
-
-// libarchive turns names into the thread's character set, and mangles what does not fit: in the C locale that is
-// everything beyond ASCII.
-class Utf8Names {
- public:
-  Utf8Names() : locale_(::newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr)) {
-    if (locale_ != nullptr) before_ = ::uselocale(locale_);
-  }
-  Utf8Names(const Utf8Names&) = delete;
-  Utf8Names& operator=(const Utf8Names&) = delete;
-  ~Utf8Names() {
-    if (locale_ == nullptr) return;
-    ::uselocale(before_);
-    ::freelocale(locale_);
-  }
-
- private:
-  locale_t locale_;
-  locale_t before_ = nullptr;
-};
 
 Error archive_error(std::string_view what, archive* of) {
   const char* text = ::archive_error_string(of);
@@ -49,18 +28,11 @@ tl::unexpected<Error> refuse(std::string_view path, std::string_view why) {
   return fail(Code::InvalidArgument, cat("the archive's entry '", path.substr(0, 200), "' ", why));
 }
 
-// Leading slashes, "." and doubled slashes fall away.
+// Relative to the destination.
 Result<std::string> clean(std::string_view what, const char* raw) {
-  if (raw == nullptr) return fail(Code::InvalidArgument, cat("the archive has a ", what, " that is no text"));
-  const std::string_view path = raw;
-  if (path.size() > kMaxTarPath) return refuse(path, cat("has a ", what, " that is too long"));
+  TRY_ASSIGN(const auto parts, split_archive_path(what, raw, kMaxTarPath));
   std::string out;
-  for (const auto& part : split(path, '/')) {
-    if (part.empty() || part == ".") continue;
-    if (part == "..") return refuse(path, cat("has a ", what, " with '..', which would leave the destination"));
-    if (part.size() > kMaxName) return refuse(path, cat("has a ", what, " that is too long"));
-    out += (out.empty() ? "" : "/") + part;
-  }
+  for (const auto& part : parts) out += (out.empty() ? "" : "/") + part;
   return out;
 }
 

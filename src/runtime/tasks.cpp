@@ -74,6 +74,7 @@ struct Tasks::One {
     TaskEvent event;
     event.kind = TaskEvent::Kind::exit;
     event.exit_code = info.exit_code.value_or(-1);
+    event.guest_pid = info.guest_pid;
     event.state = info.state;
     return event;
   }
@@ -138,6 +139,7 @@ Task<std::string> Tasks::start(TaskRequest request) {
   one->info.ttl = one->request.ttl;
   one->info.created_at = std::chrono::system_clock::now();
   CO_TRY_ASSIGN(one->process, co_await start_(std::move(spec)));
+  if (const auto pid = one->process->pid(); pid != 0) one->info.guest_pid = pid;
   const std::uint64_t number = ++made_;
   one->info.id = std::to_string(number);
   tasks_.emplace(number, one);

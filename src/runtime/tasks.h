@@ -49,6 +49,7 @@ struct TaskEvent {
   enum class Kind { output, errors, all, exit } kind = Kind::output;
   std::string bytes, error_bytes;
   int exit_code = 0;
+  std::optional<std::uint32_t> guest_pid;
   TaskState state = TaskState::exited;
   [[nodiscard]] std::size_t size() const { return bytes.size() + error_bytes.size() + 64; }
 };
@@ -57,6 +58,7 @@ struct TaskInfo {
   std::string id;
   std::vector<std::string> command;
   TaskState state = TaskState::running;
+  std::optional<std::uint32_t> guest_pid;
   std::optional<int> exit_code;
   std::string output, errors;
   bool output_lost = false;  // the beginning of one of the two is gone

@@ -52,6 +52,20 @@ wire::MakeParents to_wire(CreateParents parents) {
   return parents == CreateParents::yes ? wire::MakeParents::Yes : wire::MakeParents::No;
 }
 
+wire::PlacedKind to_wire(PlacedEntry::Kind kind) {
+  switch (kind) {
+    case PlacedEntry::Kind::file:
+      return wire::PlacedKind::File;
+    case PlacedEntry::Kind::folder:
+      return wire::PlacedKind::Folder;
+    case PlacedEntry::Kind::symlink:
+      return wire::PlacedKind::Symlink;
+    case PlacedEntry::Kind::hard_link:
+      break;
+  }
+  return wire::PlacedKind::HardLink;
+}
+
 }  // namespace
 
 Task<FileInfo> LinkFiles::stat(std::string path) {
@@ -119,6 +133,21 @@ Task<std::unique_ptr<GuestFileWriter>> LinkFiles::open_writer(std::string path, 
   open.write_mode = write_mode;
   auto handle = co_await link_->call<wire::FileHandle>(wire::Op::FileWriteOpen, std::move(open), kQuick);
   if (!handle) co_return fail(std::move(handle.error()));
+  std::unique_ptr<GuestFileWriter> writer = std::make_unique<LinkFileWriter>(link_, handle->handle);
+  co_return writer;
+}
+
+Task<std::unique_ptr<GuestFileWriter>> LinkFiles::place(PlacedEntry entry) {
+  const bool file = entry.kind == PlacedEntry::Kind::file;
+  wire::Place place;
+  place.root = std::move(entry.root);
+  place.path = std::move(entry.path);
+  place.kind = to_wire(entry.kind);
+  place.mode = entry.mode;
+  place.target = std::move(entry.target);
+  auto handle = co_await link_->call<wire::FileHandle>(wire::Op::Place, std::move(place), kQuick);
+  if (!handle) co_return fail(std::move(handle.error()));
+  if (!file) co_return std::unique_ptr<GuestFileWriter>();
   std::unique_ptr<GuestFileWriter> writer = std::make_unique<LinkFileWriter>(link_, handle->handle);
   co_return writer;
 }

@@ -18,6 +18,7 @@ class LinkFiles : public GuestFiles {
                                                 std::string owner) override;
   Task<std::unique_ptr<GuestFileWriter>> append(std::string path, std::uint32_t mode, CreateParents parents,
                                                 std::string owner) override;
+  Task<std::unique_ptr<GuestFileWriter>> place(PlacedEntry entry) override;
   Task<void> make_directory(std::string path, std::uint32_t mode, CreateParents parents, std::string owner) override;
   Task<void> remove(std::string path, Recursive recursive) override;
   Task<void> rename(std::string from, std::string to) override;

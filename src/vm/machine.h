@@ -71,6 +71,17 @@ class GuestFileWriter {
   virtual Task<void> commit() = 0;
 };
 
+// Something put below a folder, whatever it replaces; only a folder never gives way (FailedPrecondition). No symlink
+// between the two is followed, whoever changes what lies there meanwhile: InvalidArgument when something that is no
+// folder is in the way.
+struct PlacedEntry {
+  enum class Kind { file, folder, symlink, hard_link } kind = Kind::file;
+  std::string root;  // absolute
+  std::string path;  // relative to it, without "." and ".."; missing folders are made
+  std::uint32_t mode = 0644;
+  std::string target;  // of a symlink: any text; of a hard link: the path below the root of a regular file
+};
+
 struct WalkOptions {
   std::uint32_t max_depth = 20;         // 1: the folder's own entries; at most 128
   std::uint32_t max_entries = 100'000;  // at most 10,000,000
@@ -108,6 +119,8 @@ class GuestFiles {
   // The same, to write at the file's end; `mode` and `owner` are of a file that was not there.
   virtual Task<std::unique_ptr<GuestFileWriter>> append(std::string path, std::uint32_t mode, CreateParents parents,
                                                         std::string owner) = 0;
+  // See PlacedEntry. A writer for a file, null for all else.
+  virtual Task<std::unique_ptr<GuestFileWriter>> place(PlacedEntry entry) = 0;
   virtual Task<void> make_directory(std::string path, std::uint32_t mode, CreateParents parents, std::string owner) = 0;
   virtual Task<void> remove(std::string path, Recursive recursive) = 0;
   virtual Task<void> rename(std::string from, std::string to) = 0;
@@ -263,6 +276,8 @@ class Machine {
   virtual Task<GuestMetrics> guest_metrics() = 0;
   virtual Task<std::vector<GuestProcessInfo>> processes() = 0;
   virtual Task<HostMetrics> host_metrics() = 0;
+  // What the guest's kernel has said since its template was booted, at most 48 KiB: the guest's word.
+  virtual Task<std::string> kernel_log() = 0;
   // The last 64 KiB of the guest's console.
   virtual Task<std::string> console() = 0;
   // Guest file systems synced and the guest powered off, at most `grace`; then as destroy().

@@ -68,6 +68,9 @@ std::vector<std::string> qemu_argv(const QemuSpec& spec) {
     add("-kernel", fd_path(fd_number::kKernel));
     add("-initrd", fd_path(fd_number::kInitrd));
     add("-append", kernel_command_line(spec));
+    // What the guest's init says when it fails before its console is there; the VMM's output is the jail's to keep.
+    add("-chardev", "stdio,id=early,signal=off");
+    add("-device", "isa-debugcon,iobase=0xe9,chardev=early");
   }
 
   add("-add-fd", cat("fd=", fd_number::kRoot, ",set=1"));

@@ -31,7 +31,10 @@ TEST(QemuCommand, template_and_clone_have_the_same_devices) {
     }
     return found;
   };
-  EXPECT_EQ(devices(qemu_argv(spec_for(Role::template_))), devices(qemu_argv(spec_for(Role::clone))));
+  auto of_template = devices(qemu_argv(spec_for(Role::template_)));
+  // What a guest that cannot boot says; it has no state, and no clone has it.
+  EXPECT_EQ(std::erase_if(of_template, [](const auto& device) { return device.find("isa-debugcon") == 0; }), 1U);
+  EXPECT_EQ(of_template, devices(qemu_argv(spec_for(Role::clone))));
 }
 
 TEST(QemuCommand, the_vmm_is_sandboxed_and_names_no_path_of_the_host) {

@@ -347,6 +347,13 @@ Task<HostMetrics> QemuMachine::host_metrics() {
   co_return metrics;
 }
 
+Task<std::string> QemuMachine::kernel_log() {
+  CO_TRY(check_running());
+  auto answer = co_await link_->call<wire::KernelLog>(wire::Op::KernelLog, wire::Empty{}, kQuick);
+  if (!answer) co_return fail(std::move(answer.error()));
+  co_return std::move(answer->text);
+}
+
 Task<std::string> QemuMachine::console() {
   if (exit_) co_return fail(Code::Unavailable, "the machine has ended");
   boost::json::object arguments{{"device", kConsoleChardev}, {"size", 65536}};

@@ -52,6 +52,7 @@ class QemuMachine : public Machine {
   Task<GuestMetrics> guest_metrics() override;
   Task<std::vector<GuestProcessInfo>> processes() override;
   Task<HostMetrics> host_metrics() override;
+  Task<std::string> kernel_log() override;
   Task<std::string> console() override;
   Task<SavedMachine> save(SaveWish wish) override;
   [[nodiscard]] Result<SecureBytes> disk_passphrase() const override;

@@ -10,6 +10,7 @@
 #include "base/random.h"
 #include "base/text.h"
 #include "crypto/digest.h"
+#include "loop/deadline.h"
 #include "vm/first_steps.h"
 #include "vm/guest_link.h"
 #include "vm/migration.h"
@@ -23,6 +24,7 @@ constexpr std::size_t kLoadedTemplates = 4;  // held in memory by this daemon; r
 constexpr std::size_t kTemplatesOnDisk = 24;
 constexpr std::chrono::seconds kBoot{180};  // seconds under TCG, minutes on a host that is full
 constexpr std::chrono::seconds kQuick{30};
+constexpr std::chrono::seconds kLastWords{1};
 
 // What python, a shell and a loader need first: read once here, and in the page cache of every clone.
 const char* const kWarmPaths[] = {"/bin/sh",
@@ -248,6 +250,14 @@ Task<void> TemplateStore::grow(LaunchSpec spec, const Wish& wish, int state) {
     boost::json::object ringbuf{{"device", kConsoleChardev}, {"size", 4096}};
     auto text = co_await launched->qmp->execute("ringbuf-read", std::move(ringbuf), kQuick);
     if (text && text->is_string()) console = text->get_string();
+  }
+  if (!saved) {
+    // A guest that ended by itself said why to its VMM, whose last words the jail has kept.
+    const auto exited = co_await loop::with_deadline(launched->jail->wait_for_exit(), kLastWords, "end of a guest");
+    if (exited && *exited && !trim((*exited)->output_tail).empty()) {
+      console += cat(console.empty() ? "" : "\n", trim((*exited)->output_tail));
+      saved = fail(std::move(saved.error()).in(cat("the guest ended: ", trim((*exited)->output_tail))));
+    }
   }
   auto landed = co_await land(host_, id, std::move(*launched));
   if (link) (void)co_await link->stop();

@@ -206,6 +206,7 @@ FIELDS(Mount) {
   c.text(m.options, kMaxPath);
   c.flag(m.read_only);
 }
+FIELDS(KernelLog) { c.text(m.text, kMaxChunk); }
 FIELDS(Metrics) {
   c.number(m.memory_total_kib);
   c.number(m.memory_available_kib);
@@ -396,6 +397,14 @@ FIELDS(MakeSymlink) {
   c.text(m.target, kMaxPath);
   c.text(m.path, kMaxPath);
   c.choice(m.make_parents, MakeParents::Yes);
+  c.text(m.user, kMaxName);
+}
+FIELDS(Place) {
+  c.text(m.root, kMaxPath);
+  c.text(m.path, kMaxPath);
+  c.choice(m.kind, PlacedKind::HardLink);
+  c.number(m.mode, 0U, kMaxMode);
+  c.text(m.target, kMaxPath);
   c.text(m.user, kMaxName);
 }
 FIELDS(SetAttributes) {

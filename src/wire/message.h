@@ -97,8 +97,10 @@ enum class Op : std::uint16_t {
   Walk,             // Walk -> Empty, then a stream of WalkBatch
   WatchOpen,        // WatchOpen -> WatchOpened, then a stream of WatchEvents
   Dial,             // Dial -> Dialed, then a stream of bytes both ways
+  Place,            // Place -> FileHandle, 0 but for a file
+  KernelLog,        // Empty -> KernelLog
 };
-inline constexpr auto kLastOp = Op::Dial;
+inline constexpr auto kLastOp = Op::KernelLog;
 
 struct Empty {};
 
@@ -164,6 +166,11 @@ struct Mount {
   std::string type{};
   std::string options{};
   bool read_only = false;
+};
+
+// What the kernel has said since it was booted, with what the agent said before its link was there.
+struct KernelLog {
+  std::string text{};  // the last kMaxChunk bytes, whole lines
 };
 
 struct Metrics {
@@ -400,6 +407,17 @@ struct MakeSymlink {
   std::string target{};  // any text: it need not exist
   std::string path{};    // must not exist
   MakeParents make_parents = MakeParents::No;
+  std::string user{};
+};
+// Something put below a folder, whatever it replaces; only a folder never gives way. No symlink between the two is
+// followed, whoever changes what lies there meanwhile. A file is written and committed by its handle.
+enum class PlacedKind : std::uint8_t { File, Folder, Symlink, HardLink };
+struct Place {
+  std::string root{};  // absolute; symlinks on the way to it are followed
+  std::string path{};  // relative to it, without "." and ".."; missing folders are made
+  PlacedKind kind = PlacedKind::File;
+  std::uint32_t mode = 0644;  // of a file or a folder that is made
+  std::string target{};       // of a symlink: any text; of a hard link: the path below the root of a regular file
   std::string user{};
 };
 struct SetAttributes {  // of the path itself, never of what a link points to

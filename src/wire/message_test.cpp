@@ -68,6 +68,7 @@ TEST(Message, every_cut_and_every_extra_byte_is_refused) {
   ProcessListResult processes;
   processes.processes.push_back({.pid = 1, .state = 'S', .command = "init"});
   expect_every_cut_refused(processes);
+  expect_every_cut_refused(Place{.root = "/a", .path = "b/c", .kind = PlacedKind::Symlink, .target = "d"});
   expect_every_cut_refused(SetAttributes{.path = "/a", .mode = 0600, .mtime_ns = -1});
   expect_every_cut_refused(Walk{.path = "/a", .max_depth = 3, .excludes = {"*.o", "build"}});
   WalkBatch batch;

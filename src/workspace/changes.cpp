@@ -88,6 +88,9 @@ Task<Info> ManagerImpl::do_update(EntryPtr entry, Change change) {
   if (change.name) spec.name = std::move(*change.name);
   if (change.slug) spec.slug = std::move(*change.slug);
   if (change.logo) spec.logo = std::move(*change.logo);
+  spec.on_exit = change.on_exit.value_or(spec.on_exit);
+  spec.restart_policy = change.restart_policy.value_or(spec.restart_policy);
+  spec.max_restarts = change.max_restarts.value_or(spec.max_restarts);
   CO_TRY(model::validate(spec));
   CO_TRY(check_name(spec.name, entry.get()));
   CO_TRY(check_slug(spec.slug, entry.get()));

@@ -43,6 +43,7 @@ struct Entry {
   Lane lane;                          // whoever changes the workspace holds a place in it
   bool gone = false;                  // removed while somebody waited for the lane
   Journal journal;
+  std::string heard_vm;                // the machine whose kernel's words are in the journal
   std::shared_ptr<loop::Event> clock;  // wakes whoever keeps the time of this run; null between runs
   std::chrono::system_clock::time_point last_active_at;
   std::uint32_t in_use = 0;  // commands that run

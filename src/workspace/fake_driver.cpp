@@ -184,6 +184,9 @@ Task<std::vector<vm::GuestProcessInfo>> FakeMachine::processes() {
   co_return all;
 }
 Task<vm::HostMetrics> FakeMachine::host_metrics() { co_return vm::HostMetrics{}; }
+Task<std::string> FakeMachine::kernel_log() {
+  co_return std::string("<5>[    0.000000] Linux version 6.1\n<6>[    0.100000] a\tline\nno line of a kernel");
+}
 Task<std::string> FakeMachine::console() { co_return std::string("console"); }
 
 Task<void> FakeMachine::shut_down(std::chrono::milliseconds /*grace*/) {

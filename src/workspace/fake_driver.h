@@ -37,6 +37,7 @@ class FakeMachine : public vm::Machine, public std::enable_shared_from_this<Fake
   loop::Task<vm::GuestMetrics> guest_metrics() override;
   loop::Task<std::vector<vm::GuestProcessInfo>> processes() override;
   loop::Task<vm::HostMetrics> host_metrics() override;
+  loop::Task<std::string> kernel_log() override;
   loop::Task<std::string> console() override;
   loop::Task<vm::SavedMachine> save(vm::SaveWish wish) override;
   [[nodiscard]] Result<SecureBytes> disk_passphrase() const override { return spec_.disk_passphrase.clone(); }

@@ -3,10 +3,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include <cstdio>
-#include <ctime>
 #include <iterator>
-#include <optional>
 
 #include "base/bytes.h"
 #include "base/file.h"
@@ -24,18 +21,6 @@ constexpr std::size_t kLineCost = 32;  // what a line takes beside its text
 
 std::string_view source_name(LogSource source) { return source == LogSource::boot ? "boot.log" : "cmd.log"; }
 
-std::optional<std::chrono::system_clock::time_point> parse_time(const std::string& text) {
-  std::tm tm{};
-  int ms = 0;
-  if (std::sscanf(text.c_str(), "%4d-%2d-%2dT%2d:%2d:%2d.%3dZ", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour,
-                  &tm.tm_min, &tm.tm_sec, &ms) != 7) {
-    return std::nullopt;
-  }
-  tm.tm_year -= 1900;
-  tm.tm_mon -= 1;
-  return std::chrono::system_clock::from_time_t(::timegm(&tm)) + std::chrono::milliseconds(ms);
-}
-
 }  // namespace
 
 std::string format_line(const LogLine& line) { return cat(format_rfc3339(line.time), " ", line.message, "\n"); }
@@ -45,7 +30,7 @@ std::vector<LogLine> parse_lines(std::string_view text) {
   for (const auto& item : split(text, '\n')) {
     const auto blank = item.find(' ');
     if (blank == std::string::npos) continue;
-    const auto time = parse_time(item.substr(0, blank));
+    const auto time = parse_rfc3339(std::string_view(item).substr(0, blank));
     if (time) lines.push_back({*time, item.substr(blank + 1)});
   }
   return lines;

@@ -139,6 +139,7 @@ Task<Info> ManagerImpl::do_stop(EntryPtr entry) {
 // To stopped, with nothing left of the machine.
 Task<void> ManagerImpl::take_down(EntryPtr entry) {
   ++entry->round;
+  if (entry->record.disk_kept) (void)co_await hear_kernel(entry);  // later nobody can tell
   end_run(*entry);
   if (entry->machine && entry->stands_still()) (void)co_await machines_.resume(entry->machine);
   step(*entry, model::State::stopping);

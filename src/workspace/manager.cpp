@@ -218,37 +218,6 @@ Task<std::unique_ptr<vm::GuestProcess>> ManagerImpl::begin_exec(std::string id, 
   co_return record.follow(report_process(std::move(limited), std::move(report)));
 }
 
-WorkloadHost ManagerImpl::workload_host() {
-  WorkloadHost host;
-  host.find = [this](const std::string& workspace) -> Result<std::string> {
-    TRY_ASSIGN(const EntryPtr entry, find(workspace));
-    return entry->record.id;
-  };
-  host.machine = [this](const std::string& id) { return machine(id); };
-  host.start = [this](std::string id, model::ExecSpec spec) { return start_workload(std::move(id), std::move(spec)); };
-  host.tell = [this](const std::string& id, EventKind kind, std::string detail) {
-    if (const auto entry = find(id)) tell(*entry, kind, std::move(detail));
-  };
-  return host;
-}
-
-// Neither wakes a workspace nor keeps it from being idle.
-Task<std::unique_ptr<vm::GuestProcess>> ManagerImpl::start_workload(std::string id, model::ExecSpec spec) {
-  CO_TRY_ASSIGN(const EntryPtr entry, find(id));
-  CO_TRY_ASSIGN(const auto machine, this->machine(entry->record.id));
-  CO_TRY_ASSIGN(const auto env, co_await environment_of(entry));
-  spec.via = "workload";
-  ExecRecord record(recorder(), spec);
-  spec = complete_exec(std::move(spec), entry->record.image_config, env);
-  record.started(subject_of(*entry), entry->record.spec.secrets);
-  auto started = co_await machines_.start_process(machine, std::move(spec));
-  if (!started) {
-    record.failed(started.error(), subject_of(*entry));
-    co_return fail(std::move(started.error()));
-  }
-  co_return record.follow(std::move(*started));
-}
-
 // A guest that stands still cannot answer: that is no reason to destroy it.
 Task<void> ManagerImpl::end_unless_still(EntryPtr entry, std::shared_ptr<vm::Machine> machine) {
   if (entry->machine == machine && entry->stands_still()) co_return Status{};

@@ -12,10 +12,10 @@
 #include "base/secure_bytes.h"
 #include "identity/limits.h"
 #include "image/image_store.h"
-#include "ledger/recorder.h"
-#include "loop/feed.h"
 #include "keys/key_store.h"
 #include "keys/receipt_book.h"
+#include "ledger/recorder.h"
+#include "loop/feed.h"
 #include "loop/task.h"
 #include "loop/worker_pool.h"
 #include "model/workspace_spec.h"
@@ -61,6 +61,10 @@ struct Info {
 // nullopt and absent leave a field as it is; an empty slug or logo takes it away.
 struct Change {
   std::optional<std::string> name, slug, logo;
+  std::optional<model::OnExit> on_exit = {};
+  std::optional<model::RestartPolicy> restart_policy = {};
+  std::optional<std::uint32_t> max_restarts = {};
+  bool operator==(const Change&) const = default;
 };
 enum class MetadataChange { replace, merge };  // merge: an empty value takes its key away
 enum class Apply { at_next_start, now };
@@ -68,9 +72,6 @@ struct Resized {
   Info info;
   bool relaunched = false;
 };
-
-// Whether the output also goes to the log of the workspace.
-enum class KeepOutput { no, yes };
 
 // Whether one thing more (or what a larger workspace takes more) still fits the namespace, beside what is in use there;
 // "" is the default namespace. Its error is the caller's answer. May suspend; what was asked for counts as in use for

@@ -1,7 +1,7 @@
 // The Manager's parts: manager.cpp (questions, exec), create.cpp, life.cpp (start, stop, remove, death), pauses.cpp
 // (pause, resume, what is due with time), changes.cpp (all else that can be changed), disks.cpp (its disk and key),
-// snapshots.cpp, erasure.cpp (its end, holds), notes.cpp (logs and events), reconcile.cpp (start and end of the
-// daemon).
+// snapshots.cpp, erasure.cpp (its end, holds), notes.cpp (logs and events), workload_host.cpp (for workloads),
+// reconcile.cpp (start and end of the daemon).
 #pragma once
 #include <functional>
 #include <map>
@@ -84,6 +84,7 @@ class ManagerImpl : public Manager {
   Task<Removal> do_remove(EntryPtr entry);
   WorkloadHost workload_host();
   Task<std::unique_ptr<vm::GuestProcess>> start_workload(std::string id, model::ExecSpec spec);
+  Task<void> end_with_workload(EntryPtr entry, std::uint64_t round, VmOnExit what, std::string why);
   Task<void> end_unless_still(EntryPtr entry, std::shared_ptr<vm::Machine> machine);
   Task<void> take_down(EntryPtr entry);
   Task<Info> do_restart(EntryPtr entry);
@@ -183,6 +184,8 @@ class ManagerImpl : public Manager {
   Task<void> close_journal(EntryPtr entry);
   Task<void> load_journal(EntryPtr entry);
   Task<void> rewrite_journal(EntryPtr entry);
+  // What the guest's kernel said at its boot goes to the journal, once for each machine.
+  Task<void> hear_kernel(EntryPtr entry);
 
   loop::asio::any_io_executor executor_;
   loop::WorkerPool& workers_;

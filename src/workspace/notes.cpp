@@ -1,9 +1,15 @@
 // What is told of workspaces: events to whoever listens, and the log of each.
 #include "base/file.h"
 #include "base/text.h"
+#include "loop/deadline.h"
 #include "workspace/manager_impl.h"
 
 namespace cofferdam::workspace {
+namespace {
+
+constexpr std::chrono::milliseconds kHearLimit = std::chrono::seconds(5);
+
+}  // namespace
 
 void ManagerImpl::on_event(OnEvent callback) { listeners_.push_back(std::move(callback)); }
 
@@ -92,8 +98,27 @@ Task<void> ManagerImpl::rewrite_journal(EntryPtr entry) {
   co_return co_await workers_.run(std::move(rewrite));
 }
 
+Task<void> ManagerImpl::hear_kernel(EntryPtr entry) {
+  if (!entry->running() || !entry->machine || entry->heard_vm == entry->record.vm_id) co_return Status{};
+  const auto machine = entry->machine;
+  const std::string before = std::exchange(entry->heard_vm, entry->record.vm_id);
+  auto text = co_await loop::with_deadline(machine->kernel_log(), kHearLimit, "ask the guest for its kernel's log");
+  if (!text) {
+    entry->heard_vm = before;
+    co_return fail(std::move(text.error()));
+  }
+  for (const auto& line : split(*text, '\n')) {
+    // "<6>[    0.123456] …": without the level.
+    const auto stamp = line.find('[');
+    if (line.starts_with('<') && stamp != std::string::npos) note(entry, LogSource::boot, line.substr(stamp));
+  }
+  co_return Status{};
+}
+
 Task<std::vector<LogLine>> ManagerImpl::logs(std::string id, LogSource source, std::size_t tail) {
   CO_TRY_ASSIGN(const EntryPtr entry, find(id));
+  // Asked for when somebody wants to read it; without it, the rest is there.
+  if (source == LogSource::boot) (void)co_await hear_kernel(entry);
   co_return entry->journal.tail(source, tail);
 }
 

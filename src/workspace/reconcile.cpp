@@ -89,6 +89,7 @@ Task<void> ManagerImpl::reconcile_one(std::shared_ptr<Orphans> orphans, StoredRe
       }
       if (stood_still) (void)co_await machines_.pause(entry->machine);
       begin_run(entry);
+      if (entry->record.disk_kept) entry->heard_vm = record.vm_id;  // it may be in the journal already
       note(entry, LogSource::boot, "taken over by a new daemon");
       co_return Status{};
     }

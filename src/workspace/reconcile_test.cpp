@@ -73,6 +73,20 @@ TEST_F(ReconcileTest, running_workspaces_are_taken_over) {
   EXPECT_TRUE(folders().empty());
 }
 
+// The key of a disk without a name was in the memory of the daemon that made it, and nowhere else: that is what makes
+// it forgettable. So the next daemon says no, by name, and leaves everything as it is.
+TEST_F(ReconcileTest, a_temporary_workspace_that_was_taken_over_stays_temporary) {
+  (void)leave(State::running, Mode::temporary, Left::with_machine);
+  reconcile();
+  const auto refused = run(manager_->make_permanent("left", std::nullopt));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::FailedPrecondition);
+  EXPECT_NE(refused.error().hint.find("copy what it holds"), std::string::npos) << refused.error().hint;
+  const auto info = manager_->get("left").value();
+  EXPECT_EQ(info.spec.mode, Mode::temporary);
+  EXPECT_EQ(info.state, State::running);
+}
+
 TEST_F(ReconcileTest, a_permanent_workspace_survives_a_daemon_and_keeps_its_memory_promised) {
   open();
   const auto before = run(manager_->create(spec("box", Mode::permanent))).value();

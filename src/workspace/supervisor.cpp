@@ -202,6 +202,7 @@ Task<Workload> Supervisor::update(std::string workspace, std::string id, Workloa
   set_if(spec.restart_delay, change.restart_delay);
   set_if(spec.restart_backoff, change.restart_backoff);
   set_if(spec.enabled, change.enabled);
+  set_if(spec.vm_on_exit, change.vm_on_exit);
   set_if(spec.labels, std::move(change.labels));
   set_if(spec.annotations, std::move(change.annotations));
   set_if(spec.max_log_size_mb, change.max_log_size_mb);
@@ -327,6 +328,7 @@ void Supervisor::settle(Item& item, WorkloadState state, std::string detail) {
 
 void Supervisor::keep_line(Item& item, LogStream stream, std::string text) {
   WorkloadLine line{item.info.id, system_clock::now(), stream, std::move(text)};
+  if (item.info.spec.keep_output == KeepOutput::yes) host_.keep_line(item.info.workspace_id, line.text);
   item.followers.push(line);
   item.bytes += line.text.size() + kLineCost;
   item.lines.push_back(std::move(line));
@@ -418,6 +420,9 @@ Task<void> Supervisor::keep_running(ItemPtr item, std::uint64_t round) {
                cat(item->info.id, ": ", how));
     if (!delay) {
       settle(*item, failed ? WorkloadState::failed : WorkloadState::exited, how);
+      if (spec.vm_on_exit != VmOnExit::nothing) {
+        host_.ended(item->info.workspace_id, spec.vm_on_exit, cat("the workload ", item->info.id, ": ", how));
+      }
       co_return Status{};
     }
     settle(*item, WorkloadState::pending, cat(how, "; it is started again in ", delay->count(), " ms"));

@@ -22,6 +22,10 @@ struct WorkloadHost {
   // With the environment of image and workspace filled in.
   std::function<Task<std::unique_ptr<vm::GuestProcess>>(std::string id, model::ExecSpec spec)> start;
   std::function<void(const std::string& id, EventKind kind, std::string detail)> tell;
+  // A line for the workspace's cmd log.
+  std::function<void(const std::string& id, std::string line)> keep_line;
+  // A workload whose end the workspace shares has ended, and is not started again.
+  std::function<void(const std::string& id, VmOnExit what, std::string why)> ended;
 };
 
 struct SupervisorOptions {

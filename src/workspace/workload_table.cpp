@@ -7,37 +7,13 @@
 #include "base/text.h"
 #include "model/json.h"
 #include "store/database.h"
+#include "workspace/record_json.h"
 
 namespace cofferdam::workspace {
 namespace {
 
 namespace json = boost::json;
 using std::chrono::system_clock;
-
-std::int64_t to_unix_ms(system_clock::time_point time) {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
-}
-
-json::array to_array(const std::vector<std::string>& items) {
-  json::array array;
-  for (const auto& item : items) array.emplace_back(item);
-  return array;
-}
-
-std::vector<std::string> to_strings(const json::object& object, std::string_view field) {
-  std::vector<std::string> items;
-  const json::value* value = object.if_contains(json::string_view(field.data(), field.size()));
-  if (value == nullptr || !value->is_array()) return items;
-  for (const auto& item : value->get_array()) {
-    if (item.is_string()) items.emplace_back(item.get_string());
-  }
-  return items;
-}
-
-Result<std::string> get_text(const json::object& object, std::string_view field) {
-  TRY_ASSIGN(auto text, model::get_string(object, "", field));
-  return std::move(text).value_or("");
-}
 
 Result<double> get_double(const json::object& object, std::string_view field, double otherwise) {
   TRY_ASSIGN(const auto number, model::get_number(object, "", field));
@@ -68,6 +44,9 @@ std::string workload_to_text(const Workload& workload) {
                       {"restart_delay_ms", spec.restart_delay.count()},
                       {"restart_backoff", spec.restart_backoff},
                       {"enabled", spec.enabled},
+                      {"vm_on_exit", vm_on_exit_name(spec.vm_on_exit)},
+                      {"origin", spec.origin == Origin::config ? "config" : "api"},
+                      {"keep_output", spec.keep_output == KeepOutput::yes},
                       {"labels", model::metadata_to_json(spec.labels)},
                       {"annotations", model::metadata_to_json(spec.annotations)},
                       {"max_log_size_mb", spec.max_log_size_mb},
@@ -85,8 +64,8 @@ Result<Workload> workload_from_text(std::string_view text) {
   TRY_ASSIGN(workload.id, get_text(*object, "id"));
   TRY_ASSIGN(workload.workspace_id, get_text(*object, "workspace_id"));
   TRY_ASSIGN(spec.name, get_text(*object, "name"));
-  spec.argv = to_strings(*object, "cmd");
-  spec.env = to_strings(*object, "env");
+  spec.argv = get_strings(*object, "cmd");
+  spec.env = get_strings(*object, "env");
   TRY_ASSIGN(spec.working_dir, get_text(*object, "working_dir"));
   TRY_ASSIGN(spec.user, get_text(*object, "user"));
   TRY_ASSIGN(const auto policy, get_text(*object, "restart_policy"));
@@ -98,14 +77,20 @@ Result<Workload> workload_from_text(std::string_view text) {
   TRY_ASSIGN(spec.restart_backoff, get_double(*object, "restart_backoff", 2));
   TRY_ASSIGN(const auto enabled, model::get_flag(*object, "", "enabled"));
   spec.enabled = enabled.value_or(true);
+  TRY_ASSIGN(const auto on_exit, get_text(*object, "vm_on_exit"));
+  TRY_ASSIGN(spec.vm_on_exit, parse_vm_on_exit(on_exit));
+  TRY_ASSIGN(const auto origin, get_text(*object, "origin"));
+  if (origin == "config") spec.origin = Origin::config;
+  TRY_ASSIGN(const auto keep_output, model::get_flag(*object, "", "keep_output"));
+  if (keep_output.value_or(false)) spec.keep_output = KeepOutput::yes;
   TRY_ASSIGN(spec.labels, get_labels(*object, "labels"));
   TRY_ASSIGN(spec.annotations, get_labels(*object, "annotations"));
   TRY_ASSIGN(const auto log_size, get_double(*object, "max_log_size_mb", 1));
   spec.max_log_size_mb = static_cast<std::uint32_t>(log_size);
-  TRY_ASSIGN(const auto created, get_double(*object, "created_at", 0));
-  TRY_ASSIGN(const auto updated, get_double(*object, "updated_at", 0));
-  workload.created_at = system_clock::time_point(std::chrono::milliseconds(static_cast<std::int64_t>(created)));
-  workload.updated_at = system_clock::time_point(std::chrono::milliseconds(static_cast<std::int64_t>(updated)));
+  TRY_ASSIGN(const auto created, get_time(*object, "created_at"));
+  TRY_ASSIGN(const auto updated, get_time(*object, "updated_at"));
+  workload.created_at = created.value_or(system_clock::time_point());
+  workload.updated_at = updated.value_or(workload.created_at);
   TRY(validate(spec));
   return workload;
 }

@@ -63,6 +63,27 @@ std::string_view workload_state_name(WorkloadState state) {
   return "failed";
 }
 
+std::string_view vm_on_exit_name(VmOnExit what) {
+  switch (what) {
+    case VmOnExit::nothing:
+      return "";
+    case VmOnExit::pause:
+      return "pause";
+    case VmOnExit::stop:
+      return "stop";
+    case VmOnExit::exit:
+      return "exit";
+  }
+  return "";
+}
+
+Result<VmOnExit> parse_vm_on_exit(std::string_view name) {
+  for (const auto what : {VmOnExit::nothing, VmOnExit::pause, VmOnExit::stop, VmOnExit::exit}) {
+    if (vm_on_exit_name(what) == name) return what;
+  }
+  return fail(Code::InvalidArgument, cat("'", name, "' is none of pause, stop, exit and the empty text"));
+}
+
 Result<WorkloadState> parse_workload_state(std::string_view name) {
   for (const auto state : {WorkloadState::pending, WorkloadState::running, WorkloadState::stopped,
                            WorkloadState::exited, WorkloadState::failed}) {

@@ -21,6 +21,18 @@ using loop::Task;
 
 using Labels = std::map<std::string, std::string>;
 
+// Whether output also goes to the log of the workspace.
+enum class KeepOutput { no, yes };
+
+// What becomes of the workspace once a workload has ended and is not started again. stop: it keeps its disk. exit: as
+// when its machine ends by itself, so that a temporary one, or one with remove_on_exit, is removed.
+enum class VmOnExit { nothing, pause, stop, exit };
+std::string_view vm_on_exit_name(VmOnExit what);  // "" for nothing
+Result<VmOnExit> parse_vm_on_exit(std::string_view name);
+
+// Who asked for it: its workspace's own configuration, or a call.
+enum class Origin { config, api };
+
 struct WorkloadSpec {
   std::string name;               // may be empty; unique in its workspace; at most 128 bytes
   std::vector<std::string> argv;  // "cmd"; as of model::ExecSpec
@@ -31,8 +43,11 @@ struct WorkloadSpec {
   std::chrono::milliseconds restart_delay{1000};  // before the first restart in a row; up to an hour
   double restart_backoff = 2.0;                   // the delay's factor for each more in a row: 1 to 10
   bool enabled = true;                            // started with the workspace, and when it is made
-  Labels labels, annotations;                     // each as model::Metadata
-  std::uint32_t max_log_size_mb = 1;              // 1 to 16: of the output that is kept, in memory
+  VmOnExit vm_on_exit = VmOnExit::nothing;
+  Origin origin = Origin::api;
+  KeepOutput keep_output = KeepOutput::no;  // in the workspace's cmd log
+  Labels labels, annotations;               // each as model::Metadata
+  std::uint32_t max_log_size_mb = 1;        // 1 to 16: of the output that is kept, in memory
 };
 Status validate(const WorkloadSpec& spec);  // InvalidArgument with the field ("/cmd: …")
 
@@ -46,6 +61,7 @@ struct WorkloadChange {
   std::optional<std::chrono::milliseconds> restart_delay;
   std::optional<double> restart_backoff;
   std::optional<bool> enabled;
+  std::optional<VmOnExit> vm_on_exit;
   std::optional<Labels> labels, annotations;
   std::optional<std::uint32_t> max_log_size_mb;
 };

@@ -149,6 +149,51 @@ TEST_F(WorkloadsTest, one_that_ends_well_is_started_again_only_when_always_said)
   EXPECT_FALSE(until([&] { return workloads().get("box", "always").value().restart_count > count; }, 30ms));
 }
 
+TEST_F(WorkloadsTest, the_end_of_a_workload_can_be_its_workspaces_end) {
+  const auto ending = [](VmOnExit what) {
+    auto spec = command({"print", "done"}, "main");
+    spec.vm_on_exit = what;
+    return spec;
+  };
+  ASSERT_TRUE(run(workloads().create("box", ending(VmOnExit::pause))));
+  ASSERT_TRUE(until([&] { return manager_->get("box").value().state == State::paused; }));
+  ASSERT_TRUE(run(manager_->resume("box")));
+  ASSERT_TRUE(run(workloads().remove("box", "main")));
+  ASSERT_TRUE(run(workloads().create("box", ending(VmOnExit::exit))));
+  ASSERT_TRUE(until([&] { return manager_->get("box").value().state == State::stopped; }));
+
+  ASSERT_TRUE(run(manager_->create(spec("brief"))));
+  ASSERT_TRUE(run(workloads().create("brief", ending(VmOnExit::stop))));
+  ASSERT_TRUE(until([&] { return manager_->get("brief").value().state == State::stopped; })) << "its disk is kept";
+  ASSERT_TRUE(run(manager_->create(spec("gone"))));
+  ASSERT_TRUE(run(workloads().create("gone", ending(VmOnExit::exit))));
+  ASSERT_TRUE(until([&] { return !manager_->get("gone"); }));
+  auto remove = spec("removed", Mode::permanent);
+  remove.on_exit = model::OnExit::remove;
+  ASSERT_TRUE(run(manager_->create(remove)));
+  ASSERT_TRUE(run(workloads().create("removed", ending(VmOnExit::exit))));
+  ASSERT_TRUE(until([&] { return !manager_->get("removed"); }));
+}
+
+TEST_F(WorkloadsTest, only_the_last_end_of_a_workload_counts_for_its_workspace) {
+  auto spec = command({"fail"}, "app");
+  spec.restart_policy = RestartPolicy::on_failure;
+  spec.max_restarts = 2;
+  spec.vm_on_exit = VmOnExit::stop;
+  ASSERT_TRUE(run(workloads().create("box", spec)));
+  ASSERT_TRUE(until([&] { return manager_->get("box").value().state == State::stopped; }));
+  EXPECT_EQ(std::count(events_.begin(), events_.end(), "workload_started"), 3);
+}
+
+TEST_F(WorkloadsTest, what_the_workspaces_own_command_prints_is_in_its_log) {
+  auto spec = command({"print", "hello"}, "cmd");
+  spec.origin = Origin::config;
+  spec.keep_output = KeepOutput::yes;
+  ASSERT_TRUE(run(workloads().create("box", spec)));
+  ASSERT_TRUE(until([&] { return is("cmd", WorkloadState::exited); }));
+  EXPECT_EQ(run(manager_->logs("box", LogSource::cmd, 0)).value().at(0).message, "hello");
+}
+
 TEST_F(WorkloadsTest, a_workload_is_stopped_and_started) {
   auto spec = command({"sleep"}, "app");
   spec.restart_policy = RestartPolicy::always;

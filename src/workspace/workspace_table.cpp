@@ -16,6 +16,7 @@
 #include "crypto/aead.h"
 #include "model/json.h"
 #include "store/database.h"
+#include "workspace/record_json.h"
 
 namespace cofferdam::workspace {
 namespace {
@@ -26,37 +27,6 @@ using std::chrono::system_clock;
 constexpr std::size_t kMaxRecordBytes = 2U << 20;
 constexpr std::string_view kFile = "workspace.json";
 constexpr int kFormat = 1;
-
-std::int64_t to_unix_ms(system_clock::time_point time) {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
-}
-
-Result<std::optional<system_clock::time_point>> get_time(const json::object& object, std::string_view field) {
-  TRY_ASSIGN(const auto number, model::get_number(object, "", field));
-  if (!number) return std::nullopt;
-  return system_clock::time_point(std::chrono::milliseconds(static_cast<std::int64_t>(*number)));
-}
-
-Result<std::string> get_text(const json::object& object, std::string_view field) {
-  TRY_ASSIGN(auto text, model::get_string(object, "", field));
-  return std::move(text).value_or("");
-}
-
-json::array to_array(const std::vector<std::string>& items) {
-  json::array array;
-  for (const auto& item : items) array.emplace_back(item);
-  return array;
-}
-
-std::vector<std::string> to_strings(const json::object& object, std::string_view field) {
-  std::vector<std::string> items;
-  const json::value* value = object.if_contains(json::string_view(field.data(), field.size()));
-  if (value == nullptr || !value->is_array()) return items;
-  for (const auto& item : value->get_array()) {
-    if (item.is_string()) items.emplace_back(item.get_string());
-  }
-  return items;
-}
 
 json::object resources_to_json(const Resources& resources) {
   json::object object;
@@ -202,7 +172,7 @@ Result<Record> record_from_text(std::string_view text) {
   TRY_ASSIGN(const auto after_exec, get_text(*object, "after_exec"));
   record.after_exec = after_exec == "remove" ? AfterExec::remove : AfterExec::keep;
   TRY_ASSIGN(record.image_digest, get_text(*object, "image_digest"));
-  record.image_config.env = to_strings(*object, "image_env");
+  record.image_config.env = get_strings(*object, "image_env");
   TRY_ASSIGN(record.image_config.workdir, get_text(*object, "image_workdir"));
   TRY_ASSIGN(record.image_config.user, get_text(*object, "image_user"));
   // Before there was such a field, every permanent one kept its disk and no other.

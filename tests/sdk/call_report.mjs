@@ -44,7 +44,9 @@ export function matchCalls(calls, method, pathname, name) {
   let best = -1;
   let found = [];
   for (const row of calls) {
-    if (row.method !== method && !(row.method === 'ANY' && method !== 'WS')) continue;
+    const fits = row.method === method || (row.method === 'ANY' && method !== 'WS') ||
+      (row.method === 'BROWSER' && method === 'GET');
+    if (!fits) continue;
     const literal = fit(row.path, segments);
     if (literal < 0 || literal < best) continue;
     if (literal > best) found = [];
@@ -104,7 +106,16 @@ export function install({ origins } = {}) {
           decided = true;
         };
         this.addEventListener('open', decide('passed'));
-        this.addEventListener('error', decide('failed'));
+        // An upgrade that was not agreed to does not say why; the same path, asked for plainly, does.
+        this.addEventListener('error', () => {
+          if (decided) return;
+          const token = new URL(url).searchParams.get('token');
+          const headers = token ? { Authorization: `Bearer ${token}` } : {};
+          const looked = plainFetch(String(url).replace(/^ws/, 'http'), { headers })
+            .then((response) => decide(response.status === 501 ? 'refused' : 'failed')(), decide('failed'));
+          pending.add(looked);
+          looked.finally(() => pending.delete(looked));
+        });
       }
     };
   }

@@ -35,7 +35,8 @@ before(async () => {
   client = named(new Oblien({ clientId, clientSecret, baseUrl: url }));
   const workspace = await client.workspaces.create({
     name: 'sdk', slug: 'sdk-box', image: 'minimal', mode: 'permanent', cpus: 1, memory_mb: 256,
-    config: { env: ['A=1', { key: 'B', value: '2' }], allow_internet: false }, idempotency_key: 'sdk-1',
+    config: { env: ['A=1', { key: 'B', value: '2' }], allow_internet: true, cmd: 'echo its own command; sleep 100000' },
+    idempotency_key: 'sdk-1',
   });
   id = workspace.id;
   assert.equal(workspace.ready, true);
@@ -60,7 +61,7 @@ test('workspaces: list, get, update, details', { skip }, async () => {
   assert.equal((await workspaces.retryCreation(id)).id, id);
   await refused(workspaces.get('nobody'), 'not_found', 404);
   assert.ok((await workspaces.getQuota()).canCreate);
-  assert.equal((await workspaces.getEstimate({ cpu: 1 })).estimate.max, 0);
+  assert.equal((await workspaces.getEstimate({ cpu: 1 })).estimate.max, 730);
   assert.ok((await workspaces.images.list()).images.some(({ image }) => image === 'minimal'));
 });
 
@@ -95,15 +96,16 @@ test('metrics, logs and usage', { skip }, async () => {
   assert.ok(files.length >= 1);
   assert.equal(typeof (await logs.getFile(id, files[0].name)).content, 'string');
   assert.ok((await first(logs.streamBoot(id, { tail_lines: 1 })))[0].message);
+  assert.equal((await first(logs.streamCmd(id, { tail_lines: 5 })))[0].message, 'its own command');
   await logs.clear(id);
   await usage.get(id);
   await usage.totals(id);
   await usage.creditsChart(id);
   assert.ok((await usage.global()).usage);
   await usage.activity();
-  await refused(usage.wipe(id));
-  await refused(usage.startTracking(id));
-  await refused(usage.stopTracking(id));
+  assert.equal((await usage.stopTracking(id)).tracking, false);
+  assert.equal((await usage.startTracking(id)).tracking, true);
+  assert.ok((await usage.wipe(id)).success);
 });
 
 test('workloads', { skip }, async () => {
@@ -111,7 +113,7 @@ test('workloads', { skip }, async () => {
   const made = await workloads.create(id, {
     name: 'app', cmd: ['sh', '-c', 'while true; do echo tick; sleep 1; done'], restart_policy: 'always',
   });
-  assert.equal((await workloads.list(id)).length, 1);
+  assert.deepEqual((await workloads.list(id)).map(({ name }) => name), ['cmd', 'app']);
   assert.equal((await workloads.get(id, 'app')).id, made.id);
   assert.match((await first(workloads.logsStream(id, made.id)))[0].message, /tick/);
   assert.match((await workloads.logs(id, made.id)).logs, /stdout: tick/);
@@ -209,16 +211,16 @@ test('namespaces', { skip }, async () => {
   await namespaces.stopWorkspaces(data.id);
   assert.ok((await namespaces.activity(data.id)).data.length >= 3);
   await namespaces.usage(data.id);
-  await refused(namespaces.usageUnits(data.id));
-  await refused(namespaces.setQuota({ namespace: 'sdk-team', service: 'sandbox', quotaLimit: 1 }));
-  await refused(namespaces.resetQuota({ namespace: 'sdk-team', service: 'sandbox' }));
+  assert.equal((await namespaces.usageUnits(data.id, { groupBy: 'day' })).data.group_by, 'day');
+  await namespaces.setQuota({ namespace: 'sdk-team', service: 'sandbox', quotaLimit: 1, notificationThresholds: [50] });
+  assert.equal((await namespaces.resetQuota({ namespace: 'sdk-team', service: 'sandbox' })).data.used, 0);
   await namespaces.listWithQuotas();
   await namespaces.getDetails(data.id);
-  await refused(namespaces.setDefaultQuota({ service: 'sandbox', quotaLimit: 1 }));
-  await namespaces.getDefaultQuota('sandbox');
+  await namespaces.setDefaultQuota({ service: 'sandbox', quotaLimit: 1 });
+  assert.equal((await namespaces.getDefaultQuota('sandbox')).data.quotaLimit, 1);
   await namespaces.getAllDefaultQuotas();
-  await refused(namespaces.deleteDefaultQuota('sandbox'));
-  await refused(namespaces.toggleDefaultQuotaAutoApply('sandbox', true));
+  assert.equal((await namespaces.toggleDefaultQuotaAutoApply('sandbox', true)).data.autoApply, true);
+  await namespaces.deleteDefaultQuota('sandbox');
   await namespaces.delete(data.id, { deleteWorkspaces: true });
 });
 

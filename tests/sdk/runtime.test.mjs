@@ -16,6 +16,7 @@ const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex');
 let client;
 let id;
 let rt;
+let token;
 
 before(async () => {
   assert.ok(url, 'COFFER_URL names no daemon');
@@ -23,7 +24,9 @@ before(async () => {
   client = named(new Oblien({ clientId, clientSecret, baseUrl: url }));
   const workspace = await client.workspaces.create({ name: 'sdk-rt', image: 'minimal', config: { ttl: '10m' } });
   id = workspace.id;
-  const { token, runtime_url: baseUrl } = await client.workspaces.apiAccess.enable(id);
+  const access = await client.workspaces.apiAccess.enable(id);
+  const { runtime_url: baseUrl } = access;
+  token = access.token;
   assert.equal(baseUrl, url);
   rt = named(new Runtime({ token, baseUrl }), 'rt');
 });
@@ -62,6 +65,7 @@ test('health, info and targets', async () => {
 test('commands: to the end, as a stream, killed, fed', async () => {
   const ran = await rt.exec.run(['sh', '-c', 'echo out; echo err >&2; exit 3'], { exec_mode: 'direct' });
   assert.deepEqual([ran.stdout, ran.stderr, ran.exit_code, ran.status], ['out\n', 'err\n', 3, 'exited']);
+  assert.ok(ran.guest_pid > 1);
   const streamed = await collect(rt.exec.stream(['sh', '-c', 'echo a; sleep 0.2; echo b >&2; exit 4']));
   assert.deepEqual([streamed.out, streamed.err, streamed.exit], ['a\n', 'b\n', 4]);
   const again = await collect(rt.exec.subscribe(streamed.task));
@@ -103,7 +107,9 @@ test('files: written, read, listed, streamed, looked at, removed', async () => {
   assert.ok((await rt.search.files({ query: 'b.go', path: '/data' })).total_files >= 1);
   assert.ok((await rt.search.content({ query: 'three', path: '/data' })).total_matches >= 1);
   assert.equal((await rt.search.status()).success, true);
-  await rt.search.init().catch(() => {});  // the minimal image has no ripgrep, and says so
+  // The minimal image has no ripgrep: the host looks itself, with the same answers.
+  assert.equal((await rt.search.init()).success, true);
+  assert.equal((await rt.search.content({ query: 'th[r]ee$', path: '/data', regex: true })).total_matches, 1);
   assert.equal((await rt.files.delete({ path: '/data/deep' })).success, true);
   const refused = await rt.files.delete({ path: '/etc' }).catch((error) => error);
   assert.notEqual(refused.success, true);
@@ -181,9 +187,16 @@ test('a server on the loopback is reached through the proxy', async () => {
 
 test('desktops are not there, and say so', async () => {
   assert.equal((await rt.desktop.status()).supported, false);
-  await rt.desktop.enable().catch(() => {});
-  await rt.desktop.disable().catch(() => {});
-  await rt.desktop.credentials().catch(() => {});
+  for (const call of ['enable', 'disable', 'credentials']) {
+    await assert.rejects(rt.desktop[call](), (error) => error.status === 501 && error.code === 'not_supported');
+  }
+  await assert.rejects(rt.desktop.tunnel(), /does not provide a desktop/);
+  assert.equal((await fetch(rt.desktop.url())).status, 501);
+  if (globalThis.WebSocket) {
+    // What the tunnel would do next.
+    const socket = new WebSocket(`${url.replace(/^http/, 'ws')}/desktop/ws?token=${token}`);
+    await new Promise((resolve) => socket.addEventListener('error', resolve));
+  }
 });
 
 test('an unchanged program reaches the workspace through the preload', () => {
