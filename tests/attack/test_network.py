@@ -12,7 +12,7 @@ import pytest
 
 import internet as nets
 import traces
-from cofferdam import wait_for
+from cofferdam import Cofferdam, wait_for
 
 BATTERY = pathlib.Path(__file__).resolve().parents[1] / "support" / "battery.py"
 
@@ -365,10 +365,15 @@ def test_while_the_gate_is_dead_everything_is_closed(golden, internet):
 
 # -- databases -----------------------------------------------------------------------------------------------------------
 def test_a_database_is_reached_by_its_link_alone(golden, internet):
-    one = nets.Networked(golden, internet)
+    # The image comes from the real mirrors, which a daemon in the test's own network cannot reach.
+    builder = Cofferdam(golden=golden)
+    one = None
     try:
+        builder.up()
+        builder.ok("image", "build", "postgres-15", timeout=900)
+        builder.down()
+        one = nets.Networked(builder.state, internet)
         one.up()
-        one.ok("image", "build", "postgres-15", timeout=900)
         db = one.create("--name", "db", "--ttl", "30m", "--memory", "1G", image="postgres-15")
         a = one.create("--name", "app", "--ttl", "30m", image="postgres-15")
         c = one.create("--name", "other", "--ttl", "30m", image="postgres-15")
@@ -396,4 +401,6 @@ def test_a_database_is_reached_by_its_link_alone(golden, internet):
         assert exposed.status == 1 and "PostgreSQL" in exposed.err
         assert json.loads(one.ok("--json", "connections", a).out)["connections"]
     finally:
-        one.close()
+        if one:
+            one.close()
+        builder.close()
