@@ -227,7 +227,7 @@ test('a web server and a WebSocket inside are reached through the proxy', async 
 });
 
 test('a synchronous command that takes longer than its client waits in silence is kept alive', async () => {
-  const { id } = await client.workspaces.create({ image: 'minimal', config: { ttl: '10m' } });
+  const { id } = await client.workspaces.create({ image: 'minimal', config: { ttl: '30m' } });
   const { token } = await client.workspaces.apiAccess.enable(id);
   const seconds = Number(process.env.COFFER_SDK_LONG_EXEC ?? 3);
   // The head goes out within a second; blanks follow until the answer is there.
