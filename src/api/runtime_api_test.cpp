@@ -270,6 +270,7 @@ TEST_F(RuntimeApiTest, text_is_searched_without_ripgrep) {
   EXPECT_EQ(context.at("results").at("/app/a.go").as_array().size(), 3U);
   EXPECT_EQ(ask("GET", "/files/search?q=n.*dle&path=/app&regex=1&file_types=go").body().at("total_matches"), 1);
   EXPECT_EQ(ask("GET", "/files/search?q=%5Eneedle%24&path=/app&regex=1&whole_word=1&case_sensitive=1").status, 200);
+  EXPECT_EQ(ask("GET", "/files/search?q=needle&path=/app/b.txt").body().at("total_matches"), 1) << "a file alone";
   expect_error(ask("GET", "/files/search?q=(n&path=/app&regex=1"), 422, "validation_error");
   expect_error(ask("GET", "/files/search?path=/app"), 422, "validation_error");
   EXPECT_FALSE(ask("GET", "/files/search/init").body().at("installed").as_bool());

@@ -227,20 +227,46 @@ bool has_type(const Search& search, const std::string& name) {
          std::find(search.file_types.begin(), search.file_types.end(), extension.substr(1)) != search.file_types.end();
 }
 
-Task<json::object> by_reading(RuntimeCall& call, Search search) {
+using Matcher = std::shared_ptr<const runtime::LineMatcher>;
+
+// What cannot be read, or is no text, is passed over.
+Task<void> look_into(RuntimeCall& call, const Search& search, Matcher matcher, std::string path,
+                     Clock::time_point until, Matches& matches) {
+  auto content = co_await runtime::read_some(call.session->machine(), path, kMaxSearched);
+  if (!content || content->find('\0') != std::string::npos) co_return Status{};
+  const runtime::LineSearch wish{matches.room(), static_cast<std::size_t>(search.context), until};
+  auto look = [matcher, wish, text = std::move(*content)] { return runtime::search_lines(*matcher, text, wish); };
+  CO_TRY_ASSIGN(const auto lines, co_await call.services.sessions.searcher().run(std::move(look)));
+  for (const auto& line : lines) {
+    json::object told_line{{"line", line.number}, {"text", told(line.text)}};
+    if (line.column) told_line["column"] = *line.column;
+    if (line.column) {
+      matches.add(path, std::move(told_line));
+    } else {
+      matches.add_context(path, std::move(told_line));
+    }
+  }
+  co_return Status{};
+}
+
+Task<json::object> by_reading(RuntimeCall& call, Search search, vm::FileType type) {
   using namespace runtime;
-  CO_TRY_ASSIGN(const auto matcher,
+  CO_TRY_ASSIGN(const Matcher matcher,
                 LineMatcher::make(search.query, search.regex ? Syntax::regular : Syntax::plain,
                                   search.case_sensitive ? Letters::as_they_are : Letters::in_either_case,
                                   search.whole_word ? Words::whole : Words::parts_too));
-  runtime::ListingOptions options;
-  options.max_depth = kMaxDepth;
-  options.gitignore = search.no_gitignore ? runtime::Gitignore::ignored : runtime::Gitignore::obeyed;
-  options.hidden = search.hidden ? runtime::Hidden::shown : runtime::Hidden::left_out;
-  options.ignore = search.ignore;
-  runtime::Listing listing(call.session->machine(), search.path, options);
   Matches matches(search.max_results);
   const auto deadline = Clock::now() + search.limit;
+  if (type == vm::FileType::file) {
+    CO_TRY(co_await look_into(call, search, matcher, search.path, deadline, matches));
+    co_return matches.finish(search);
+  }
+  ListingOptions options;
+  options.max_depth = kMaxDepth;
+  options.gitignore = search.no_gitignore ? Gitignore::ignored : Gitignore::obeyed;
+  options.hidden = search.hidden ? Hidden::shown : Hidden::left_out;
+  options.ignore = search.ignore;
+  Listing listing(call.session->machine(), search.path, options);
   while (!matches.full()) {
     if (Clock::now() > deadline) {
       co_return fail(Code::DeadlineExceeded, cat("the search took longer than ", search.limit.count(), " ms"),
@@ -250,20 +276,7 @@ Task<json::object> by_reading(RuntimeCall& call, Search search) {
     if (!found) break;
     const auto& info = found->info;
     if (info.type != vm::FileType::file || info.size > kMaxSearched || !has_type(search, info.name)) continue;
-    auto content = co_await runtime::read_some(call.session->machine(), found->path, kMaxSearched);
-    if (!content || content->find('\0') != std::string::npos) continue;
-    const LineSearch wish{matches.room(), static_cast<std::size_t>(search.context), deadline};
-    auto look = [matcher, wish, text = std::move(*content)] { return search_lines(*matcher, text, wish); };
-    CO_TRY_ASSIGN(const auto lines, co_await call.services.sessions.searcher().run(std::move(look)));
-    for (const auto& line : lines) {
-      json::object told_line{{"line", line.number}, {"text", told(line.text)}};
-      if (!line.column) {
-        matches.add_context(found->path, std::move(told_line));
-        continue;
-      }
-      told_line["column"] = *line.column;
-      matches.add(found->path, std::move(told_line));
-    }
+    CO_TRY(co_await look_into(call, search, matcher, found->path, deadline, matches));
   }
   co_return matches.finish(search);
 }
@@ -296,10 +309,10 @@ json::object without_ripgrep() {
 
 Task<http::Response> runtime_search_content(RuntimeCall& call) {
   CO_TRY_ASSIGN(Search search, understand(call));
-  CO_TRY(co_await call.files().stat(search.path));
+  CO_TRY_ASSIGN(const auto info, co_await call.files().stat(search.path));
   CO_TRY_ASSIGN(std::string program, co_await find_ripgrep(call));
-  auto searching =
-      program.empty() ? by_reading(call, std::move(search)) : with_ripgrep(call, std::move(search), std::move(program));
+  auto searching = program.empty() ? by_reading(call, std::move(search), info.type)
+                                   : with_ripgrep(call, std::move(search), std::move(program));
   CO_TRY_ASSIGN(json::object found, co_await std::move(searching));
   co_return answer(std::move(found));
 }

@@ -24,7 +24,8 @@ LineSearch search(std::size_t most = 100, std::size_t context = 0) {
 // "3:12" of a match, "4" of a line beside one.
 std::string told(const LineMatcher& with, const std::string& content, const LineSearch& how) {
   std::string text;
-  for (const auto& line : search_lines(with, content, how).value()) {
+  const auto found = search_lines(with, content, how).value();
+  for (const auto& line : found) {
     text += cat(text.empty() ? "" : " ", line.number, line.column ? cat(":", *line.column) : "");
   }
   return text;

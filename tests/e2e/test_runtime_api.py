@@ -137,11 +137,13 @@ def test_a_command_runs_with_environment_folder_and_user(rt):
 
 def test_a_stream_tells_output_and_exit_and_a_late_subscriber_hears_all(rt):
     events = list(rt.events("POST", "/exec/stream", {"cmd": ["echo one; echo two >&2; exit 5"]}))
-    assert events[0][0] == "task_id" and events[-1] == ("exit", {"exit_code": 5, "status": "exited"})
+    assert events[0][0] == "task_id" and events[-1][0] == "exit"
+    ended = events[-1][1]
+    assert (ended["exit_code"], ended["status"]) == (5, "exited") and ended["pid"] > 1
     told = {name: base64.b64decode(data["data"]) for name, data in events[1:-1]}
     assert told == {"stdout": b"one\n", "stderr": b"two\n"}
     late = list(rt.events("GET", "/exec/stream", task_id=events[0][1]["task_id"]))
-    assert late == [("output", {"stdout": "one\n", "stderr": "two\n"}), ("exit", {"exit_code": 5, "status": "exited"})]
+    assert late == [("output", {"stdout": "one\n", "stderr": "two\n"}), ("exit", ended)]
 
 
 def test_a_flood_arrives_whole(rt):
