@@ -3,7 +3,6 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "disk/format.h"
-#include "disk/qcow2.h"
 #include "loop/deadline.h"
 
 namespace cofferdam::workspace {

@@ -88,8 +88,7 @@ Result<Record> read_record(const std::string& id, std::string_view text) {
 }  // namespace
 
 void seal_env(Record& record, const SecureBytes& key) {
-  // Without the key what was sealed before stays as it is.
-  if (!key.empty()) record.sealed_env.clear();
+  record.sealed_env.clear();
   if (!key.empty() && !record.spec.env.empty()) {
     std::string text;
     ByteWriter writer(text);
