@@ -3,6 +3,8 @@
 #include <cstdio>
 #include <ctime>
 
+#include "base/text.h"
+
 namespace cofferdam {
 
 std::string format_rfc3339(std::chrono::system_clock::time_point time) {
@@ -17,27 +19,39 @@ std::string format_rfc3339(std::chrono::system_clock::time_point time) {
   return buffer;
 }
 
-Result<std::chrono::system_clock::time_point> parse_rfc3339(const std::string& text) {
+Result<std::chrono::system_clock::time_point> parse_rfc3339(std::string_view text) {
+  const auto wrong = [&] {
+    return fail(Code::InvalidArgument, cat("'", text.substr(0, 64), "' is no time"),
+                "write it as 2026-01-31T23:59:59Z, in UTC");
+  };
+  const std::string copy(text.substr(0, 64));
   std::tm tm{};
-  int end = 0;
-  const int fields = std::sscanf(text.c_str(), "%4d-%2d-%2dT%2d:%2d:%2d%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday,
-                                 &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &end);
-  constexpr int kFields = 6;
-  std::size_t at = static_cast<std::size_t>(end);
-  std::chrono::milliseconds fraction{0};
-  if (fields == kFields && at < text.size() && text[at] == '.') {
-    int scale = 100;
-    while (++at < text.size() && text[at] >= '0' && text[at] <= '9') {
-      fraction += std::chrono::milliseconds((text[at] - '0') * scale);
-      scale /= 10;
+  int used = 0;
+  if (std::sscanf(copy.c_str(), "%4d-%2d-%2d%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &used) != 3) return wrong();
+  std::string_view rest = std::string_view(copy).substr(static_cast<std::size_t>(used));
+  int ms = 0;
+  if (!rest.empty()) {
+    used = 0;
+    const char* clock = rest.data();
+    if (std::sscanf(clock, "T%2d:%2d:%2d%n", &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &used) != 3) return wrong();
+    rest.remove_prefix(static_cast<std::size_t>(used));
+    if (rest.starts_with('.')) {
+      rest.remove_prefix(1);
+      int unit = 100;
+      for (; !rest.empty() && rest.front() >= '0' && rest.front() <= '9'; unit /= 10) {
+        ms += (rest.front() - '0') * unit;
+        rest.remove_prefix(1);
+      }
     }
+    if (rest != "Z") return wrong();
   }
-  if (fields != kFields || text.substr(at) != "Z") {
-    return fail(Code::InvalidArgument, "not a time such as 2026-01-31T23:59:59Z");
-  }
+  const bool good = tm.tm_year >= 1970 && tm.tm_mon >= 1 && tm.tm_mon <= 12 && tm.tm_mday >= 1 && tm.tm_mday <= 31 &&
+                    tm.tm_hour >= 0 && tm.tm_hour <= 23 && tm.tm_min >= 0 && tm.tm_min <= 59 && tm.tm_sec >= 0 &&
+                    tm.tm_sec <= 60;
+  if (!good) return wrong();
   tm.tm_year -= 1900;
   tm.tm_mon -= 1;
-  return std::chrono::system_clock::from_time_t(::timegm(&tm)) + fraction;
+  return std::chrono::system_clock::from_time_t(::timegm(&tm)) + std::chrono::milliseconds(ms);
 }
 
 }  // namespace cofferdam
