@@ -32,9 +32,26 @@ bool may_flood(const model::Event& event) {
 }  // namespace
 
 struct Ledger::Waiter {
-  explicit Waiter(const loop::asio::any_io_executor& executor) : done(executor) {}
-  loop::Event done;
-  Status outcome;
+  // Its timer is the deadline, too: thousands may wait at once, and each costs no more than that.
+  explicit Waiter(const loop::asio::any_io_executor& executor) : timer_(executor, kSettleLimit) {}
+
+  void end(Status with) {
+    outcome_ = std::move(with);
+    ended_ = true;
+    timer_.cancel();
+  }
+  Task<void> wait() {
+    if (!ended_) (void)co_await timer_.async_wait(loop::as_result);
+    if (ended_) co_return outcome_;
+    const auto state = co_await loop::asio::this_coro::cancellation_state;
+    if (state.cancelled() != loop::asio::cancellation_type::none) co_return fail(Code::Cancelled, "wait cancelled");
+    co_return fail(Code::DeadlineExceeded, "write to the ledger: the disk has not answered in time");
+  }
+
+ private:
+  loop::asio::steady_timer timer_;
+  Status outcome_;
+  bool ended_ = false;
 };
 
 struct Ledger::Work {
@@ -94,9 +111,7 @@ Task<void> Ledger::close() {
   CO_TRY(co_await tasks_.join());
   for (const auto& queued : queue_) {
     if (!queued.waiter) continue;
-    queued.waiter->outcome =
-        trouble_ ? Status(fail(*trouble_)) : Status(fail(Code::Unavailable, "the ledger was closed"));
-    queued.waiter->done.notify();
+    queued.waiter->end(trouble_ ? Status(fail(*trouble_)) : Status(fail(Code::Unavailable, "the ledger was closed")));
   }
   feeds_.close();
   auto close = [this] { return appender_->close(); };
@@ -153,8 +168,7 @@ Task<void> Ledger::record(model::Entry entry) {
   CO_TRY(ready());
   auto waiter = std::make_shared<Waiter>(executor_);
   enqueue(std::move(entry), waiter);
-  CO_TRY(co_await loop::with_deadline(waiter->done.wait(), kSettleLimit, "write to the ledger"));
-  co_return waiter->outcome;
+  co_return co_await waiter->wait();
 }
 
 void Ledger::note(model::Entry entry) {
@@ -181,8 +195,7 @@ Task<void> Ledger::settled(std::uint64_t mark) {
   const auto behind =
       std::find_if(barriers_.rbegin(), barriers_.rend(), [&](const auto& barrier) { return barrier.first <= mark; });
   barriers_.emplace(behind.base(), mark, waiter);
-  CO_TRY(co_await loop::with_deadline(waiter->done.wait(), kSettleLimit, "write to the ledger"));
-  co_return waiter->outcome;
+  co_return co_await waiter->wait();
 }
 
 // -- the one who writes
@@ -289,8 +302,7 @@ void Ledger::take_outcome(Outcome outcome) {
         gap_until_us_ = std::max(gap_until_us_, static_cast<std::int64_t>(gap.until_us));
       } else if (queued->waiter) {
         ++finished_;
-        queued->waiter->outcome = fail(*trouble_);
-        queued->waiter->done.notify();
+        queued->waiter->end(fail(*trouble_));
       } else {
         queue_.push_front(std::move(*queued));
       }
@@ -302,7 +314,7 @@ void Ledger::take_outcome(Outcome outcome) {
   trouble_.reset();
   finished_ += work.batch.size() - (work.gap ? 1 : 0);
   for (const auto& queued : work.batch) {
-    if (queued.waiter) queued.waiter->done.notify();
+    if (queued.waiter) queued.waiter->end({});
   }
   release_barriers();
   if (!feeds_.wanted()) return;
@@ -318,8 +330,7 @@ void Ledger::release_barriers() {
   while (!barriers_.empty() && (trouble_ || barriers_.front().first <= finished_)) {
     const auto waiter = std::move(barriers_.front().second);
     barriers_.pop_front();
-    if (trouble_) waiter->outcome = fail(*trouble_);
-    waiter->done.notify();
+    waiter->end(trouble_ ? Status(fail(*trouble_)) : Status());
   }
 }
 
