@@ -1,7 +1,7 @@
 # Each target is one line that calls what does the work. `./run` and `./test` install the packages first, then come here.
 PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 30
-PROGRAMS = bin/coffer bin/cofferd bin/coffer-jail bin/coffer-gate bin/coffer-guest
+PROGRAMS = bin/coffer bin/cofferd bin/coffer-jail bin/coffer-guest bin/coffer-gate
 
 .PHONY: run test build programs lint bench fuzz install clean test-unit test-e2e test-attack test-crash test-sdk test-sanitized test-slow test-setup
 
@@ -50,6 +50,7 @@ lint: build
 bench: programs
 	@tools/build.sh release bin/bench-hello bin/bench-load
 	@bench/bench.py
+	@bench/gate.py
 
 fuzz:
 	@tools/fuzz.sh $(FUZZ_SECONDS)

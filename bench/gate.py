@@ -28,7 +28,8 @@ from gate_world import LISTED, Guest, read_until  # noqa: E402
 
 RUNS = int(os.environ.get("BENCH_RUNS", "5"))
 MIB = int(os.environ.get("BENCH_MIB", "1024"))
-FLOWS = int(os.environ.get("BENCH_FLOWS", "10000"))
+# Each flow has two sockets here and two in the gate.
+FLOWS = min(int(os.environ.get("BENCH_FLOWS", "10000")), (resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 200) // 2)
 SOURCE_PORT, PEER_PORTS = 9001, {"socat": 7001, "haproxy": 7002}
 # Serves as many bytes of nothing as it is asked for, out of the kernel: the server must not be what is measured.
 SOURCE = r"""
@@ -117,32 +118,39 @@ class Bench:
             inside.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             inside.bind((world.a.gateway, PEER_PORTS[name]))
             inside.listen(64)
-            getattr(self, f"start_{name}")(inside.fileno())
+            getattr(self, f"start_{name}")(inside)
             started[name] = PEER_PORTS[name]
         time.sleep(0.5)
         return started
 
-    def start_socat(self, fd):
-        # -b: with its default of 8 KiB it would be no peer.
-        self.spawn(self.world.host, ["socat", "-b", "262144", f"ACCEPT-FD:{fd},fork", f"TCP:{LISTED}:{SOURCE_PORT}"], pass_fds=[fd],
-                   stderr=subprocess.DEVNULL)
+    def start_socat(self, listener):
+        # One process a connection, as its own `fork` would make. -b: with its default of 8 KiB it would be no peer.
+        def serve():
+            while True:
+                one, _ = listener.accept()
+                self.spawn(self.world.host, ["socat", "-b", "262144", f"FD:{one.fileno()}", f"TCP:{LISTED}:{SOURCE_PORT}"],
+                           pass_fds=[one.fileno()], stderr=subprocess.DEVNULL)
+                one.close()
+        threading.Thread(target=serve, daemon=True).start()
 
-    def start_haproxy(self, fd):
+    def start_haproxy(self, listener):
         path = pathlib.Path(self.folder) / "haproxy.cfg"
         path.write_text(f"""
 global
-  maxconn 20000
+  maxconn 2000
+  tune.pipesize 262144
 defaults
   mode tcp
-  option splice-auto
+  option splice-request
+  option splice-response
   timeout connect 5s
   timeout client 1h
   timeout server 1h
 listen relay
-  bind fd@{fd}
+  bind fd@{listener.fileno()}
   server out {LISTED}:{SOURCE_PORT}
 """)
-        self.spawn(self.world.host, ["haproxy", "-db", "-f", str(path)], pass_fds=[fd], stdout=subprocess.DEVNULL,
+        self.spawn(self.world.host, ["haproxy", "-db", "-f", str(path)], pass_fds=[listener.fileno()], stdout=subprocess.DEVNULL,
                    stderr=subprocess.DEVNULL)
 
     def transfer(self, address, port, size):
@@ -218,7 +226,6 @@ listen relay
 
         def slab():
             return next(int(line.split()[1]) for line in pathlib.Path("/proc/meminfo").read_text().splitlines() if line.startswith("Slab"))
-        resource.setrlimit(resource.RLIMIT_NOFILE, (1 << 20, 1 << 20))
         quiet, held = [], []
         listener = self.world.out.socket()
         listener.bind(("0.0.0.0", 9003))
@@ -229,7 +236,7 @@ listen relay
                 quiet.append(listener.accept()[0])
         threading.Thread(target=accept, daemon=True).start()
         self.world.a.set_reach([(LISTED, 9003)])
-        self.world.gate.set_policy("ws_0", gc.policy(3, ranges=[gc.range_rule(f"{LISTED}/32", [9003])]))
+        self.world.gate.set_policy("ws_0", gc.policy(1000, ranges=[gc.range_rule(f"{LISTED}/32", [9003])]))
         before, slab_before = memory(), slab()
         with self.world.a.guest.inside():
             for i in range(FLOWS):
@@ -244,7 +251,7 @@ listen relay
         row(f"{FLOWS} idle flows: resident memory of the gate", round(after / 1024, 1), "MiB", "150")
         row("  the kernel's for all four sockets of each, two of them the gate's", round((slab_after - slab_before) / 1024), "MiB", "-")
         start = time.perf_counter()
-        cut = self.world.gate.set_policy("ws_0", gc.policy(4))
+        cut = self.world.gate.set_policy("ws_0", gc.policy(1001))
         row(f"  a policy change that cuts all {cut} of them", round((time.perf_counter() - start) * 1000, 1), "ms", "-")
         for one in [*held, *quiet]:
             one.close()

@@ -15,7 +15,7 @@ IMAGES = ["minimal", "debian-12"]
 def pytest_configure(config):
     if os.geteuid() != 0:
         pytest.exit("the whole-system tests start microVMs and need root", 2)
-    missing = [name for name in ("coffer", "cofferd", "coffer-jail", "coffer-gate", "coffer-guest") if not (support.BIN / name).exists()]
+    missing = [name for name in ("coffer", "cofferd", "coffer-jail", "coffer-guest", "coffer-gate") if not (support.BIN / name).exists()]
     if missing:
         pytest.exit(f"build/bin lacks {', '.join(missing)}: run make build", 2)
 

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 prefix=$1
 root=${DESTDIR:-}
 
-for program in coffer cofferd coffer-jail coffer-gate coffer-guest; do
+for program in coffer cofferd coffer-jail coffer-guest coffer-gate; do
   install -D -m 0755 "build/bin/$program" "$root$prefix/bin/$program"
 done
 for recipe in images/*.yaml; do

@@ -63,7 +63,17 @@ bool is_own_address(const Address& address) {
   return probe && ::bind(probe.get(), wanted.get(), wanted.size) == 0;
 }
 
-Dialer::~Dialer() { resolver_.cancel(*this); }
+Dialer::~Dialer() {
+  resolver_.cancel(*this);
+  drop_socket();
+}
+
+// A socket from the daemon may still be open there, and the loop would go on waiting for us.
+void Dialer::drop_socket() {
+  if (!socket_) return;
+  loop_.remove(socket_.get());
+  socket_.reset();
+}
 
 void Dialer::start(DialTarget target) {
   target_ = std::move(target);
@@ -145,7 +155,7 @@ void Dialer::connected() {
   socklen_t size = sizeof error;
   ::getsockopt(socket_.get(), SOL_SOCKET, SO_ERROR, &error, &size);
   if (error != 0) {
-    socket_.reset();
+    drop_socket();
     return try_next();
   }
   sockaddr_storage peer{};
@@ -164,7 +174,7 @@ void Dialer::ask_proxy() {
   // A new connection takes so little at once.
   if (::send(socket_.get(), request.data(), request.size(), MSG_DONTWAIT | MSG_NOSIGNAL) !=
       static_cast<ssize_t>(request.size())) {
-    socket_.reset();
+    drop_socket();
     return try_next();
   }
   state_ = State::asking_proxy;
@@ -182,7 +192,7 @@ void Dialer::read_proxy_answer() {
   if (end == std::string_view::npos && !seen.empty() && seen.size() < buffer.size()) return;
   const bool accepted = end != std::string_view::npos && starts_with(seen, "HTTP/1.") && seen.substr(8, 4) == " 200";
   if (!accepted) {
-    socket_.reset();
+    drop_socket();
     return try_next();
   }
   (void)::recv(socket_.get(), buffer.data(), end + kHeadEnd.size(), MSG_DONTWAIT);
@@ -192,13 +202,13 @@ void Dialer::read_proxy_answer() {
 void Dialer::tick() {
   if ((state_ != State::connecting && state_ != State::asking_proxy) || loop_.now() < attempt_until_) return;
   if (candidates_.empty()) return;  // the flow's own deadline is the last one's
-  socket_.reset();
+  drop_socket();
   try_next();
 }
 
 void Dialer::give_up(FlowReason reason) {
   state_ = State::over;
-  socket_.reset();
+  drop_socket();
   owner_.dial_failed(reason, reason == FlowReason::forbidden_address ? refused_ : std::nullopt);
 }
 

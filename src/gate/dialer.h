@@ -50,6 +50,7 @@ class Dialer final : public Watcher, public Resolver::Waiter {
   void ask_proxy();
   void read_proxy_answer();
   void give_up(FlowReason reason);
+  void drop_socket();
   void succeed();
 
   EventLoop& loop_;

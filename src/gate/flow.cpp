@@ -250,6 +250,10 @@ void Flow::resume() {
 
 void Flow::relay() {
   if (opening_) opening_.reset();  // the dialer is not on the stack any more
+  // Every change rechecks every flow; should one have been missed, it passes no byte under an older policy.
+  if (generation_ != host_.policy().generation) {
+    if (const auto reason = recheck(); reason != FlowReason::none) return end(reason);
+  }
   const std::uint64_t budget = host_.byte_budget(kTurnBytes);
   // Where the rate is the bound, neither direction takes all of it.
   const std::uint64_t out_budget = budget == kTurnBytes ? budget : (budget + 1) / 2;
@@ -348,11 +352,11 @@ void Flow::tick() {
 FlowReason Flow::recheck() {
   const auto& policy = host_.policy();
   const auto& settings = host_.settings();
+  generation_ = policy.generation;
   if (kind_ == FlowKind::ingress) {
     const bool listed = std::count(policy.exposed.begin(), policy.exposed.end(), port_) != 0;
     return ingress_kind_ == IngressKind::forwarded || listed ? FlowReason::none : FlowReason::policy_changed;
   }
-  generation_ = policy.generation;
   if (kind_ == FlowKind::link) {
     const auto* link = find_link(policy, wanted_, port_);
     return link != nullptr && link->target == target_ ? FlowReason::none : FlowReason::policy_changed;
@@ -418,11 +422,9 @@ void Flow::close_sockets(FlowReason reason) {
     if (!side->fd) continue;
     // Whatever is on its way is thrown away, unless both sides came to their end.
     if (reason != FlowReason::ended) reset_on_close(side->fd.get());
-    // An ingress' descriptor may have another owner, for whom the loop would go on waiting.
-    if (kind_ == FlowKind::ingress) {
-      host_.loop().remove(side->fd.get());
-      ::shutdown(side->fd.get(), SHUT_RDWR);
-    }
+    // A descriptor that came from the daemon may still be open there, and the loop would go on waiting for it.
+    if (kind_ != FlowKind::egress) host_.loop().remove(side->fd.get());
+    if (kind_ == FlowKind::ingress && side == &near_) ::shutdown(side->fd.get(), SHUT_RDWR);
     side->fd.reset();
   }
   host_.flow_ended(*this);

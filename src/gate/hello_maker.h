@@ -1,5 +1,6 @@
 // ClientHellos byte by byte, for the tests.
 #pragma once
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <vector>

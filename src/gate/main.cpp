@@ -10,6 +10,7 @@
 
 #include "base/fd_passing.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "gate/confine.h"
 #include "gate/gate.h"
 
@@ -67,9 +68,11 @@ Status serve() {
   if (!resolver) return give_up(std::move(resolver.error()));
   if (auto set = (*resolver)->set_servers(started->start.settings.resolvers); !set)
     return give_up(std::move(set.error()));
-  const auto& start = started->start;
-  if (auto confined = confine(start.uid, start.gid, start.max_flows); !confined)
-    return give_up(std::move(confined.error()));
+  auto& start = started->start;
+  const auto confined = confine(start.uid, start.gid, start.max_flows);
+  if (!confined) return give_up(confined.error());
+  if (*confined < start.max_flows) log_warn("the host allows fewer descriptors", {{"flows", cat(*confined)}});
+  start.max_flows = *confined;
   TRY(answer(Done{number, 0}));
   return Gate(*loop, **resolver, std::move(control), start).run();
 }

@@ -69,8 +69,8 @@ struct LinkRule {
 // Zero: no limit of that kind. A whole second's worth may be used at once.
 struct Limits {
   std::uint64_t bytes_per_second = 0;  // both ways together, all flows of the workspace
-  std::uint32_t connections_per_second = 0;
-  std::uint32_t connections = 0;  // open at one time
+  std::uint32_t connections_per_second = 200;
+  std::uint32_t connections = 1024;  // open at one time
   std::uint32_t dns_per_second = 50;
   std::uint32_t idle_seconds = 7200;  // a flow without a byte for so long is closed; 0: the default
   bool operator==(const Limits&) const = default;

@@ -19,7 +19,7 @@ PARTS = ["lint", "unit", "e2e", "attack", "crash", "slow"]
 ON_THEIR_OWN = ["sdk", "sanitized", "setup"]
 # Rooms whose unit tests also run under the sanitizers: those that read bytes of guests and clients. The rest is glue over
 # the kernel and QEMU, or a static program, and a second build of it would double the time of ./test.
-SANITIZED = ["base", "wire", "guest", "http", "model"]
+SANITIZED = ["base", "wire", "guest", "http", "model", "gate"]
 
 
 class Count:
