@@ -394,8 +394,8 @@ def main():
             raw["F3"] = first_byte(table, cold, accelerator, "F3", "the same with an empty pool", (150,), "60", False)
         finally:
             cold.close()
-    if wanted("F12") or wanted("F13"):
-        raw["F12"] = network.measure(table, accelerator, GOLDEN, RUNS)
+    if wanted("F16") or wanted("F17"):
+        raw["F16"] = network.measure(table, accelerator, GOLDEN, RUNS)
     if wanted("F8"):
         raw["F8"] = run_script(table, accelerator)
     result = {"accelerator": accelerator, "cpus": os.cpu_count(), "runs": RUNS, "rows": sorted(

@@ -1,4 +1,4 @@
-"""F12 and F13: a guest's way to a web server through the gate, beside the same guest on a plain TAP with NAT.
+"""F16 and F17: a guest's way to a web server through the gate, beside the same guest on a plain TAP with NAT.
 
 Both guests are workspaces of one daemon; the peer's namespace gets a wire of its own and masquerading by hand, as any
 VM on a bridge has it. Fetches alternate, so that a slow minute is a slow minute for both. The server is the test's
@@ -79,9 +79,9 @@ def measure(table, accelerator, golden, runs):
                 time.sleep(0.2)
         ratio = statistics.median(speeds[ours]) / statistics.median(speeds[peer])
         added = statistics.median(times[ours]) - statistics.median(times[peer])
-        table.add("F12", "guest to a web server through the gate, of a plain TAP with NAT", f"{ratio:.2f}", "", ">= 0.7", "1.0",
+        table.add("F16", "guest to a web server through the gate, of a plain TAP with NAT", f"{ratio:.2f}", "", ">= 0.7", "1.0",
                   accelerator, f"{statistics.median(speeds[ours]):.1f} of {statistics.median(speeds[peer]):.1f} MiB/s", ratio >= 0.7)
-        table.add("F13", "added to one connection and request", f"{added:.2f}", "ms", "<= 1", "0.2", accelerator,
+        table.add("F17", "added to one connection and request", f"{added:.2f}", "ms", "<= 1", "0.2", accelerator,
                   f"{statistics.median(times[ours]):.2f} beside {statistics.median(times[peer]):.2f} ms", added <= 1)
         return {"speeds": list(speeds.values()), "times": list(times.values())}
     finally:
