@@ -379,7 +379,7 @@ def test_a_database_is_reached_by_its_link_alone(golden, internet):
         c = one.create("--name", "other", "--ttl", "30m", image="postgres-15")
         start = ("sudo sh -c \"echo \\\"listen_addresses='*'\\\" >/etc/postgresql/15/main/conf.d/20-listen.conf; "
                  "echo host all all 0.0.0.0/0 scram-sha-256 >>/etc/postgresql/15/main/pg_hba.conf; pg_ctlcluster 15 main start\"; "
-                 "sudo -u postgres psql -qc \"create user app password 'pw'; create database app owner app\"")
+                 "sudo -u postgres psql -q -c \"create user app password 'pw'\" -c \"create database app owner app\"")
         started = one.exec(db, start, "--timeout", "80")
         assert started.status == 0, started
         psql = "PGPASSWORD=pw PGCONNECT_TIMEOUT=4 psql -h db.internal -U app -d app -Atc 'select 6*7'"
