@@ -15,7 +15,7 @@ class EventLog {
  public:
   static constexpr std::size_t kKept = 1000;
   explicit EventLog(const loop::asio::any_io_executor& executor)
-      : feed_(std::make_unique<workspace::Feed<workspace::Event>>(executor)) {}
+      : feed_(std::make_unique<loop::Feed<workspace::Event>>(executor)) {}
 
   void add(const workspace::Event& event);
   // Newest last.
@@ -25,7 +25,7 @@ class EventLog {
 
  private:
   std::deque<workspace::Event> recent_;
-  std::unique_ptr<workspace::Feed<workspace::Event>> feed_;
+  std::unique_ptr<loop::Feed<workspace::Event>> feed_;
 };
 
 // The same event as webhooks tell it.

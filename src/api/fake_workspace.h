@@ -46,14 +46,14 @@ class FakeWorkloads final : public workspace::Workloads {
                                                                   std::size_t) const override {
     return no();
   }
-  Result<std::shared_ptr<workspace::Feed<workspace::WorkloadLine>>> follow_logs(const std::string&,
-                                                                                const std::string&) override {
+  Result<std::shared_ptr<loop::Feed<workspace::WorkloadLine>>> follow_logs(const std::string&,
+                                                                           const std::string&) override {
     return no();
   }
   Task<workspace::WorkloadStats> stats(std::string, std::string) override { co_return no(); }
   Task<std::vector<workspace::WorkloadStats>> all_stats(std::string) override { co_return no(); }
-  Result<std::shared_ptr<workspace::Feed<std::vector<workspace::WorkloadStats>>>> follow_stats(
-      const std::string&, const std::string&) override {
+  Result<std::shared_ptr<loop::Feed<std::vector<workspace::WorkloadStats>>>> follow_stats(const std::string&,
+                                                                                          const std::string&) override {
     return no();
   }
 
@@ -102,8 +102,8 @@ class FakeManager final : public workspace::Manager {
                                                workspace::KeepOutput keep_output) override;
   Task<std::vector<workspace::LogLine>> logs(std::string id, workspace::LogSource source, std::size_t tail) override;
   Task<void> clear_logs(std::string id) override;
-  Result<std::shared_ptr<workspace::Feed<workspace::LogLine>>> follow_logs(const std::string& id,
-                                                                           workspace::LogSource source) override;
+  Result<std::shared_ptr<loop::Feed<workspace::LogLine>>> follow_logs(const std::string& id,
+                                                                      workspace::LogSource source) override;
   [[nodiscard]] identity::Totals usage_of(const std::string& namespace_id) const override;
   void on_event(workspace::OnEvent callback) override;
   workspace::Workloads& workloads() override { return workloads_; }

@@ -36,7 +36,7 @@ Result<LogSource> source_of(std::string_view name) {
   return fail(Code::InvalidArgument, "the query parameter 'source' must be boot or cmd");
 }
 
-Task<void> send_lines(std::shared_ptr<workspace::Feed<LogLine>> feed, std::vector<LogLine> before,
+Task<void> send_lines(std::shared_ptr<loop::Feed<LogLine>> feed, std::vector<LogLine> before,
                       std::shared_ptr<http::EventPipe> pipe) {
   for (const auto& line : before) CO_TRY(co_await send_event(*pipe, to_json(line)));
   for (;;) {

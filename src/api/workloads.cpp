@@ -12,7 +12,7 @@ namespace cofferdam::api {
 namespace {
 
 namespace json = boost::json;
-using StatsFeed = workspace::Feed<std::vector<workspace::WorkloadStats>>;
+using StatsFeed = loop::Feed<std::vector<workspace::WorkloadStats>>;
 
 constexpr int kCreated = 201;
 constexpr std::uint64_t kMaxTail = 100'000;
@@ -44,7 +44,7 @@ Task<void> send_stats(std::string workspace_id, std::shared_ptr<StatsFeed> feed,
   }
 }
 
-Task<void> send_lines(std::shared_ptr<workspace::Feed<workspace::WorkloadLine>> feed,
+Task<void> send_lines(std::shared_ptr<loop::Feed<workspace::WorkloadLine>> feed,
                       std::shared_ptr<http::EventPipe> pipe) {
   for (;;) {
     CO_TRY_ASSIGN(const auto line, co_await feed->next());

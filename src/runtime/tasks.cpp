@@ -50,7 +50,7 @@ struct Tasks::One {
   Ring output{kTaskOutputBytes}, errors{kTaskOutputBytes};
   Hub<TaskEvent> hub;
   loop::Event killed, ended;
-  workspace::Lane input;
+  loop::Lane input;
   bool kill_asked = false;
   std::optional<Clock::time_point> forget_at;
 

@@ -6,6 +6,7 @@
 #include "disk/volume.h"
 #include "loop/event.h"
 #include "loop/lane.h"
+#include "model/event.h"
 #include "vm/machine.h"
 #include "workspace/journal.h"
 #include "workspace/limits.h"
@@ -41,5 +42,8 @@ struct Entry {
   std::uint32_t in_use = 0;  // commands that run
   std::uint64_t round = 0;   // counts starts and stops
 };
+
+// Whom an entry of the ledger is about.
+inline model::Subject subject_of(const Entry& entry) { return {entry.record.id, entry.record.spec.namespace_id}; }
 
 }  // namespace cofferdam::workspace

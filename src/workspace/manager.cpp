@@ -22,8 +22,6 @@ PoolOptions pool_options(const ManagerOptions& options) {
   return pool;
 }
 
-model::Subject subject_of(const Entry& entry) { return {entry.record.id, entry.record.spec.namespace_id}; }
-
 }  // namespace
 
 Info info_of(const Entry& entry) {

@@ -40,6 +40,8 @@ def declared(room):
             if word in ("SOURCES", "LIBS"):
                 break
             found.add(word)
+        # A part of a room, in LIBS as coffer_<room>_<part>: a library of its own for programs that want no more of it.
+        found.update(match[1] for match in re.finditer(r"\bcoffer_([a-z]+)_[a-z]+\b", call) if match[1] != room and (SRC / match[1]).is_dir())
     return found
 
 
