@@ -12,7 +12,7 @@ namespace {
 class PartsTest : public WorkspaceTest {};
 
 TEST_F(PartsTest, a_lane_gives_turns_in_order_of_arrival) {
-  Lane lane(io_.get_executor(), "lane");
+  loop::Lane lane(io_.get_executor(), "lane");
   std::string order;
   auto visit = [&](char name) -> loop::Task<void> {
     CO_TRY_ASSIGN(const auto place, co_await lane.enter(1s));
@@ -32,11 +32,11 @@ TEST_F(PartsTest, a_lane_gives_turns_in_order_of_arrival) {
 }
 
 TEST_F(PartsTest, who_waits_too_long_or_comes_too_late_is_sent_away) {
-  Lane lane(io_.get_executor(), "lane", 1, 1);
-  using Held = std::unique_ptr<Lane::Place>;
+  loop::Lane lane(io_.get_executor(), "lane", 1, 1);
+  using Held = std::unique_ptr<loop::Lane::Place>;
   auto enter = [&](std::chrono::milliseconds limit) -> loop::Task<Held> {
     CO_TRY_ASSIGN(auto place, co_await lane.enter(limit));
-    co_return std::make_unique<Lane::Place>(std::move(place));
+    co_return std::make_unique<loop::Lane::Place>(std::move(place));
   };
   auto held = run(enter(1s)).value();
   auto waiting = begin(enter(20ms));
