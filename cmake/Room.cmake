@@ -16,7 +16,7 @@ function(room_test name)
   add_executable(${name}_test ${ARGN})
   target_link_libraries(${name}_test PRIVATE coffer_${name} GTest::gmock GTest::gtest_main)
   add_test(NAME unit_${name} COMMAND ${name}_test)
-  set_tests_properties(unit_${name} PROPERTIES LABELS unit TIMEOUT 300)
+  set_tests_properties(unit_${name} PROPERTIES LABELS unit TIMEOUT 900)
 endfunction()
 
 function(room_fuzz name source)

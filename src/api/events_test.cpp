@@ -33,11 +33,11 @@ TEST_F(EventsTest, a_change_is_durable_with_who_and_what_when_it_is_answered) {
 TEST_F(EventsTest, what_only_reads_is_no_change_and_what_failed_is_one) {
   ask("GET", "/workspace");
   EXPECT_TRUE(events("&kind=api").empty());
-  ask("DELETE", "/workspace/none");
+  ask("POST", "/workspace", R"({"image": 5})");
   const auto changes = events("&kind=api.changed");
   ASSERT_EQ(changes.size(), 1U);
-  EXPECT_EQ(changes[0].at("status").as_int64(), 404);
-  EXPECT_EQ(changes[0].at("code").as_string(), "not_found");
+  EXPECT_EQ(changes[0].at("status").as_int64(), 422);
+  EXPECT_FALSE(changes[0].at("code").as_string().empty());
 }
 
 TEST_F(EventsTest, a_token_is_told_of_what_it_is_for_alone) {

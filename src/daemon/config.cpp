@@ -416,6 +416,11 @@ Status check(const Config& config) {
 
 }  // namespace
 
+bool takes_list(std::string_view name) {
+  return std::any_of(kSettings.begin(), kSettings.end(),
+                     [name](const Setting& setting) { return setting.name == name && setting.value == "LIST"; });
+}
+
 Status apply_setting(Config& config, std::string_view name, const std::string& value) {
   for (const auto& setting : kSettings) {
     if (setting.name != name) continue;

@@ -26,7 +26,7 @@ Status apply_map(const std::string& path, const YAML::Node& map, const std::stri
       continue;
     }
     std::string value;
-    if (item.second.IsSequence()) {
+    if (item.second.IsSequence() && takes_list(name)) {
       for (const auto& part : item.second) {
         if (!part.IsScalar()) return fail(Code::InvalidArgument, cat(where, ": '", name, "' must be a list of words"));
         value += cat(value.empty() ? "" : ",", part.Scalar());
@@ -34,7 +34,9 @@ Status apply_map(const std::string& path, const YAML::Node& map, const std::stri
     } else if (item.second.IsScalar()) {
       value = item.second.Scalar();
     } else {
-      return fail(Code::InvalidArgument, cat(where, ": '", name, "' must be a single value or a list"));
+      return fail(Code::InvalidArgument,
+                  cat(where, ": '", name,
+                      takes_list(name) ? "' must be a single value or a list" : "' must be a single value"));
     }
     auto applied = apply_setting(config, name, value);
     if (!applied) return fail(std::move(applied.error()).in(where));
