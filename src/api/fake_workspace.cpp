@@ -702,7 +702,7 @@ Task<void> FakeManager::clear_logs(std::string id) {
 }
 
 Result<std::shared_ptr<loop::Feed<workspace::LogLine>>> FakeManager::follow_logs(const std::string& id,
-                                                                                      workspace::LogSource /*source*/) {
+                                                                                 workspace::LogSource /*source*/) {
   TRY_ASSIGN(const Entry* entry, find(id));
   auto feed = std::make_shared<loop::Feed<workspace::LogLine>>(executor_);
   feed->push({entry->info.created_at, "a line"});
