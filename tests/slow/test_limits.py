@@ -50,7 +50,7 @@ def test_filling_the_disk_is_bounded_by_its_size(daemon):
 def test_a_hundred_thousand_files(daemon):
     with neighbour.unharmed(daemon), daemon.workspace() as name:
         done = daemon.exec(name, "mkdir /root/many; cd /root/many; seq 1 100000 | xargs touch; ls | wc -l",
-                           "--timeout", "80")
+                           "--timeout", "300", timeout=320)
         # All of them, or a clear end at the disk's bound.
         assert (done.status == 0 and done.out.strip() == "100000") or "No space left" in done.err, done
         assert daemon.exec(name, "echo alive").out == "alive\n"
