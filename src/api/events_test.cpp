@@ -47,8 +47,10 @@ TEST_F(EventsTest, a_token_is_told_of_what_it_is_for_alone) {
   const std::string token = mint(R"({"scope": "workspace", "workspaceId": ")" + id + R"(", "verbs": ["read"]})");
   const auto seen = far("GET", "/events?limit=1000", bearer(token));
   EXPECT_EQ(seen.status, 200);
-  ASSERT_FALSE(seen.body().at("events").as_array().empty());
-  for (const auto& event : seen.body().at("events").as_array()) EXPECT_EQ(event.at("workspace").as_string(), id);
+  const auto body = seen.body();
+  const auto& told = body.at("events").as_array();
+  ASSERT_FALSE(told.empty());
+  for (const auto& event : told) EXPECT_EQ(event.at("workspace").as_string(), id);
   for (const char* whole : {"/ledger", "/ledger/checkpoint", "/ledger/keys", "/ledger/entries/0/proof"}) {
     EXPECT_EQ(far("GET", whole, bearer(token)).status, 403) << whole;
   }

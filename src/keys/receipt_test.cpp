@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
@@ -147,6 +148,8 @@ class ReceiptBookTest : public testing::Test {
   Result<T> run(loop::Task<T> task) {
     std::optional<Result<T>> answer;
     loop::asio::io_context io;
+    // While the database works, there is nothing to do here, and a loop without work stops for good.
+    const auto work = loop::asio::make_work_guard(io);
     loop::asio::co_spawn(io, std::move(task), [&](const std::exception_ptr& thrown, Result<T> result) {
       if (thrown) std::rethrow_exception(thrown);
       answer = std::move(result);
