@@ -202,6 +202,11 @@ Status BuiltDaemon::open_networks() {
   options.settings = config_.network;
   options.limits = config_.network_limits;
   options.preview_domain = config_.preview_domain;
+  options.recorder = ledger_.get();
+  options.space_of = [this](const std::string& id) {
+    const auto info = manager_->get(id);
+    return info ? info->spec.namespace_id : std::string();
+  };
   options.names_of = [this](const std::string& id) -> std::vector<std::string> {
     const auto info = manager_->get(id);
     if (!info) return {id};

@@ -188,10 +188,10 @@ struct ConnectionAllowed {
   std::string protocol;   // "tcp", "tls", "http", "dns"
   std::string name, ip;   // what was asked for, and what it was connected to
   std::int64_t port = 0;
-  std::string rule;                 // of the policy
+  std::string shown;                // the SNI or Host; a link's target; who came in
   std::int64_t policy_version = 0;  // its generation
   COFFER_EVENT(70, "connection.allowed", visit(16, "direction", e.direction); visit(17, "protocol", e.protocol);
-               visit(18, "name", e.name); visit(19, "ip", e.ip); visit(20, "port", e.port); visit(21, "rule", e.rule);
+               visit(18, "name", e.name); visit(19, "ip", e.ip); visit(20, "port", e.port); visit(21, "shown", e.shown);
                visit(22, "policy_version", e.policy_version);)
 };
 struct ConnectionRefused {
@@ -223,9 +223,10 @@ struct PolicyChanged {
 struct LinkChanged {
   std::string link, action;  // "created", "removed", "expired"
   std::string from, to;      // workspace ids
-  std::int64_t port = 0;
+  std::int64_t port = 0;     // the only one, if it is one
+  std::string ports;         // "5432,8000-8010"
   COFFER_EVENT(74, "link.changed", visit(16, "link", e.link); visit(17, "action", e.action); visit(18, "from", e.from);
-               visit(19, "to", e.to); visit(20, "port", e.port);)
+               visit(19, "to", e.to); visit(20, "port", e.port); visit(21, "ports", e.ports);)
 };
 struct PortChanged {
   std::string action;   // "opened", "closed"
