@@ -266,6 +266,8 @@ void Api::start() {
   state_->streams.spawn("activity of namespaces", state_->services.events.keep(state_->services.identity.namespaces()));
 }
 
+void Api::take_over() { state_->sessions.take_over(); }
+
 Task<void> Api::stop() {
   state_->streams.cancel();
   CO_TRY(co_await state_->streams.join());

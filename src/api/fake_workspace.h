@@ -100,6 +100,7 @@ class FakeManager final : public workspace::Manager {
   void touch(const std::string& id) override;
   Task<std::unique_ptr<vm::GuestProcess>> exec(std::string id, model::ExecSpec spec, workspace::AfterExec after,
                                                workspace::KeepOutput keep_output) override;
+  std::vector<vm::LeftProcess> take_left(const std::string& /*id*/) override { return {}; }
   Task<std::vector<workspace::LogLine>> logs(std::string id, workspace::LogSource source, std::size_t tail) override;
   Task<void> clear_logs(std::string id) override;
   Result<std::shared_ptr<loop::Feed<workspace::LogLine>>> follow_logs(const std::string& id,

@@ -398,6 +398,7 @@ Task<void> BuiltDaemon::serve() {
   api_->start();
   networks_->start();
   CO_TRY(co_await manager_->reconcile());
+  api_->take_over();
   CO_TRY_ASSIGN(UniqueFd socket, listen_for_administrators(config_.socket_path(), group_));
   CO_TRY(server_->listen_unix(std::move(socket), api::Api::local_administrators()));
   serving_ = true;

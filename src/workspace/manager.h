@@ -183,6 +183,9 @@ class Manager {
   virtual Task<std::unique_ptr<vm::GuestProcess>> exec(std::string id, model::ExecSpec spec,
                                                        AfterExec after = AfterExec::keep,
                                                        KeepOutput keep_output = KeepOutput::no) = 0;
+  // Commands with a tag that a former daemon had started and that were not taken yet; they count as use of the
+  // workspace, and those that nobody takes end with its machine. `tag` is what was in ExecSpec, by the guest's word.
+  virtual std::vector<vm::LeftProcess> take_left(const std::string& id) = 0;
 
   // The last `tail` lines (0: all that are kept).
   virtual Task<std::vector<LogLine>> logs(std::string id, LogSource source, std::size_t tail) = 0;
