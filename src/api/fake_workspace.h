@@ -77,6 +77,10 @@ class FakeManager final : public workspace::Manager {
   Task<workspace::Info> create(model::WorkspaceSpec spec, std::string idempotency_key) override;
   [[nodiscard]] std::vector<workspace::Info> list() const override;
   [[nodiscard]] Result<workspace::Info> get(const std::string& id) const override;
+  [[nodiscard]] Result<workspace::Owner> owner(const std::string& id) const override {
+    TRY_ASSIGN(const auto info, get(id));
+    return workspace::Owner{info.id, info.spec.namespace_id};
+  }
   Task<workspace::Info> start(std::string id) override;
   Task<workspace::Info> stop(std::string id) override;
   Task<workspace::Info> restart(std::string id) override;

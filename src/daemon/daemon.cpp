@@ -180,8 +180,8 @@ Status BuiltDaemon::open_state() {
   who.throttle.requests_per_second = config_.requests_per_second;
   who.throttle.burst = 2.0 * config_.requests_per_second;
   who.namespace_of = [this](std::string_view workspace) -> std::optional<std::string> {
-    const auto info = manager_->get(std::string(workspace));
-    return info ? std::optional(info->spec.namespace_id) : std::nullopt;
+    const auto owner = manager_->owner(std::string(workspace));
+    return owner ? std::optional(owner->namespace_id) : std::nullopt;
   };
   who.recorder = ledger_.get();
   TRY_ASSIGN(identity_, identity::Identity::open(*database_, who));
@@ -204,8 +204,8 @@ Status BuiltDaemon::open_networks() {
   options.preview_domain = config_.preview_domain;
   options.recorder = ledger_.get();
   options.space_of = [this](const std::string& id) {
-    const auto info = manager_->get(id);
-    return info ? info->spec.namespace_id : std::string();
+    const auto owner = manager_->owner(id);
+    return owner ? owner->namespace_id : std::string();
   };
   options.names_of = [this](const std::string& id) -> std::vector<std::string> {
     const auto info = manager_->get(id);

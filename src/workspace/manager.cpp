@@ -95,6 +95,11 @@ Result<Info> ManagerImpl::get(const std::string& id) const {
   return info_of(*entry);
 }
 
+Result<Owner> ManagerImpl::owner(const std::string& id) const {
+  TRY_ASSIGN(const EntryPtr entry, find(id));
+  return Owner{entry->record.id, entry->record.spec.namespace_id};
+}
+
 HostInfo ManagerImpl::host_info() const {
   HostInfo info;
   info.accelerator = driver_.accelerator();

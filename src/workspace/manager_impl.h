@@ -33,6 +33,7 @@ class ManagerImpl : public Manager {
   Task<Info> create(model::WorkspaceSpec spec, std::string idempotency_key) override;
   [[nodiscard]] std::vector<Info> list() const override;
   [[nodiscard]] Result<Info> get(const std::string& id) const override;
+  [[nodiscard]] Result<Owner> owner(const std::string& id) const override;
   Task<Info> start(std::string id) override;
   Task<Info> stop(std::string id) override;
   Task<Info> restart(std::string id) override;
