@@ -25,7 +25,7 @@ class Heard final : public ledger::Recorder {
   [[nodiscard]] std::vector<Event> all() const {
     std::vector<Event> found;
     for (const auto& entry : entries) {
-      if (const auto* event = std::get_if<Event>(&entry.event)) found.push_back(*event);
+      if (const auto* event = entry.event.as<Event>()) found.push_back(*event);
     }
     return found;
   }

@@ -67,7 +67,7 @@ class RecordedProcess final : public vm::GuestProcess {
   void note_end(std::string how, const model::ExitStatus& exit) {
     if (ended_) return;
     ended_ = true;
-    auto& event = std::get<model::ExecEnded>(end_.event);
+    auto& event = *end_.event.as<model::ExecEnded>();
     event.exit = exit.code;
     event.signal = exit.signal;
     event.bytes_out = bytes_out_;
