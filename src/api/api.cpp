@@ -87,6 +87,7 @@ struct Api::State {
                  {},
                  networks} {
     manager.on_event([this](const workspace::Event& event) { heard(event); });
+    networks.on_exposure_end([this](const std::string& slug) { open_streams.end_visits(slug); });
   }
 
   loop::WorkerPool builders{kBuildThreads};
@@ -118,7 +119,10 @@ struct Api::State {
   Task<http::Response> handle(http::Request& request) {
     // Whoever visits an exposed port is no client of this API, and shows it no credential.
     if (auto visit = preview_slug(request, services.networks.preview_domain())) {
-      co_return co_await serve_preview(services, std::move(*visit), request);
+      const OpenStreams::Visit opener{visit->slug};
+      open_streams.guard(request, opener);
+      CO_TRY_ASSIGN(auto shown, co_await serve_preview(services, std::move(*visit), request));
+      co_return open_streams.guard(std::move(shown), opener);
     }
     auto match = find_route(request.method, request.segments);
     const bool open = match.route != nullptr && match.route->reach == Reach::open;
@@ -261,6 +265,8 @@ void Api::tell(const monitor::QuotaNews& news) {
 void Api::start() {
   state_->streams.spawn("activity of namespaces", state_->services.events.keep(state_->services.identity.namespaces()));
 }
+
+void Api::take_over() { state_->sessions.take_over(); }
 
 Task<void> Api::stop() {
   state_->streams.cancel();

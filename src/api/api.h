@@ -63,6 +63,8 @@ class Api {
   // Begins to write down what happens to workspaces; once, when the loop runs.
   void start();
   // Cuts the streams, and waits until the builds that still run have ended: a build is never left half done.
+  // After the manager has reconciled: what API clients had running goes on.
+  void take_over();
   Task<void> stop();
 
  private:

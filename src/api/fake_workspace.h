@@ -77,6 +77,10 @@ class FakeManager final : public workspace::Manager {
   Task<workspace::Info> create(model::WorkspaceSpec spec, std::string idempotency_key) override;
   [[nodiscard]] std::vector<workspace::Info> list() const override;
   [[nodiscard]] Result<workspace::Info> get(const std::string& id) const override;
+  [[nodiscard]] Result<workspace::Owner> owner(const std::string& id) const override {
+    TRY_ASSIGN(const auto info, get(id));
+    return workspace::Owner{info.id, info.spec.namespace_id};
+  }
   Task<workspace::Info> start(std::string id) override;
   Task<workspace::Info> stop(std::string id) override;
   Task<workspace::Info> restart(std::string id) override;
@@ -100,6 +104,7 @@ class FakeManager final : public workspace::Manager {
   void touch(const std::string& id) override;
   Task<std::unique_ptr<vm::GuestProcess>> exec(std::string id, model::ExecSpec spec, workspace::AfterExec after,
                                                workspace::KeepOutput keep_output) override;
+  std::vector<vm::LeftProcess> take_left(const std::string& /*id*/) override { return {}; }
   Task<std::vector<workspace::LogLine>> logs(std::string id, workspace::LogSource source, std::size_t tail) override;
   Task<void> clear_logs(std::string id) override;
   Result<std::shared_ptr<loop::Feed<workspace::LogLine>>> follow_logs(const std::string& id,

@@ -71,6 +71,7 @@ Task<http::Response> create_link(Services& services, Call& call) {
   wish.note = note.value_or("");
   if (ttl) wish.expires_at = std::chrono::system_clock::now() + *ttl;
   wish.created_by = call.who().id;
+  wish.by = call.who().origin();
   CO_TRY_ASSIGN(const auto link, co_await services.networks.add_link(std::move(wish)));
   co_return answer({{"link", to_json(services, call, link)}}, kCreated);
 }
@@ -103,7 +104,7 @@ Task<http::Response> remove_link(Services& services, Call& call) {
   if (!by_source && !by_target) {
     co_return fail(sees(services, call, link.source) ? by_source.error() : by_target.error());
   }
-  CO_TRY(co_await services.networks.remove_link(id));
+  CO_TRY(co_await services.networks.remove_link(id, call.who().origin()));
   co_return answer({{"id", id}});
 }
 

@@ -45,7 +45,7 @@ Task<void> set_contract_links(Services& services, const Caller& caller, std::str
     if (stays) {
       std::erase(wanted, link.source);
     } else {
-      CO_TRY(co_await services.networks.remove_link(link.id));
+      CO_TRY(co_await services.networks.remove_link(link.id, caller.who.origin()));
     }
   }
   if (ports.empty() && sources && !wanted.empty()) {
@@ -60,6 +60,7 @@ Task<void> set_contract_links(Services& services, const Caller& caller, std::str
     wish.ports = ports;
     wish.note = kByContract;
     wish.created_by = caller.who.id;
+    wish.by = caller.who.origin();
     CO_TRY(co_await services.networks.add_link(std::move(wish)));
   }
   co_return Status{};
@@ -151,10 +152,11 @@ Task<void> apply_network(Services& services, const Caller& caller, std::string w
     }
     if (change.egress) egress.entries = std::move(*change.egress);
     if (change.egress_ports) egress.ports = std::move(*change.egress_ports);
-    if (egress != networks.egress(workspace)) CO_TRY(co_await networks.set_egress(workspace, std::move(egress)));
+    if (egress != networks.egress(workspace))
+      CO_TRY(co_await networks.set_egress(workspace, std::move(egress), caller.who.origin()));
   }
   if (change.ingress_ports && *change.ingress_ports != networks.ingress_ports(workspace)) {
-    CO_TRY(co_await networks.set_ingress_ports(workspace, std::move(*change.ingress_ports)));
+    CO_TRY(co_await networks.set_ingress_ports(workspace, std::move(*change.ingress_ports), caller.who.origin()));
   }
   if (change.ingress_ports || change.private_link_ids) {
     CO_TRY(co_await set_contract_links(services, caller, workspace, std::move(change.private_link_ids)));

@@ -10,17 +10,18 @@ namespace cofferdam::api {
 namespace {
 
 using loop::Task;
+using Opener = OpenStreams::Opener;
 
 tl::unexpected<Error> ended() {
-  return fail(Code::Unauthenticated, "the credential that opened this stream has ended");
+  return fail(Code::Unauthenticated, "what opened this stream has ended: its credential, or the exposed port");
 }
 
 }  // namespace
 
 class OpenStreams::Registration {
  public:
-  Registration(OpenStreams& owner, identity::Principal who, std::function<void()> cut)
-      : owner_(owner), at_(owner.open_.insert(owner.open_.end(), {std::move(who), std::move(cut)})) {}
+  Registration(OpenStreams& owner, Opener opener, std::function<void()> cut)
+      : owner_(owner), at_(owner.open_.insert(owner.open_.end(), {std::move(opener), std::move(cut)})) {}
   Registration(const Registration&) = delete;
   Registration& operator=(const Registration&) = delete;
   ~Registration() { owner_.open_.erase(at_); }
@@ -34,9 +35,9 @@ namespace {
 
 class GuardedSource final : public http::BodySource {
  public:
-  GuardedSource(OpenStreams& owner, const loop::asio::any_io_executor& executor, const identity::Principal& who,
+  GuardedSource(OpenStreams& owner, const loop::asio::any_io_executor& executor, const Opener& opener,
                 std::unique_ptr<http::BodySource> inner)
-      : inner_(std::move(inner)), cut_(executor), registration_(owner, who, [this] {
+      : inner_(std::move(inner)), cut_(executor), registration_(owner, opener, [this] {
           is_cut_ = true;
           cut_.notify();
         }) {}
@@ -61,9 +62,9 @@ class GuardedSource final : public http::BodySource {
 // As long as the request lives.
 class GuardedBody final : public http::RequestBody {
  public:
-  GuardedBody(OpenStreams& owner, const loop::asio::any_io_executor& executor, const identity::Principal& who,
+  GuardedBody(OpenStreams& owner, const loop::asio::any_io_executor& executor, const Opener& opener,
               http::RequestBody& inner)
-      : inner_(inner), cut_(executor), registration_(owner, who, [this] {
+      : inner_(inner), cut_(executor), registration_(owner, opener, [this] {
           is_cut_ = true;
           cut_.notify();
         }) {}
@@ -85,7 +86,7 @@ class GuardedBody final : public http::RequestBody {
       if (!is_cut_) co_return fail(std::move(std::get<1>(first).error()));
     }
     failure_status_ = kUnauthorized;
-    co_return fail(Code::Unauthenticated, "the credential that sent this body has ended");
+    co_return fail(Code::Unauthenticated, "what this body came through has ended: its credential, or the exposed port");
   }
 
   http::RequestBody& inner_;
@@ -96,9 +97,9 @@ class GuardedBody final : public http::RequestBody {
 
 class GuardedTunnel final : public http::Tunnel {
  public:
-  GuardedTunnel(OpenStreams& owner, const loop::asio::any_io_executor& executor, const identity::Principal& who,
+  GuardedTunnel(OpenStreams& owner, const loop::asio::any_io_executor& executor, const Opener& opener,
                 std::unique_ptr<http::Tunnel> inner)
-      : inner_(std::move(inner)), cut_(executor), registration_(owner, who, [this] {
+      : inner_(std::move(inner)), cut_(executor), registration_(owner, opener, [this] {
           is_cut_ = true;
           cut_.notify();
         }) {}
@@ -123,21 +124,21 @@ class GuardedTunnel final : public http::Tunnel {
 
 class GuardedSession final : public http::WebSocketSession {
  public:
-  GuardedSession(OpenStreams& owner, identity::Principal who, std::unique_ptr<http::WebSocketSession> inner)
+  GuardedSession(OpenStreams& owner, Opener opener, std::unique_ptr<http::WebSocketSession> inner)
       : owner_(owner),
-        who_(std::move(who)),
+        opener_(std::move(opener)),
         inner_(std::move(inner)),
-        waiting_(owner, who_, [this] { late_ = true; }) {}
+        waiting_(owner, opener_, [this] { late_ = true; }) {}
 
   Task<void> run(http::WebSocket& socket) override {
     if (late_) co_return ended();
-    const OpenStreams::Registration running(owner_, who_, [&socket] { socket.cut(); });
+    const OpenStreams::Registration running(owner_, opener_, [&socket] { socket.cut(); });
     co_return co_await inner_->run(socket);
   }
 
  private:
   OpenStreams& owner_;
-  identity::Principal who_;
+  Opener opener_;
   std::unique_ptr<http::WebSocketSession> inner_;
   bool late_ = false;  // ended between the answer and the upgrade
   OpenStreams::Registration waiting_;
@@ -147,36 +148,51 @@ class GuardedSession final : public http::WebSocketSession {
 
 OpenStreams::OpenStreams(loop::asio::any_io_executor executor, identity::Revocations& revocations)
     : executor_(std::move(executor)), subscription_(revocations.on_revoked([this](const identity::Ended& ended) {
-        for (auto& entry : open_) {
-          if (ended.ends(entry.who)) entry.cut();
-        }
+        cut_if([&ended](const Opener& opener) {
+          const auto* who = std::get_if<identity::Principal>(&opener);
+          return who != nullptr && ended.ends(*who);
+        });
       })) {}
+
+void OpenStreams::end_visits(std::string_view slug) {
+  cut_if([slug](const Opener& opener) {
+    const auto* visit = std::get_if<Visit>(&opener);
+    return visit != nullptr && visit->slug == slug;
+  });
+}
+
+void OpenStreams::cut_if(const std::function<bool(const Opener&)>& over) {
+  for (auto& entry : open_) {
+    if (over(entry.opener)) entry.cut();
+  }
+}
 
 namespace {
 
-bool can_end(const identity::Principal& who) {
+bool can_end(const OpenStreams::Opener& opener) {
   using Kind = identity::Principal::Kind;
-  return who.kind == Kind::token || who.kind == Kind::api_key;
+  const auto* who = std::get_if<identity::Principal>(&opener);
+  return who == nullptr || who->kind == Kind::token || who->kind == Kind::api_key;
 }
 
 }  // namespace
 
-void OpenStreams::guard(http::Request& request, const identity::Principal& who) {
-  if (!can_end(who) || request.body == nullptr || request.body->length() == std::uint64_t{0}) return;
-  request.wrapped_body = std::make_shared<GuardedBody>(*this, executor_, who, *request.body);
+void OpenStreams::guard(http::Request& request, const Opener& opener) {
+  if (!can_end(opener) || request.body == nullptr || request.body->length() == std::uint64_t{0}) return;
+  request.wrapped_body = std::make_shared<GuardedBody>(*this, executor_, opener, *request.body);
   request.body = request.wrapped_body.get();
 }
 
-http::Response OpenStreams::guard(http::Response response, const identity::Principal& who) {
-  if (!can_end(who)) return response;
+http::Response OpenStreams::guard(http::Response response, const Opener& opener) {
+  if (!can_end(opener)) return response;
   if (response.source) {
-    response.source = std::make_unique<GuardedSource>(*this, executor_, who, std::move(response.source));
+    response.source = std::make_unique<GuardedSource>(*this, executor_, opener, std::move(response.source));
   }
   if (response.tunnel) {
-    response.tunnel = std::make_unique<GuardedTunnel>(*this, executor_, who, std::move(response.tunnel));
+    response.tunnel = std::make_unique<GuardedTunnel>(*this, executor_, opener, std::move(response.tunnel));
   }
   if (response.websocket) {
-    response.websocket = std::make_unique<GuardedSession>(*this, who, std::move(response.websocket));
+    response.websocket = std::make_unique<GuardedSession>(*this, opener, std::move(response.websocket));
   }
   return response;
 }

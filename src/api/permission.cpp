@@ -64,12 +64,12 @@ Task<void> admit(Services& services, const Route& route, Call& call) {
     }
     case Reach::workspace: {
       const std::string asked = call.id();
-      const auto info = services.manager.get(asked);
-      if (!info && info.error().code != Code::NotFound) co_return fail(info.error());
-      if (!info) co_return fail(identity::no_such_workspace(asked));
-      CO_TRY(who.allows(route.verb, info->id, info->spec.namespace_id, asked));
-      call.params.front() = info->id;
-      call.about = {info->id, info->spec.namespace_id};
+      auto owner = services.manager.owner(asked);
+      if (!owner && owner.error().code != Code::NotFound) co_return fail(owner.error());
+      if (!owner) co_return fail(identity::no_such_workspace(asked));
+      CO_TRY(who.allows(route.verb, owner->id, owner->namespace_id, asked));
+      call.params.front() = owner->id;
+      call.about = {std::move(owner->id), std::move(owner->namespace_id)};
       co_return Status{};
     }
   }

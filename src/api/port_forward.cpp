@@ -131,7 +131,7 @@ Task<http::Response> open_port(Services& services, Call& call) {
     ended.bytes_in = sent;
     ended.duration_us = static_cast<std::uint64_t>(
         std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now() - began).count());
-    services.networks.flows().add(std::move(ended));
+    services.networks.keep(std::move(ended));
   };
   http::Response response;
   response.websocket = std::make_unique<Forwarded>(std::move(*dialled), std::move(on_end));

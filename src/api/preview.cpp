@@ -176,7 +176,7 @@ Task<http::Response> serve_preview(Services& services, Preview preview, http::Re
       auto flow = flow_of(exposure, request);
       flow.event = "refused";
       flow.reason = shown.empty() ? "no token" : "wrong token";
-      services.networks.flows().add(std::move(flow));
+      services.networks.keep(std::move(flow));
       co_return refuse_visitor(request);
     }
     if (in_query != nullptr) {
@@ -209,7 +209,7 @@ Task<http::Response> serve_preview(Services& services, Preview preview, http::Re
     flow.bytes_in = sent;
     flow.duration_us = static_cast<std::uint64_t>(
         std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - began).count());
-    services.networks.flows().add(std::move(flow));
+    services.networks.keep(std::move(flow));
   };
   CO_TRY_ASSIGN(auto response, co_await ask_guest(request, std::move(server), services.sessions.background()));
   if (by_path) response.headers = without_origin_state(response.headers);

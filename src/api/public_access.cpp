@@ -84,7 +84,7 @@ Task<http::Response> expose_port(Services& services, Call& call) {
     token = to_hex(random_bytes(kTokenBytes));
     exposure.token_digest = crypto::sha256_hex(token);
   }
-  CO_TRY_ASSIGN(const auto made, co_await services.networks.expose(std::move(exposure)));
+  CO_TRY_ASSIGN(const auto made, co_await services.networks.expose(std::move(exposure), call.who().origin()));
   auto shown = to_json(services, made);
   // Told once.
   if (!token.empty()) shown["token"] = token;
@@ -96,13 +96,13 @@ Task<http::Response> change_exposed(Services& services, Call& call) {
   CO_TRY_ASSIGN(const auto slug, required_text(body, "slug"));
   CO_TRY_ASSIGN(auto exposure, find(services, call));
   exposure.slug = slug;
-  CO_TRY_ASSIGN(const auto made, co_await services.networks.expose(std::move(exposure)));
+  CO_TRY_ASSIGN(const auto made, co_await services.networks.expose(std::move(exposure), call.who().origin()));
   co_return answer({{"port", to_json(services, made)}});
 }
 
 Task<http::Response> revoke_exposed(Services& services, Call& call) {
   CO_TRY_ASSIGN(const auto port, port_of(call));
-  CO_TRY(co_await services.networks.unexpose(call.id(), port));
+  CO_TRY(co_await services.networks.unexpose(call.id(), port, call.who().origin()));
   co_return answer({{"port", port}});
 }
 

@@ -30,7 +30,9 @@ class Create : public Command {
  private:
   Task<int> work(Session& session) {
     Api api(session);
-    auto created = co_await api.call("POST", "/workspace", shape_.create_body(spec_));
+    auto body = shape_.create_body(spec_);
+    env_.mark(body);
+    auto created = co_await api.call("POST", "/workspace", std::move(body));
     if (!created) co_return session.failed(created.error());
     if (session.json()) {
       session.print_json(std::move(*created));

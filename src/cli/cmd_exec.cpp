@@ -5,12 +5,13 @@
 namespace cofferdam::cli {
 namespace {
 
-Task<int> execute(Session& session, std::string workspace, model::ExecSpec spec) {
+Task<int> execute(Session& session, std::string workspace, model::ExecSpec spec, EnvOptions env) {
   SignalWatch signals(session.executor());
   ExecStream stream(session, signals);
   ExecRequest request;
   request.workspace = workspace;
   request.spec = spec;
+  request.env = std::move(env);
   request.output = session.json() ? OutputTo::keep : OutputTo::stream;
   auto ended = co_await stream.run(std::move(request));
   if (!ended) co_return session.failed(ended.error(), kBroke);
@@ -36,7 +37,7 @@ class Exec : public Command {
     TRY_ASSIGN(spec_, exec_.resolve());
     return {};
   }
-  int run(Session& session) override { return session.wait(execute(session, workspace_, spec_)); }
+  int run(Session& session) override { return session.wait(execute(session, workspace_, spec_, exec_.env)); }
 
  private:
   std::string workspace_;
@@ -61,7 +62,7 @@ class Shell : public Command {
     TRY_ASSIGN(spec_, exec_.resolve());
     return {};
   }
-  int run(Session& session) override { return session.wait(execute(session, workspace_, spec_)); }
+  int run(Session& session) override { return session.wait(execute(session, workspace_, spec_, exec_.env)); }
 
  private:
   std::string workspace_;

@@ -177,6 +177,7 @@ Task<int> Run::work(Session& session) {
   ExecRequest request;
   request.workspace = id;
   request.spec = command_;
+  request.env = exec_.env;
   request.destroy = keep_ ? DestroyAfter::no : DestroyAfter::yes;
   request.output = session.json() ? OutputTo::keep : OutputTo::stream;
   ExecStream stream(session, signals);

@@ -20,6 +20,7 @@ class WorkloadCreate : public Command {
     options.value("--workdir", "DIR", folder_, "where it runs");
     options.value("--user", "USER", user_, "as whom it runs");
     options.values("-e,--env", "NAME=VALUE", env_, "a variable of its environment");
+    options.flag("--allow-control-token", control_token_, "a value may be a control token of this host");
     options.rest("COMMAND", command_, "what to run");
   }
   Status accept() override {
@@ -34,6 +35,7 @@ class WorkloadCreate : public Command {
     };
     json::object body{{"cmd", list(command_)}};
     if (!env_.empty()) body["env"] = list(env_);
+    if (control_token_) body["force"] = true;
     if (!name_.empty()) body["name"] = name_;
     if (!restart_.empty()) body["restart_policy"] = restart_;
     if (!folder_.empty()) body["working_dir"] = folder_;
@@ -45,6 +47,7 @@ class WorkloadCreate : public Command {
  private:
   std::string workspace_, name_, restart_, folder_, user_;
   std::vector<std::string> env_, command_;
+  bool control_token_ = false;
 };
 
 class WorkloadList : public Command {

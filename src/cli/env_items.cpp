@@ -70,6 +70,12 @@ Result<std::vector<std::string>> parse_env_file(std::string_view content, EnvLoo
 void EnvOptions::declare(Options& options) {
   options.values("-e,--env", "NAME[=VALUE]", items, "environment variable of the command; NAME alone takes ours");
   options.values("--env-file", "FILE", files, "file of NAME=VALUE lines, '-' for standard input");
+  options.flag("--allow-control-token", control_token,
+               "a value may be a control token of this host: whatever runs inside can then manage the host");
+}
+
+void EnvOptions::mark(boost::json::object& body) const {
+  if (control_token) body["force"] = true;
 }
 
 Result<std::vector<std::string>> EnvOptions::resolve() const {

@@ -1,5 +1,6 @@
 // The environment of a command, from --env and --env-file. Values may be secrets: no message repeats one.
 #pragma once
+#include <boost/json/object.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -24,7 +25,10 @@ Result<std::vector<std::string>> parse_env_file(std::string_view content, EnvLoo
 // The options, and what they give together: files first, --env after, the last of a name wins.
 struct EnvOptions {
   std::vector<std::string> items, files;
+  bool control_token = false;  // one of this host's among the values is on purpose
   void declare(Options& options);
+  // Says so in the body of a request that carries what resolve() gave.
+  void mark(boost::json::object& body) const;
   [[nodiscard]] Result<std::vector<std::string>> resolve() const;
 };
 

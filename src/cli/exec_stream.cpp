@@ -84,7 +84,9 @@ Task<ExecOutcome> ExecStream::run(ExecRequest request) {
     spec.rows = size->rows;
     spec.cols = size->cols;
   }
-  std::string text = json::serialize(model::exec_spec_to_json(spec));
+  auto body = model::exec_spec_to_json(spec);
+  live.request.env.mark(body);
+  std::string text = json::serialize(body);
   if (text.size() > http::WebSocket::kMaxMessageBytes) {
     co_return fail(Code::InvalidArgument,
                    cat("the command line and environment take ", text.size(), " bytes, and at most ",

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "cli/api.h"
+#include "cli/env_items.h"
 #include "cli/session.h"
 #include "cli/signals.h"
 #include "model/workspace_spec.h"
@@ -18,6 +19,7 @@ enum class OutputTo { stream, keep };
 struct ExecRequest {
   std::string workspace;
   model::ExecSpec spec;  // rows and cols are filled in here
+  EnvOptions env;        // those that its environment came from
   DestroyAfter destroy = DestroyAfter::no;
   OutputTo output = OutputTo::stream;
 };

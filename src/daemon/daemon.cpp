@@ -180,8 +180,8 @@ Status BuiltDaemon::open_state() {
   who.throttle.requests_per_second = config_.requests_per_second;
   who.throttle.burst = 2.0 * config_.requests_per_second;
   who.namespace_of = [this](std::string_view workspace) -> std::optional<std::string> {
-    const auto info = manager_->get(std::string(workspace));
-    return info ? std::optional(info->spec.namespace_id) : std::nullopt;
+    const auto owner = manager_->owner(std::string(workspace));
+    return owner ? std::optional(owner->namespace_id) : std::nullopt;
   };
   who.recorder = ledger_.get();
   TRY_ASSIGN(identity_, identity::Identity::open(*database_, who));
@@ -202,6 +202,11 @@ Status BuiltDaemon::open_networks() {
   options.settings = config_.network;
   options.limits = config_.network_limits;
   options.preview_domain = config_.preview_domain;
+  options.recorder = ledger_.get();
+  options.space_of = [this](const std::string& id) {
+    const auto owner = manager_->owner(id);
+    return owner ? owner->namespace_id : std::string();
+  };
   options.names_of = [this](const std::string& id) -> std::vector<std::string> {
     const auto info = manager_->get(id);
     if (!info) return {id};
@@ -393,6 +398,7 @@ Task<void> BuiltDaemon::serve() {
   api_->start();
   networks_->start();
   CO_TRY(co_await manager_->reconcile());
+  api_->take_over();
   CO_TRY_ASSIGN(UniqueFd socket, listen_for_administrators(config_.socket_path(), group_));
   CO_TRY(server_->listen_unix(std::move(socket), api::Api::local_administrators()));
   serving_ = true;

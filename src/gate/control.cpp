@@ -224,6 +224,7 @@ void write_record(ByteWriter& out, const FlowRecord& record) {
   out.u64(record.bytes_out);
   out.u64(record.bytes_in);
   out.u64(record.duration_us);
+  out.u64(record.generation);
 }
 
 Result<FlowRecord> read_record(ByteReader& in) {
@@ -241,6 +242,7 @@ Result<FlowRecord> read_record(ByteReader& in) {
   record.bytes_out = in.u64();
   record.bytes_in = in.u64();
   record.duration_us = in.u64();
+  record.generation = in.u64();
   return record;
 }
 

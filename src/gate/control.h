@@ -170,6 +170,7 @@ struct FlowRecord {
   std::uint64_t bytes_out = 0;  // from the guest
   std::uint64_t bytes_in = 0;   // to the guest
   std::uint64_t duration_us = 0;
+  std::uint64_t generation = 0;  // of the policy it was decided by
   bool operator==(const FlowRecord&) const = default;
 };
 // So many records of this workspace were left out since the last batch, because there were too many.

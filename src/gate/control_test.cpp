@@ -53,6 +53,7 @@ std::vector<Event> all_events() {
   record.reason = FlowReason::dns_rate;
   record.name = "pypi.org";
   record.bytes_in = 1;
+  record.generation = 3;
   return {Done{1, 2}, Failed{3, Code::NotFound, "no such workspace"}, NeedDialSockets{"ws_a", 8},
           FlowBatch{{record, record}, {{"ws_b", 77}}}, CountersReply{"ws_a", 1, 2, 3, 4, 5, 6, 7, 8, 9}};
 }

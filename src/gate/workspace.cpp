@@ -276,6 +276,7 @@ void Workspace::record(FlowRecord record) {
     return shared_.log.omit(id_);
   }
   record.workspace = id_;
+  record.generation = policy_.generation;
   shared_.log.add(std::move(record), loop().now());
 }
 

@@ -76,6 +76,7 @@ Task::Task(Loop& loop, SerialLink& link, std::uint32_t stream, const wire::Proce
       link_(link),
       stream_(stream),
       command_(describe_command(request.argv)),
+      tag_(request.tag),
       timeout_ms_(request.timeout_ms),
       drain_ms_(request.drain_ms),
       cgroups_(cgroups),
@@ -404,7 +405,8 @@ void Task::push_exit() {
 }
 
 wire::TaskInfo Task::info() const {
-  return {stream_, pid_, state_ == State::starting || state_ == State::running, command_, stdout_.sent, stderr_.sent};
+  return {stream_,      pid_, state_ == State::starting || state_ == State::running, command_, stdout_.sent,
+          stderr_.sent, tag_};
 }
 
 void Task::detach() {

@@ -94,7 +94,7 @@ class Task {
   Loop& loop_;
   SerialLink& link_;
   const std::uint32_t stream_;
-  const std::string command_;
+  const std::string command_, tag_;
   const std::uint32_t timeout_ms_;
   const std::uint32_t drain_ms_;
   SpawnPlan plan_;

@@ -89,14 +89,14 @@ Result<Value> read_value(ByteReader& in) {
 
 std::string encode(const Stamp& stamp, const model::Entry& entry) {
   std::string bytes;
-  Writer writer(bytes, stamp, model::kind_of(entry.event).number);
+  Writer writer(bytes, stamp, entry.event.kind().number);
   writer.add(kActor, entry.by.actor);
   writer.add(kAddress, entry.by.address);
   writer.add(kRequest, entry.by.request_id);
   writer.add(kWorkspace, entry.about.workspace_id);
   writer.add(kNamespace, entry.about.namespace_id);
   const auto add = [&](std::uint8_t number, std::string_view, const auto& value) { writer.add(number, value); };
-  std::visit([&](const auto& event) { std::decay_t<decltype(event)>::fields(event, add); }, entry.event);
+  entry.event.each_field(add);
   return bytes;
 }
 

@@ -1,6 +1,7 @@
 #include "ledger/ledger.h"
 
 #include <algorithm>
+#include <array>
 
 #include "base/file.h"
 #include "base/log.h"
@@ -23,10 +24,10 @@ constexpr std::int64_t kClockJumpUs = 1'000'000;
 
 // Kinds that a guest can cause as many of as it likes.
 bool may_flood(const model::Event& event) {
-  return std::holds_alternative<model::ConnectionAllowed>(event) ||
-         std::holds_alternative<model::ConnectionRefused>(event) ||
-         std::holds_alternative<model::ConnectionClosed>(event) || std::holds_alternative<model::TokenRefused>(event) ||
-         std::holds_alternative<model::ApiRefused>(event);
+  constexpr std::array kFloods = {model::ConnectionAllowed::kKind.number, model::ConnectionRefused::kKind.number,
+                                  model::ConnectionClosed::kKind.number, model::TokenRefused::kKind.number,
+                                  model::ApiRefused::kKind.number};
+  return std::find(kFloods.begin(), kFloods.end(), event.kind().number) != kFloods.end();
 }
 
 }  // namespace
@@ -183,7 +184,7 @@ void Ledger::note(model::Entry entry) {
 void Ledger::drop(const Pending& pending) {
   if (gap_.empty()) gap_since_us_ = pending.time_us;
   gap_until_us_ = pending.time_us;
-  ++gap_[std::string(model::kind_of(pending.entry.event).name)];
+  ++gap_[std::string(pending.entry.event.kind().name)];
   ++dropped_;
 }
 
@@ -293,7 +294,7 @@ void Ledger::take_outcome(Outcome outcome) {
     for (auto queued = work.batch.rbegin(); queued != work.batch.rend(); ++queued) {
       const bool is_gap = work.gap && std::next(queued) == work.batch.rend();
       if (is_gap) {
-        const auto& gap = std::get<model::LedgerGap>(queued->pending.entry.event);
+        const auto& gap = *queued->pending.entry.event.as<model::LedgerGap>();
         for (const auto& kind : gap.kinds) {
           const auto blank = kind.rfind(' ');
           gap_[kind.substr(0, blank)] += parse_whole(kind.substr(blank + 1)).value_or(0);

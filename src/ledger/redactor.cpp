@@ -188,15 +188,17 @@ void Redactor::clean_words(model::Texts& words, const std::string& namespace_id)
 
 void Redactor::clean(model::Entry& entry) const {
   const std::string space = entry.about.namespace_id;
-  const auto words = [&](auto& event) {
-    if constexpr (requires { event.argv; }) clean_words(event.argv, space);
+  const auto words = [&](std::uint8_t, std::string_view name, auto& value) {
+    if constexpr (std::is_same_v<std::decay_t<decltype(value)>, model::Texts>) {
+      if (name == "argv") clean_words(value, space);
+    }
   };
-  std::visit(words, entry.event);
+  entry.event.each_field(words);
   model::each_text(entry, [&](std::string& text) { text = cut(to_utf8(clean_text(text, space)), kMaxText); });
   const auto lists = [](std::uint8_t, std::string_view, auto& value) {
     if constexpr (std::is_same_v<std::decay_t<decltype(value)>, model::Texts>) cut_list(value);
   };
-  std::visit([&](auto& event) { std::decay_t<decltype(event)>::fields(event, lists); }, entry.event);
+  entry.event.each_field(lists);
 }
 
 }  // namespace cofferdam::ledger

@@ -16,14 +16,14 @@ model::Texts cleaned(const Redactor& redactor, model::Texts argv, const std::str
   event.argv = std::move(argv);
   model::Entry entry{{}, {"ws_1", space}, event};
   redactor.clean(entry);
-  return std::get<model::ExecStarted>(entry.event).argv;
+  return entry.event.as<model::ExecStarted>()->argv;
 }
 
 TEST(Redactor, our_own_tokens_are_taken_out_of_every_text) {
   model::Entry entry{
       {"who", "", ""}, {}, model::ApiChanged{"POST", "/x", "/x/" + kToken, 200, "", "see " + kToken + "!"}};
   Redactor().clean(entry);
-  const auto& event = std::get<model::ApiChanged>(entry.event);
+  const auto& event = *entry.event.as<model::ApiChanged>();
   EXPECT_EQ(event.path, "/x/cof_ctl_[secret]");
   EXPECT_EQ(event.detail, "see cof_ctl_[secret]!");
 }

@@ -32,23 +32,19 @@ void add(std::map<std::uint16_t, KindInfo>& kinds) {
   kinds.emplace(E::kKind.number, std::move(info));
 }
 
-template <std::size_t... I>
-std::map<std::uint16_t, KindInfo> all_kinds(std::index_sequence<I...>) {
+template <class... E>
+std::map<std::uint16_t, KindInfo> all_kinds(EventList<E...> /*all*/) {
   std::map<std::uint16_t, KindInfo> kinds;
-  (add<std::variant_alternative_t<I, Event>>(kinds), ...);
+  (add<E>(kinds), ...);
   return kinds;
 }
 
 const std::map<std::uint16_t, KindInfo>& kinds() {
-  static const auto kKinds = all_kinds(std::make_index_sequence<std::variant_size_v<Event>>());
+  static const auto kKinds = all_kinds(AllEvents());
   return kKinds;
 }
 
 }  // namespace
-
-EventKind kind_of(const Event& event) {
-  return std::visit([](const auto& e) { return std::decay_t<decltype(e)>::kKind; }, event);
-}
 
 std::string_view kind_name(std::uint16_t kind) {
   const auto found = kinds().find(kind);

@@ -3,10 +3,12 @@
 // Numbers are for ever: a field or kind that is no longer written keeps its number, a new one takes a new number. Texts
 // may hold anything: the ledger makes them UTF-8, takes secrets out and cuts them before they are written.
 #pragma once
+#include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
-#include <variant>
+#include <utility>
 #include <vector>
 
 #include "model/origin.h"
@@ -188,10 +190,10 @@ struct ConnectionAllowed {
   std::string protocol;   // "tcp", "tls", "http", "dns"
   std::string name, ip;   // what was asked for, and what it was connected to
   std::int64_t port = 0;
-  std::string rule;                 // of the policy
+  std::string shown;                // the SNI or Host; a link's target; who came in
   std::int64_t policy_version = 0;  // its generation
   COFFER_EVENT(70, "connection.allowed", visit(16, "direction", e.direction); visit(17, "protocol", e.protocol);
-               visit(18, "name", e.name); visit(19, "ip", e.ip); visit(20, "port", e.port); visit(21, "rule", e.rule);
+               visit(18, "name", e.name); visit(19, "ip", e.ip); visit(20, "port", e.port); visit(21, "shown", e.shown);
                visit(22, "policy_version", e.policy_version);)
 };
 struct ConnectionRefused {
@@ -223,9 +225,10 @@ struct PolicyChanged {
 struct LinkChanged {
   std::string link, action;  // "created", "removed", "expired"
   std::string from, to;      // workspace ids
-  std::int64_t port = 0;
+  std::int64_t port = 0;     // the only one, if it is one
+  std::string ports;         // "5432,8000-8010"
   COFFER_EVENT(74, "link.changed", visit(16, "link", e.link); visit(17, "action", e.action); visit(18, "from", e.from);
-               visit(19, "to", e.to); visit(20, "port", e.port);)
+               visit(19, "to", e.to); visit(20, "port", e.port); visit(21, "ports", e.ports);)
 };
 struct PortChanged {
   std::string action;   // "opened", "closed"
@@ -301,13 +304,95 @@ struct WitnessFailed {
 
 #undef COFFER_EVENT
 
-using Event =
-    std::variant<DaemonStarted, DaemonStopped, ApiChanged, ApiRefused, TokenIssued, TokenRotated, TokenRevoked,
-                 TokenExpired, TokenRefused, SecretSet, SecretUsed, SecretRemoved, WorkspaceCreated, WorkspaceStepped,
-                 WorkspaceRemoved, WorkspaceForked, SnapshotTaken, SnapshotRestored, SnapshotRemoved, WorkloadStepped,
-                 ExecStarted, ExecEnded, ExecRefused, ConnectionAllowed, ConnectionRefused, ConnectionClosed,
-                 PolicyChanged, LinkChanged, PortChanged, KeyCreated, KeyDestroyed, ImageChanged, LedgerKeyed,
-                 LedgerGap, LedgerRecovered, ClockJumped, LedgerPruned, WitnessFailed>;
+template <class... E>
+struct EventList {
+  static constexpr std::size_t kCount = sizeof...(E);
+};
+using AllEvents =
+    EventList<DaemonStarted, DaemonStopped, ApiChanged, ApiRefused, TokenIssued, TokenRotated, TokenRevoked,
+              TokenExpired, TokenRefused, SecretSet, SecretUsed, SecretRemoved, WorkspaceCreated, WorkspaceStepped,
+              WorkspaceRemoved, WorkspaceForked, SnapshotTaken, SnapshotRestored, SnapshotRemoved, WorkloadStepped,
+              ExecStarted, ExecEnded, ExecRefused, ConnectionAllowed, ConnectionRefused, ConnectionClosed,
+              PolicyChanged, LinkChanged, PortChanged, KeyCreated, KeyDestroyed, ImageChanged, LedgerKeyed, LedgerGap,
+              LedgerRecovered, ClockJumped, LedgerPruned, WitnessFailed>;
+
+// What is called for each field of an event, in order.
+class FieldVisitor {
+ public:
+  virtual ~FieldVisitor() = default;
+  virtual void visit(std::uint8_t number, std::string_view name, std::int64_t& field) = 0;
+  virtual void visit(std::uint8_t number, std::string_view name, std::string& field) = 0;
+  virtual void visit(std::uint8_t number, std::string_view name, Texts& field) = 0;
+};
+
+// One of the structs above. No std::variant, whose forty ways to be copied every file that writes something down would
+// compile anew.
+class Event {
+ public:
+  template <class E>
+    requires requires { E::kKind; }
+  Event(E event)  // NOLINT(google-explicit-constructor): each of them is an event
+      : held_(std::make_unique<Held<E>>(std::move(event))) {}
+  Event(const Event& other) : held_(other.held_->copy()) {}
+  Event(Event&&) noexcept = default;
+  Event& operator=(const Event& other) { return *this = Event(other); }
+  Event& operator=(Event&&) noexcept = default;
+  ~Event() = default;
+
+  [[nodiscard]] EventKind kind() const { return held_->kind(); }
+  // nullptr: it is of another kind.
+  template <class E>
+  E* as() {
+    return kind().number == E::kKind.number ? &static_cast<Held<E>&>(*held_).event : nullptr;
+  }
+  template <class E>
+  const E* as() const {
+    return kind().number == E::kKind.number ? &static_cast<const Held<E>&>(*held_).event : nullptr;
+  }
+  // Calls visit(number, name, field) for each field.
+  template <class Visit>
+  void each_field(const Visit& visit) {
+    Caller<Visit> caller(visit);
+    held_->each(caller);
+  }
+  template <class Visit>
+  void each_field(const Visit& visit) const {
+    const auto read = [&visit](std::uint8_t number, std::string_view name, const auto& field) {
+      visit(number, name, field);
+    };
+    Caller<decltype(read)> caller(read);
+    held_->each(caller);
+  }
+
+ private:
+  struct Holder {
+    virtual ~Holder() = default;
+    [[nodiscard]] virtual EventKind kind() const = 0;
+    [[nodiscard]] virtual std::unique_ptr<Holder> copy() const = 0;
+    virtual void each(FieldVisitor& visitor) = 0;
+  };
+  template <class E>
+  struct Held final : Holder {
+    explicit Held(E given) : event(std::move(given)) {}
+    [[nodiscard]] EventKind kind() const override { return E::kKind; }
+    [[nodiscard]] std::unique_ptr<Holder> copy() const override { return std::make_unique<Held>(event); }
+    void each(FieldVisitor& visitor) override {
+      E::fields(event, [&visitor](std::uint8_t number, std::string_view name, auto& field) {
+        visitor.visit(number, name, field);
+      });
+    }
+    E event;
+  };
+  template <class Visit>
+  struct Caller final : FieldVisitor {
+    explicit Caller(const Visit& given) : call(given) {}
+    void visit(std::uint8_t number, std::string_view name, std::int64_t& field) override { call(number, name, field); }
+    void visit(std::uint8_t number, std::string_view name, std::string& field) override { call(number, name, field); }
+    void visit(std::uint8_t number, std::string_view name, Texts& field) override { call(number, name, field); }
+    const Visit& call;
+  };
+  std::unique_ptr<Holder> held_;
+};
 
 struct Entry {
   Origin by;
@@ -315,7 +400,6 @@ struct Entry {
   Event event;
 };
 
-EventKind kind_of(const Event& event);
 // Calls visit(field) for every text of the entry, to read or change it.
 template <class Visit>
 void each_text(Entry& entry, const Visit& visit) {
@@ -330,7 +414,7 @@ void each_text(Entry& entry, const Visit& visit) {
       for (auto& text : value) visit(text);
     }
   };
-  std::visit([&](auto& event) { std::decay_t<decltype(event)>::fields(event, field); }, entry.event);
+  entry.event.each_field(field);
 }
 
 struct FieldInfo {

@@ -208,6 +208,7 @@ Status validate(const ExecSpec& spec) {
   TRY(check_env("/env", spec.env));
   if (has_nul(spec.cwd) || spec.cwd.size() > 4096) return fail(Code::InvalidArgument, "/cwd: not a path");
   if (has_nul(spec.user) || spec.user.size() > 256) return fail(Code::InvalidArgument, "/user: not a user name");
+  if (spec.tag.size() > kMaxExecTag) return fail(Code::InvalidArgument, "the tag of a command is too long");
   TRY(in_range("/timeout_ms", static_cast<std::uint64_t>(std::max<std::int64_t>(spec.timeout.count(), 0)), 0,
                std::uint64_t{365} * 86'400'000));
   TRY(in_range("/rows", spec.rows, 1, 4096));

@@ -81,6 +81,8 @@ inline constexpr std::chrono::milliseconds kDefaultCommandTimeout = std::chrono:
 inline constexpr std::chrono::milliseconds kDefaultTemporaryTtl = std::chrono::hours(1);
 inline constexpr std::uint64_t kDefaultMaxOutputBytes = 1ULL << 30;
 
+inline constexpr std::size_t kMaxExecTag = 1024;
+
 enum class Terminal { no, yes };
 enum class Stdin { closed, open };
 
@@ -97,6 +99,8 @@ struct ExecSpec {
   // For the ledger, from whoever knows who asks; in no JSON.
   Origin by = {};
   std::string via = "exec";  // "exec", "runtime", "terminal", "workload"
+  // What a later daemon is to know of it when this one has died; empty: then it is killed. At most kMaxExecTag bytes.
+  std::string tag;
 };
 
 // How a command ended.

@@ -30,7 +30,8 @@ struct Flow {
   std::uint16_t port = 0;
   std::uint64_t bytes_out = 0, bytes_in = 0;  // from the guest, to it
   std::uint64_t duration_us = 0;
-  std::uint64_t omitted = 0;  // not a flow: so many records were left out, because there were too many
+  std::uint64_t generation = 0;  // of the policy that decided; not kept
+  std::uint64_t omitted = 0;     // not a flow: so many records were left out, because there were too many
 };
 
 class FlowLog {

@@ -24,7 +24,7 @@ const gate::Ports& Networks::ingress_ports(const std::string& workspace) const {
   return network ? network->ingress_ports : kNone;
 }
 
-Task<void> Networks::set_ingress_ports(std::string workspace, gate::Ports ports) {
+Task<void> Networks::set_ingress_ports(std::string workspace, gate::Ports ports, model::Origin by) {
   if (ports.size() > gate::kMaxPortRanges) {
     co_return fail(Code::InvalidArgument, cat("/ingress_ports: more than ", gate::kMaxPortRanges));
   }
@@ -34,6 +34,7 @@ Task<void> Networks::set_ingress_ports(std::string workspace, gate::Ports ports)
   row.ingress_ports = ports;
   CO_TRY(co_await table_.write(std::move(row)));
   network->ingress_ports = std::move(ports);
+  record_.policy(by, network->row(), network->generation);
   co_return Status{};
 }
 
@@ -76,18 +77,24 @@ Task<Link> Networks::add_link(LinkWish wish) {
   }
   CO_TRY(co_await table_.add(link));
   links_.emplace(link.id, link);
+  record_.link(wish.by, link, "created");
   links_changed_.notify();
   CO_TRY(co_await refresh(target));
   CO_TRY(co_await refresh(source));
   co_return link;
 }
 
-Task<void> Networks::remove_link(std::string id) {
+Task<void> Networks::remove_link(std::string id, model::Origin by) {
+  return end_link(std::move(id), std::move(by), "removed");
+}
+
+Task<void> Networks::end_link(std::string id, model::Origin by, std::string_view action) {
   const auto found = links_.find(id);
   if (found == links_.end()) co_return fail(Code::NotFound, cat("there is no link '", id.substr(0, 64), "'"));
   const Link link = found->second;
   CO_TRY(co_await table_.remove_link(id));
   links_.erase(id);
+  record_.link(by, link, action);
   // The one who may no longer begin comes first.
   if (const auto source = find(link.source)) CO_TRY(co_await refresh(source));
   if (const auto target = find(link.target)) CO_TRY(co_await refresh(target));
@@ -107,7 +114,7 @@ Task<void> Networks::keep_links() {
       }
     }
     for (const auto& id : over) {
-      auto removed = co_await remove_link(id);
+      auto removed = co_await end_link(id, {}, "expired");
       if (!removed && removed.error().code == Code::Cancelled) co_return removed;
       if (!removed && removed.error().code != Code::NotFound) {
         log_error("a link whose time is over was not removed", {{"link", id}, {"error", removed.error().message}});
@@ -134,7 +141,11 @@ const Exposure* Networks::exposure_of(const std::string& slug) const {
   return found == exposures_.end() ? nullptr : &found->second;
 }
 
-Task<Exposure> Networks::expose(Exposure exposure) {
+std::string Networks::address_of(const Exposure& exposure) const {
+  return cat(exposure.slug, ".preview.", preview_domain());
+}
+
+Task<Exposure> Networks::expose(Exposure exposure, model::Origin by) {
   if (exposure.slug.empty()) co_return fail(Code::InvalidArgument, "/slug: is empty");
   CO_TRY(model::validate_slug(exposure.slug));
   if (exposure.label.size() > kMaxNote) {
@@ -153,21 +164,29 @@ Task<Exposure> Networks::expose(Exposure exposure) {
     co_return fail(Code::ResourceExhausted, cat("a workspace has at most ", kMaxExposuresOfOne, " exposed ports"));
   }
   CO_TRY(co_await table_.write(exposure));
-  std::erase_if(exposures_, [&](const auto& item) {
-    return item.second.workspace == exposure.workspace && item.second.port == exposure.port;
-  });
+  end_exposures([&](const Exposure& one) { return one.workspace == exposure.workspace && one.port == exposure.port; });
   exposures_.insert_or_assign(exposure.slug, exposure);
+  record_.port(by, exposure, "opened", address_of(exposure));
   co_return exposure;
 }
 
-Task<void> Networks::unexpose(std::string workspace, std::uint16_t port) {
+void Networks::end_exposures(const std::function<bool(const Exposure&)>& over) {
+  std::erase_if(exposures_, [&](const auto& item) {
+    if (!over(item.second)) return false;
+    if (exposure_ended_) exposure_ended_(item.first);
+    return true;
+  });
+}
+
+Task<void> Networks::unexpose(std::string workspace, std::uint16_t port, model::Origin by) {
   const auto found = std::find_if(exposures_.begin(), exposures_.end(), [&](const auto& item) {
     return item.second.workspace == workspace && item.second.port == port;
   });
   if (found == exposures_.end()) co_return fail(Code::NotFound, cat("port ", port, " is not exposed"));
-  const std::string slug = found->first;
+  const Exposure closed = found->second;
   CO_TRY(co_await table_.remove_exposure(std::move(workspace), port));
-  exposures_.erase(slug);
+  end_exposures([&](const Exposure& one) { return one.slug == closed.slug; });
+  record_.port(by, closed, "closed", address_of(closed));
   co_return Status{};
 }
 

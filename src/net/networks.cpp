@@ -54,6 +54,7 @@ Networks::Networks(loop::asio::any_io_executor executor, loop::WorkerPool& worke
       presets_(std::move(presets)),
       table_(database),
       flow_log_(executor, database),
+      record_(options_.recorder, options_.space_of),
       pairs_(kMaxPairs, false),
       links_changed_(executor),
       tasks_(executor),
@@ -76,6 +77,7 @@ void Networks::take_over(Rows rows) {
 void Networks::start() {
   tasks_.spawn("records of connections", flow_log_.keep_writing());
   tasks_.spawn("ends of links", keep_links());
+  tasks_.spawn("refusals alike", record_.keep_counting());
   if (!options_.gate_binary.empty()) tasks_.spawn("the gate", keep_gate());
 }
 
@@ -84,6 +86,7 @@ Task<void> Networks::stop() {
   CO_TRY(co_await tasks_.join());
   for (const auto& [id, network] : networks_) network->end_run();
   CO_TRY(co_await endings_.join());
+  record_.end_windows(std::chrono::steady_clock::time_point::max());
   co_return co_await flow_log_.flush();
 }
 
@@ -207,7 +210,7 @@ void Networks::forget(const std::string& workspace) {
     others.insert(link.source == workspace ? link.target : link.source);
     return true;
   });
-  std::erase_if(exposures_, [&](const auto& item) { return item.second.workspace == workspace; });
+  end_exposures([&](const Exposure& one) { return one.workspace == workspace; });
   for (const auto& other : others) refresh_soon(other);
 }
 
@@ -221,7 +224,7 @@ void Networks::refresh_soon(const std::string& workspace) {
   if (const auto network = find(workspace)) tasks_.spawn(cat("network of ", workspace), refresh(network));
 }
 
-Task<void> Networks::set_egress(std::string workspace, Egress egress) {
+Task<void> Networks::set_egress(std::string workspace, Egress egress, model::Origin by) {
   CO_TRY(compile(egress, presets_));
   const auto network = of(workspace);
   {
@@ -231,7 +234,9 @@ Task<void> Networks::set_egress(std::string workspace, Egress egress) {
     CO_TRY(co_await table_.write(std::move(row)));
     network->egress = std::move(egress);
   }
-  co_return co_await refresh(network);
+  auto refreshed = co_await refresh(network);
+  record_.policy(by, network->row(), network->generation);
+  co_return refreshed;
 }
 
 Task<void> Networks::refresh(NetworkPtr network) {
@@ -370,9 +375,15 @@ Task<void> Networks::hear_refusals(NetworkPtr network, std::shared_ptr<loop::asi
     if (n <= 0) continue;  // ENOBUFS: some were lost
     for (auto& flow : read_refusals(std::string_view(buffer).substr(0, static_cast<std::size_t>(n)))) {
       flow.workspace = network->id;
-      flow_log_.add(std::move(flow));
+      flow.generation = network->generation;
+      keep(std::move(flow));
     }
   }
+}
+
+void Networks::keep(Flow flow) {
+  record_.connection(flow);
+  flow_log_.add(std::move(flow));
 }
 
 void Networks::heard(gate::FlowBatch batch) {
@@ -391,7 +402,8 @@ void Networks::heard(gate::FlowBatch batch) {
     flow.bytes_out = record.bytes_out;
     flow.bytes_in = record.bytes_in;
     flow.duration_us = record.duration_us;
-    flow_log_.add(std::move(flow));
+    flow.generation = record.generation;
+    keep(std::move(flow));
   }
   for (auto& omitted : batch.omitted) {
     Flow gap;
@@ -400,7 +412,7 @@ void Networks::heard(gate::FlowBatch batch) {
     gap.omitted = omitted.records;
     gap.time_us = static_cast<std::uint64_t>(
         std::chrono::duration_cast<std::chrono::microseconds>(system_clock::now().time_since_epoch()).count());
-    flow_log_.add(std::move(gap));
+    keep(std::move(gap));
   }
 }
 

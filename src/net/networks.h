@@ -14,6 +14,7 @@
 #include "loop/worker_pool.h"
 #include "net/flow_log.h"
 #include "net/gate_process.h"
+#include "net/network_record.h"
 #include "net/network_table.h"
 #include "net/pair.h"
 #include "net/rules.h"
@@ -32,6 +33,9 @@ struct NetworksOptions {
   std::function<std::vector<std::string>(const std::string& workspace)> names_of;
   // Whether its guest does not stand still, and so can be asked.
   std::function<bool(const std::string& workspace)> answers;
+  ledger::Recorder* recorder = nullptr;  // null: nothing is written down; outlives the Networks
+  // The namespace of a workspace; unknown: empty.
+  std::function<std::string(const std::string& workspace)> space_of;
 };
 
 struct LinkWish {
@@ -40,6 +44,7 @@ struct LinkWish {
   std::string note;
   std::optional<Time> expires_at;
   std::string created_by;
+  model::Origin by;
 };
 
 // Used on the loop's thread only. Workspaces are named by their ids; whether they exist, and whether somebody may, is
@@ -66,31 +71,35 @@ class Networks {
 
   [[nodiscard]] const Egress& egress(const std::string& workspace) const;
   // In force when this returns; flows that it forbids are cut.
-  Task<void> set_egress(std::string workspace, Egress egress);
+  Task<void> set_egress(std::string workspace, Egress egress, model::Origin by);
   [[nodiscard]] const Presets& presets() const { return presets_; }
   // The addresses it has; nullopt before it first needs any.
   [[nodiscard]] std::optional<Pair> pair(const std::string& workspace) const;
 
   // Ports of its own that the links of the contract's `private_link_ids` open; nothing by themselves.
   [[nodiscard]] const gate::Ports& ingress_ports(const std::string& workspace) const;
-  Task<void> set_ingress_ports(std::string workspace, gate::Ports ports);
+  Task<void> set_ingress_ports(std::string workspace, gate::Ports ports, model::Origin by);
 
   // Ordered by id, which is by time.
   [[nodiscard]] const std::map<std::string, Link>& links() const { return links_; }
   Task<Link> add_link(LinkWish wish);
-  Task<void> remove_link(std::string id);
+  Task<void> remove_link(std::string id, model::Origin by);
 
   [[nodiscard]] const std::string& preview_domain() const { return options_.preview_domain; }
   [[nodiscard]] std::vector<Exposure> exposures(const std::string& workspace) const;
   [[nodiscard]] const Exposure* exposure_of(const std::string& slug) const;
-  Task<Exposure> expose(Exposure exposure);
+  Task<Exposure> expose(Exposure exposure, model::Origin by);
+  // Told of a port that is not exposed any more, or under another name or token. One listener, for good.
+  void on_exposure_end(std::function<void(const std::string& slug)> listener) { exposure_ended_ = std::move(listener); }
   // NotFound when it is not exposed.
-  Task<void> unexpose(std::string workspace, std::uint16_t port);
+  Task<void> unexpose(std::string workspace, std::uint16_t port, model::Origin by);
 
   // Closes every flow of the workspace's and refuses all new ones, until release(). Not durable.
   Task<std::uint32_t> contain(std::string workspace);
   Task<void> release(std::string workspace);
 
+  // A connection that the daemon itself let in.
+  void keep(Flow flow);
   FlowLog& flows() { return flow_log_; }
   // Of the gate that runs; empty when none does.
   Task<std::vector<gate::CountersReply>> counters(std::string workspace);
@@ -128,6 +137,9 @@ class Networks {
   Task<void> hear_refusals(NetworkPtr network, std::shared_ptr<loop::asio::posix::stream_descriptor> socket);
   Task<void> forget_at_gate(NetworkPtr network, std::shared_ptr<GateProcess> gate);
   void heard(gate::FlowBatch batch);
+  void end_exposures(const std::function<bool(const Exposure&)>& over);
+  Task<void> end_link(std::string id, model::Origin by, std::string_view action);
+  [[nodiscard]] std::string address_of(const Exposure& exposure) const;
 
   loop::asio::any_io_executor executor_;
   loop::WorkerPool& workers_;
@@ -135,10 +147,12 @@ class Networks {
   Presets presets_;
   NetworkTable table_;
   FlowLog flow_log_;
+  NetworkRecord record_;
   std::map<std::string, NetworkPtr> networks_;
   std::map<std::string, Link> links_;
   std::map<std::string, Exposure> exposures_;  // by slug
-  std::vector<bool> pairs_;                    // those taken
+  std::function<void(const std::string& slug)> exposure_ended_;
+  std::vector<bool> pairs_;  // those taken
   std::shared_ptr<GateProcess> gate_;
   loop::Event links_changed_;
   loop::TaskGroup tasks_, endings_;  // the second is never cancelled

@@ -50,6 +50,7 @@ Result<std::shared_ptr<Session>> Sessions::of(const std::string& workspace) {
   }
   auto start = [this, id = info.id](model::ExecSpec spec) { return manager_.exec(id, std::move(spec)); };
   auto session = std::make_shared<Session>(executor_, info.id, std::move(machine), std::move(start));
+  for (auto& left : manager_.take_left(info.id)) session->tasks().adopt(std::move(left));
   sessions_[info.id] = session;
   watching_.spawn("machine of a session", watch_machine(session));
   return session;
@@ -60,6 +61,12 @@ void Sessions::retire(const std::string& id) {
   if (node.empty()) return;
   auto close = [](std::shared_ptr<Session> session) -> Task<void> { co_return co_await session->close(); };
   retiring_.spawn("end of a session", close(std::move(node.mapped())));
+}
+
+void Sessions::take_over() {
+  for (const auto& info : manager_.list()) {
+    if (info.state == model::State::running) (void)of(info.id);
+  }
 }
 
 Task<void> Sessions::watch_machine(std::shared_ptr<Session> session) {
@@ -75,7 +82,10 @@ Task<void> Sessions::watch_machine(std::shared_ptr<Session> session) {
 Task<void> Sessions::stop() {
   stopped_ = true;
   watching_.cancel();
-  for (auto& [id, session] : std::exchange(sessions_, {})) CO_TRY(co_await session->close());
+  for (auto& [id, session] : std::exchange(sessions_, {})) {
+    session->tasks().leave();
+    CO_TRY(co_await session->close());
+  }
   CO_TRY(co_await watching_.join());
   CO_TRY(co_await retiring_.join());
   co_return co_await background_.join();

@@ -58,7 +58,9 @@ class Sessions {
 
   // Of a running workspace, by name or id. The errors of Manager::machine.
   Result<std::shared_ptr<Session>> of(const std::string& workspace);
-  // Ends all; nothing may be asked afterwards.
+  // What a former daemon left running in the workspaces that were taken over is followed from now on.
+  void take_over();
+  // Ends all; nothing may be asked afterwards. Tasks run on, for a daemon that comes after.
   Task<void> stop();
   [[nodiscard]] std::size_t size() const { return sessions_.size(); }
   // Work of requests that may outlive its request; it ends by itself once the sessions and their machines have ended.

@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/log.h"
 #include "base/text.h"
 #include "loop/lane.h"
+#include "runtime/task_tag.h"
 
 namespace cofferdam::runtime {
 namespace {
@@ -52,6 +54,7 @@ struct Tasks::One {
   loop::Event killed, ended;
   loop::Lane input;
   bool kill_asked = false;
+  bool output_lost = false;  // with a former daemon
   std::optional<Clock::time_point> forget_at;
 
   [[nodiscard]] bool running() const { return info.state == TaskState::running; }
@@ -67,7 +70,7 @@ struct Tasks::One {
     TaskInfo copy = info;
     copy.output = output.all();
     copy.errors = errors.all();
-    copy.output_lost = output.lost_some() || errors.lost_some();
+    copy.output_lost = output_lost || output.lost_some() || errors.lost_some();
     return copy;
   }
   [[nodiscard]] TaskEvent exit_event() const {
@@ -125,6 +128,10 @@ Task<std::string> Tasks::start(TaskRequest request) {
   spec.stdin_mode = request.stdin_mode;
   spec.timeout = request.timeout;
   spec.max_output_bytes = 0;  // what nobody reads is let go here
+  const auto created_at = std::chrono::system_clock::now();
+  const std::uint64_t number = ++made_;
+  spec.tag = task_tag_text({number, request.command, created_at, request.ttl, request.keep_logs == KeepLogs::yes,
+                            request.stdin_mode == model::Stdin::open});
   CO_TRY(model::validate(spec));
   struct Place {
     std::size_t& count;
@@ -137,14 +144,44 @@ Task<std::string> Tasks::start(TaskRequest request) {
   auto one = std::make_shared<One>(group_.executor(), std::move(request));
   one->info.command = one->request.command;
   one->info.ttl = one->request.ttl;
-  one->info.created_at = std::chrono::system_clock::now();
+  one->info.created_at = created_at;
   CO_TRY_ASSIGN(one->process, co_await start_(std::move(spec)));
   if (const auto pid = one->process->pid(); pid != 0) one->info.guest_pid = pid;
-  const std::uint64_t number = ++made_;
   one->info.id = std::to_string(number);
   tasks_.emplace(number, one);
   group_.spawn("task of a workspace", pump(one));
   co_return one->info.id;
+}
+
+void Tasks::adopt(vm::LeftProcess left) {
+  auto tag = parse_task_tag(left.tag);
+  if (!tag || tag->number == 0 || tasks_.contains(tag->number) || tasks_.size() >= kMaxTasks) {
+    log_warn("a command that was left running is killed",
+             {{"error", tag ? "its task is not free" : tag.error().message}});
+    return;
+  }
+  TaskRequest request;
+  request.command = tag->command;
+  request.ttl = tag->ttl;
+  if (tag->keep_logs) request.keep_logs = KeepLogs::yes;
+  if (tag->takes_input) request.stdin_mode = model::Stdin::open;
+  auto one = std::make_shared<One>(group_.executor(), std::move(request));
+  one->info.id = std::to_string(tag->number);
+  one->info.command = std::move(tag->command);
+  one->info.ttl = tag->ttl;
+  one->info.created_at = tag->created_at;
+  one->output_lost = left.output_lost;
+  one->process = std::move(left.process);
+  if (const auto pid = one->process->pid(); pid != 0) one->info.guest_pid = pid;
+  made_ = std::max(made_, tag->number);
+  tasks_.emplace(tag->number, one);
+  group_.spawn("task of a workspace", pump(one));
+}
+
+void Tasks::leave() {
+  for (const auto& [number, one] : tasks_) {
+    if (one->process) one->process->leave();
+  }
 }
 
 // Until the process has ended.

@@ -79,6 +79,11 @@ class Tasks {
   Tasks(const Tasks&) = delete;
   Tasks& operator=(const Tasks&) = delete;
 
+  // One that a former daemon had started, under the id it had. A tag that is none of ours, or an id that is taken: the
+  // process is killed.
+  void adopt(vm::LeftProcess left);
+  // The daemon ends, the workspace does not: what runs is not killed.
+  void leave();
   // Its id. ResourceExhausted: kMaxTasks run or are kept; finished ones make room, oldest first.
   Task<std::string> start(TaskRequest request);
   [[nodiscard]] std::vector<TaskInfo> list();

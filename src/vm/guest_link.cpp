@@ -134,7 +134,7 @@ Task<GuestLink::Started> GuestLink::start_process(wire::ProcessStart start, std:
   co_return started;
 }
 
-Task<std::shared_ptr<ProcessStream>> GuestLink::attach(std::uint32_t stream_id, std::chrono::milliseconds deadline) {
+Task<GuestLink::Attached> GuestLink::attach(std::uint32_t stream_id, std::chrono::milliseconds deadline) {
   auto stream = std::make_shared<ProcessStream>(executor_);
   stream->id = stream_id;
   stream->granted[0] = wire::kInitialCredit;
@@ -148,7 +148,7 @@ Task<std::shared_ptr<ProcessStream>> GuestLink::attach(std::uint32_t stream_id, 
     co_return fail(std::move(answer.error()));
   }
   stream->stdin_credit += answer->stdin_credit;
-  co_return stream;
+  co_return Attached{std::move(stream), static_cast<std::uint32_t>(std::max(answer->pid, 0))};
 }
 
 std::shared_ptr<ProcessStream> GuestLink::new_stream() {

@@ -70,7 +70,11 @@ class GuestLink {
   };
   Task<Started> start_process(wire::ProcessStart start, std::chrono::milliseconds deadline);
   // Takes a process over that an earlier daemon started.
-  Task<std::shared_ptr<ProcessStream>> attach(std::uint32_t stream_id, std::chrono::milliseconds deadline);
+  struct Attached {
+    std::shared_ptr<ProcessStream> stream;
+    std::uint32_t pid = 0;
+  };
+  Task<Attached> attach(std::uint32_t stream_id, std::chrono::milliseconds deadline);
 
   // Opens a stream that is no process: wire::Op::Walk, WatchOpen or Dial, whose message grants kInitialCredit. The one
   // who gets it closes it.

@@ -14,7 +14,7 @@ class LinkProcess : public GuestProcess {
   LinkProcess(const LinkProcess&) = delete;
   LinkProcess& operator=(const LinkProcess&) = delete;
   ~LinkProcess() override {
-    if (stream_->exit || stream_->failure) return;
+    if (left_ || stream_->exit || stream_->failure) return;
     stream_->abandoned = true;
     for (const auto& chunk : stream_->output) {
       stream_->consumed[chunk.channel == Channel::stderr_ ? 1 : 0] += chunk.bytes.size();
@@ -88,11 +88,13 @@ class LinkProcess : public GuestProcess {
   }
 
   [[nodiscard]] std::uint32_t pid() const override { return pid_; }
+  void leave() override { left_ = true; }
 
  private:
   std::shared_ptr<GuestLink> link_;
   std::shared_ptr<ProcessStream> stream_;
   std::uint32_t pid_;
+  bool left_ = false;
 };
 
 }  // namespace
@@ -106,6 +108,7 @@ Task<std::unique_ptr<GuestProcess>> start_guest_process(std::shared_ptr<GuestLin
   start.user = std::move(spec.user);
   if (spec.stdin_mode == model::Stdin::open) start.stdin_mode = wire::StdinMode::Open;
   if (spec.terminal == model::Terminal::yes) start.terminal = wire::TerminalSize{spec.rows, spec.cols};
+  start.tag = std::move(spec.tag);
   start.timeout_ms = static_cast<std::uint32_t>(std::min<std::int64_t>(spec.timeout.count(), UINT32_MAX));
   auto started = co_await link->start_process(std::move(start), deadline);
   if (!started) co_return fail(std::move(started.error()));
@@ -119,6 +122,15 @@ Task<std::unique_ptr<GuestProcess>> start_guest_process(std::shared_ptr<GuestLin
   }
   const auto pid = static_cast<std::uint32_t>(std::max(started->answer.pid, 0));
   std::unique_ptr<GuestProcess> process = std::make_unique<LinkProcess>(std::move(link), stream, pid);
+  co_return process;
+}
+
+Task<std::unique_ptr<GuestProcess>> attach_guest_process(std::shared_ptr<GuestLink> link, std::uint32_t stream,
+                                                         std::chrono::milliseconds deadline) {
+  auto attached = co_await link->attach(stream, deadline);
+  if (!attached) co_return fail(std::move(attached.error()));
+  std::unique_ptr<GuestProcess> process =
+      std::make_unique<LinkProcess>(std::move(link), attached->stream, attached->pid);
   co_return process;
 }
 

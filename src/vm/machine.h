@@ -43,6 +43,15 @@ class GuestProcess {
   virtual Status resize(std::uint16_t rows, std::uint16_t cols) = 0;
   // In the guest, as the guest says; 0 when there is none.
   [[nodiscard]] virtual std::uint32_t pid() const { return 0; }
+  // It is not killed when the object goes: for a daemon that comes after.
+  virtual void leave() {}
+};
+
+// A command that a former daemon had started with a tag.
+struct LeftProcess {
+  std::string tag;  // ExecSpec::tag, by the guest's word
+  std::unique_ptr<GuestProcess> process;
+  bool output_lost = false;  // some of it went to the former daemon
 };
 
 enum class FileType { file, directory, symlink, other };
@@ -231,6 +240,8 @@ class Machine {
   virtual Task<void> resume() = 0;
   // `spec.env` is complete: what the image and the workspace set is already in it.
   virtual Task<std::unique_ptr<GuestProcess>> start(model::ExecSpec spec) = 0;
+  // After an adoption, once: what is not taken is killed with the machine's object.
+  virtual std::vector<LeftProcess> take_left() { return {}; }
   virtual GuestFiles& files() = 0;
   // At most 5 at once (ResourceExhausted).
   virtual Task<std::unique_ptr<GuestWatch>> watch(WatchSpec spec) = 0;

@@ -152,8 +152,7 @@ Task<std::shared_ptr<Machine>> Driver::adopt(std::string id) {
   }
   auto machine = std::make_shared<QemuMachine>(executor_, host_, id, std::move(launched), link, record->machine_id);
   watch(machine);
-  // Whoever ran commands through the former daemon has lost them: they end as when a client goes away.
-  (void)co_await machine->end_tasks();
+  (void)co_await machine->sort_tasks();
   std::shared_ptr<Machine> answer = machine;
   co_return answer;
 }

@@ -23,6 +23,7 @@ namespace {
 constexpr std::chrono::seconds kQuick{20};
 constexpr std::chrono::seconds kHandshake{20};
 constexpr std::size_t kMaxProcesses = 4096;
+constexpr std::size_t kMostLeft = 256;
 
 ExitReason to_reason(jail::ExitReason reason) {
   switch (reason) {
@@ -157,14 +158,14 @@ Task<void> QemuMachine::let_go() {
   co_return co_await wait_until_ended();
 }
 
-Task<void> QemuMachine::end_tasks() {
+Task<void> QemuMachine::sort_tasks() {
   auto tasks = co_await link_->call<wire::TaskListResult>(wire::Op::TaskList, wire::Empty{}, kQuick);
   if (!tasks) co_return fail(std::move(tasks.error()));
   for (const auto& task : tasks->tasks) {
-    auto stream = co_await link_->attach(task.stream, kQuick);
-    if (!stream) continue;
-    (*stream)->abandoned = true;
-    link_->send_signal(task.stream, SIGKILL);
+    auto process = co_await attach_guest_process(link_, task.stream, kQuick);
+    if (process && !task.tag.empty() && left_.size() < kMostLeft) {
+      left_.push_back({task.tag, std::move(*process), task.stdout_bytes + task.stderr_bytes > 0});
+    }
   }
   co_return Status{};
 }

@@ -29,8 +29,9 @@ class QemuMachine : public Machine {
 
   // From the template's state to a guest that has run a first process and is paused.
   Task<void> rehearse_and_pause();
-  // Kills every command that runs in the guest: after an adoption, when nobody listens to them any more.
-  Task<void> end_tasks();
+  // After an adoption: commands with a tag wait to be taken, all others are killed, for nobody listens to them any
+  // more.
+  Task<void> sort_tasks();
   // Runs until the machine has ended and nothing of it is left, or until let_go(). Once, before it is handed out, in a
   // task group that is joined before `host` goes.
   static Task<void> watch_over(std::shared_ptr<QemuMachine> machine);
@@ -44,6 +45,7 @@ class QemuMachine : public Machine {
   Task<void> pause() override;
   Task<void> resume() override;
   Task<std::unique_ptr<GuestProcess>> start(model::ExecSpec spec) override;
+  std::vector<LeftProcess> take_left() override { return std::exchange(left_, {}); }
   GuestFiles& files() override { return *files_; }
   Task<std::unique_ptr<GuestWatch>> watch(WatchSpec spec) override;
   Task<std::unique_ptr<GuestConnection>> dial(std::uint16_t port) override;
@@ -70,6 +72,7 @@ class QemuMachine : public Machine {
   Launched launched_;
   std::shared_ptr<GuestLink> link_;  // null: the guest has not begun
   std::optional<LinkFiles> files_;
+  std::vector<LeftProcess> left_;
   std::string machine_id_;
   Clone clone_;
   std::optional<std::string> runs_as_;  // its identity, when it was not paused since

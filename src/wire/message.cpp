@@ -250,6 +250,7 @@ FIELDS(ProcessStart) {
   c.number(m.drain_ms);
   c.number(m.stdout_credit, 0U, kMaxCredit);
   c.number(m.stderr_credit, 0U, kMaxCredit);
+  c.text(m.tag, kMaxTag);
   if constexpr (std::is_same_v<C, Decoder>) {
     std::size_t bytes = 0;
     for (const auto& arg : m.argv) bytes += arg.size();
@@ -313,6 +314,7 @@ FIELDS(TaskInfo) {
   c.text(m.command, kMaxCommand);
   c.number(m.stdout_bytes);
   c.number(m.stderr_bytes);
+  c.text(m.tag, kMaxTag);
 }
 FIELDS(TaskListResult) {
   c.list(m.tasks, kMaxPage, [&](auto& task) { fields(c, task); });

@@ -34,6 +34,7 @@ inline constexpr std::size_t kMaxText = 4096;        // error texts
 inline constexpr std::size_t kMaxChunk = 48U << 10;  // bytes of one FileRead or FileWriteChunk
 inline constexpr std::size_t kMaxPage = 4096;        // entries of one listing
 inline constexpr std::size_t kMaxCommand = 256;      // the command of a process list's line
+inline constexpr std::size_t kMaxTag = 2048;
 inline constexpr std::size_t kMaxWarmPaths = 1024;
 inline constexpr std::size_t kMaxExcludes = 64;
 inline constexpr std::size_t kMaxPattern = 256;          // bytes of one exclude
@@ -227,6 +228,7 @@ struct ProcessStart {
   std::uint32_t drain_ms = 2000;           // after its exit, for children that still hold stdout open
   std::uint32_t stdout_credit = kInitialCredit;
   std::uint32_t stderr_credit = kInitialCredit;
+  std::string tag{};  // the host's own, for TaskList
 };
 
 enum class StartFailure : std::uint8_t { None, NotFound, NotExecutable, NoSuchFolder, NoSuchUser, Other };
@@ -302,6 +304,7 @@ struct TaskInfo {
   std::string command{};
   std::uint64_t stdout_bytes = 0;  // sent so far; a new host sees by it what its predecessor took along
   std::uint64_t stderr_bytes = 0;
+  std::string tag{};
 };
 struct TaskListResult {
   std::vector<TaskInfo> tasks{};

@@ -7,7 +7,7 @@
 namespace cofferdam::wire {
 
 // Both ends are built together; a template with another version is rebuilt, never spoken to in an old dialect.
-inline constexpr std::uint32_t kProtocolVersion = 3;
+inline constexpr std::uint32_t kProtocolVersion = 4;
 
 // The name of the virtio-serial port that carries the link.
 inline constexpr std::string_view kPortName = "cofferdam.agent";

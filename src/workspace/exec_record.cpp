@@ -14,6 +14,13 @@ using loop::Task;
 using std::chrono::duration_cast;
 using std::chrono::microseconds;
 
+constexpr std::string_view kTagPrefix = "cmd";
+constexpr std::size_t kMaxActor = 128;
+
+std::int64_t now_us() {
+  return duration_cast<microseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
 std::string how_it_ended(const model::ExitStatus& exit) {
   if (exit.timed_out) return "timed out";
   if (exit.output_limited) return "output limit";
@@ -50,17 +57,22 @@ class RecordedProcess final : public vm::GuestProcess {
   Status signal(int signal_number) override { return process_->signal(signal_number); }
   Status resize(std::uint16_t rows, std::uint16_t cols) override { return process_->resize(rows, cols); }
   [[nodiscard]] std::uint32_t pid() const override { return process_->pid(); }
+  // Its end is for the next daemon to write down.
+  void leave() override {
+    ended_ = true;
+    process_->leave();
+  }
 
  private:
   void note_end(std::string how, const model::ExitStatus& exit) {
     if (ended_) return;
     ended_ = true;
-    auto& event = std::get<model::ExecEnded>(end_.event);
+    auto& event = *end_.event.as<model::ExecEnded>();
     event.exit = exit.code;
     event.signal = exit.signal;
     event.bytes_out = bytes_out_;
     event.how = std::move(how);
-    event.took_us = duration_cast<microseconds>(std::chrono::steady_clock::now() - began_).count();
+    event.took_us = std::max<std::int64_t>(now_us() - event.started_us, 0);
     recorder_.note(std::move(end_));
   }
 
@@ -68,7 +80,6 @@ class RecordedProcess final : public vm::GuestProcess {
   ledger::Recorder& recorder_;
   model::Entry end_;
   std::uint64_t started_;
-  std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
   std::int64_t bytes_out_ = 0;
   bool ended_ = false;
 };
@@ -76,7 +87,7 @@ class RecordedProcess final : public vm::GuestProcess {
 }  // namespace
 
 ExecRecord::ExecRecord(ledger::Recorder& recorder, const model::ExecSpec& asked) : recorder_(recorder), by_(asked.by) {
-  event_.exec = new_id("cmd");
+  event_.exec = new_id(kTagPrefix);
   event_.argv = asked.argv;
   event_.user = asked.user;
   event_.cwd = asked.cwd;
@@ -106,8 +117,30 @@ void ExecRecord::failed(const Error& error, model::Subject about) {
 std::unique_ptr<vm::GuestProcess> ExecRecord::follow(std::unique_ptr<vm::GuestProcess> process) {
   model::ExecEnded ended;
   ended.exec = event_.exec;
-  ended.started_us = duration_cast<microseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  ended.started_us = now_us();
   return std::make_unique<RecordedProcess>(std::move(process), recorder_, model::Entry{by_, about_, ended});
+}
+
+std::string ExecRecord::tag(std::string_view rest) const {
+  return cat(event_.exec, " ", now_us(), " ", by_.actor.substr(0, kMaxActor), "\n", rest);
+}
+
+Result<ExecRecord::Left> ExecRecord::resume(ledger::Recorder& recorder, model::Subject about, vm::LeftProcess left) {
+  const auto line_end = left.tag.find('\n');
+  const auto words = split(std::string_view(left.tag).substr(0, line_end), ' ');
+  if (line_end == std::string::npos || words.size() != 3 || !is_id(words[0], kTagPrefix) ||
+      words[2].size() > kMaxActor) {
+    return fail(Code::InvalidArgument, "a command that was left running has no tag of ours");
+  }
+  TRY_ASSIGN(const auto started_us, parse_int("its start", words[1], 0, now_us()));
+  model::ExecEnded ended;
+  ended.exec = words[0];
+  ended.started_us = started_us;
+  Left taken;
+  taken.process = std::make_unique<RecordedProcess>(std::move(left.process), recorder,
+                                                    model::Entry{{words[2], {}, {}}, std::move(about), ended});
+  taken.rest = left.tag.substr(line_end + 1);
+  return taken;
 }
 
 }  // namespace cofferdam::workspace

@@ -20,6 +20,15 @@ class ExecRecord {
   // The same process; its end is written down, and told only when the start is durable.
   std::unique_ptr<vm::GuestProcess> follow(std::unique_ptr<vm::GuestProcess> process);
 
+  // What a later daemon needs to write its end down, and `rest` behind it.
+  [[nodiscard]] std::string tag(std::string_view rest) const;
+  struct Left {
+    std::unique_ptr<vm::GuestProcess> process;
+    std::string rest;
+  };
+  // One that was left with such a tag, which is the guest's word. InvalidArgument: it is none.
+  static Result<Left> resume(ledger::Recorder& recorder, model::Subject about, vm::LeftProcess left);
+
  private:
   ledger::Recorder& recorder_;
   model::Origin by_;

@@ -121,6 +121,7 @@ class LimitedProcess : public vm::GuestProcess {
   Status signal(int signal_number) override { return process_->signal(signal_number); }
   Status resize(std::uint16_t rows, std::uint16_t cols) override { return process_->resize(rows, cols); }
   [[nodiscard]] std::uint32_t pid() const override { return process_->pid(); }
+  void leave() override { process_->leave(); }
 
  private:
   void finish() {

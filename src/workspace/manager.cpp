@@ -95,6 +95,11 @@ Result<Info> ManagerImpl::get(const std::string& id) const {
   return info_of(*entry);
 }
 
+Result<Owner> ManagerImpl::owner(const std::string& id) const {
+  TRY_ASSIGN(const EntryPtr entry, find(id));
+  return Owner{entry->record.id, entry->record.spec.namespace_id};
+}
+
 HostInfo ManagerImpl::host_info() const {
   HostInfo info;
   info.accelerator = driver_.accelerator();
@@ -175,12 +180,17 @@ Task<std::unique_ptr<vm::GuestProcess>> ManagerImpl::begin_exec(std::string id, 
   limits.timeout = spec.timeout;
   CO_TRY_ASSIGN(const auto env, co_await environment_of(entry));
   spec = complete_exec(std::move(spec), entry->record.image_config, env);
+  if (!spec.tag.empty()) spec.tag = record.tag(spec.tag);
   record.started(subject_of(*entry), entry->record.spec.secrets);
   auto started = co_await machines_.start_process(machine, std::move(spec));
   if (!started) co_return fail(std::move(started.error()));
   auto end = [this, entry](std::shared_ptr<vm::Machine> doomed) { return end_unless_still(entry, std::move(doomed)); };
   auto limited = limit_process(std::move(*started), machine, limits, watchers_, std::move(end));
+  co_return record.follow(in_use(entry, std::move(limited), keep_output));
+}
 
+std::unique_ptr<vm::GuestProcess> ManagerImpl::in_use(const EntryPtr& entry, std::unique_ptr<vm::GuestProcess> process,
+                                                      KeepOutput keep_output) {
   ProcessReport report;
   ++entry->in_use;
   const std::weak_ptr<Entry> user = entry;
@@ -199,7 +209,25 @@ Task<std::unique_ptr<vm::GuestProcess>> ManagerImpl::begin_exec(std::string id, 
     touch_entry(*used);
     if (used->clock) used->clock->notify();
   };
-  co_return record.follow(report_process(std::move(limited), std::move(report)));
+  return report_process(std::move(process), std::move(report));
+}
+
+std::vector<vm::LeftProcess> ManagerImpl::take_left(const std::string& id) {
+  std::vector<vm::LeftProcess> taken;
+  const auto found = find(id);
+  if (!found || !(*found)->machine) return taken;
+  const EntryPtr entry = *found;
+  for (auto& left : entry->machine->take_left()) {
+    const bool lost = left.output_lost;
+    auto resumed = ExecRecord::resume(recorder(), subject_of(*entry), std::move(left));
+    if (!resumed) {
+      log_warn("a command that was left running is killed",
+               {{"workspace", entry->record.id}, {"error", resumed.error().message}});
+      continue;
+    }
+    taken.push_back({std::move(resumed->rest), in_use(entry, std::move(resumed->process), KeepOutput::no), lost});
+  }
+  return taken;
 }
 
 // A guest that stands still cannot answer: that is no reason to destroy it.

@@ -50,6 +50,10 @@ struct Info {
   std::chrono::system_clock::time_point last_active_at;
 };
 
+struct Owner {
+  std::string id, namespace_id;
+};
+
 // nullopt and absent leave a field as it is; an empty slug or logo takes it away.
 struct Change {
   std::optional<std::string> name, slug, logo;
@@ -142,6 +146,8 @@ class Manager {
   virtual Task<Info> create(model::WorkspaceSpec spec, std::string idempotency_key = {}) = 0;
   [[nodiscard]] virtual std::vector<Info> list() const = 0;
   [[nodiscard]] virtual Result<Info> get(const std::string& id) const = 0;
+  // Just its id, and the namespace it is in.
+  [[nodiscard]] virtual Result<Owner> owner(const std::string& id) const = 0;
   // Operations on one workspace take turns in order of arrival; Aborted when too many wait. Each runs to its end even
   // when its caller is cancelled. Starting what runs and stopping what is stopped does nothing.
   virtual Task<Info> start(std::string id) = 0;
@@ -183,6 +189,9 @@ class Manager {
   virtual Task<std::unique_ptr<vm::GuestProcess>> exec(std::string id, model::ExecSpec spec,
                                                        AfterExec after = AfterExec::keep,
                                                        KeepOutput keep_output = KeepOutput::no) = 0;
+  // Commands with a tag that a former daemon had started and that were not taken yet; they count as use of the
+  // workspace, and those that nobody takes end with its machine. `tag` is what was in ExecSpec, by the guest's word.
+  virtual std::vector<vm::LeftProcess> take_left(const std::string& id) = 0;
 
   // The last `tail` lines (0: all that are kept).
   virtual Task<std::vector<LogLine>> logs(std::string id, LogSource source, std::size_t tail) = 0;

@@ -33,6 +33,7 @@ class ManagerImpl : public Manager {
   Task<Info> create(model::WorkspaceSpec spec, std::string idempotency_key) override;
   [[nodiscard]] std::vector<Info> list() const override;
   [[nodiscard]] Result<Info> get(const std::string& id) const override;
+  [[nodiscard]] Result<Owner> owner(const std::string& id) const override;
   Task<Info> start(std::string id) override;
   Task<Info> stop(std::string id) override;
   Task<Info> restart(std::string id) override;
@@ -55,6 +56,7 @@ class ManagerImpl : public Manager {
   void touch(const std::string& id) override;
   Task<std::unique_ptr<vm::GuestProcess>> exec(std::string id, model::ExecSpec spec, AfterExec after,
                                                KeepOutput keep_output) override;
+  std::vector<vm::LeftProcess> take_left(const std::string& id) override;
   Task<std::vector<LogLine>> logs(std::string id, LogSource source, std::size_t tail) override;
   Task<void> clear_logs(std::string id) override;
   Result<std::shared_ptr<Feed<LogLine>>> follow_logs(const std::string& id, LogSource source) override;
@@ -105,6 +107,9 @@ class ManagerImpl : public Manager {
   Task<std::vector<std::string>> environment_of(EntryPtr entry);
   Task<std::unique_ptr<vm::GuestProcess>> begin_exec(std::string id, model::ExecSpec spec, AfterExec after,
                                                      KeepOutput keep_output, ExecRecord& record);
+  // It counts as use of the workspace as long as it is there.
+  std::unique_ptr<vm::GuestProcess> in_use(const EntryPtr& entry, std::unique_ptr<vm::GuestProcess> process,
+                                           KeepOutput keep_output);
   ledger::Recorder& recorder() { return options_.recorder == nullptr ? nothing_ : *options_.recorder; }
   Task<void> remove_unclaimed(std::string id);
   Task<void> bring_up(EntryPtr entry);

@@ -9,6 +9,7 @@ import time
 import pytest
 import traces
 from cofferdam import BIN, wait_for
+from runtime_client import Runtime
 
 
 def listed(daemon):
@@ -40,6 +41,37 @@ def test_a_new_daemon_adopts_the_workspaces_of_a_killed_one(fresh):
         assert (done.status, done.out) == (0, "kept\n" + boot_id), done
     for name in names:
         fresh.ok("rm", name)
+    fresh.down()
+    fresh.assert_nothing_left()
+
+
+@pytest.mark.parametrize("end", ["kill", "down"])
+def test_tasks_run_on_and_are_followed_by_the_next_daemon(fresh, end):
+    fresh.up()
+    name = fresh.create("--permanent", "--disk", "100M")
+    runtime = Runtime(fresh, name)
+    line = "echo first; while [ ! -e /root/go ]; do sleep 0.1; done; read word; echo got $word; exit 7"
+    task = runtime.ask("POST", "/exec", {"cmd": ["sh", "-c", line], "background": True})["id"]
+    quick = runtime.ask("POST", "/exec", {"cmd": ["sh", "-c", "while [ ! -e /root/quick ]; do sleep 0.1; done; exit 3"],
+                                          "background": True})["id"]
+    wait_for(lambda: runtime.ask("GET", f"/exec/{task}")["stdout"] == "first\n", what="the first line")
+    getattr(fresh, end)()
+    fresh.up()
+    tasks = {t["id"]: t for t in runtime.ask("GET", "/exec")["tasks"]}
+    assert tasks[task]["status"] == "running" and tasks[task]["command"][0] == "sh", tasks
+    fresh.exec(name, "touch /root/go /root/quick")
+    runtime.ask("POST", f"/exec/{task}/input", b"hello\n")
+    ended = wait_for(lambda: (t := runtime.ask("GET", f"/exec/{task}"))["status"] == "exited" and t, what="its end")
+    assert (ended["exit_code"], ended["stdout"]) == (7, "got hello\n"), ended
+    assert wait_for(lambda: (t := runtime.ask("GET", f"/exec/{quick}"))["status"] == "exited" and t)["exit_code"] == 3
+    # The next one gets an id of its own, and the ledger has one start and one end of each.
+    assert int(runtime.ask("POST", "/exec", {"cmd": ["true"], "background": True})["id"]) > int(quick)
+    events = fresh.json("events", "--limit", "1000", "--kind", "exec")["events"]
+    started = [e for e in events if e["kind"] == "exec.started" and e["argv"] == ["sh", "-c", line]]
+    assert len(started) == 1, started
+    over = [e for e in events if e["kind"] == "exec.ended" and e["exec"] == started[0]["exec"]]
+    assert [(e["exit"], e["how"], e["actor"]) for e in over] == [(7, "exited", "local:0")], over
+    fresh.ok("rm", name)
     fresh.down()
     fresh.assert_nothing_left()
 

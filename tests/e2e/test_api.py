@@ -167,6 +167,16 @@ def test_limits_of_a_namespace_hold(api):
         assert api("DELETE", "/namespaces/small", {"deleteWorkspaces": True})[0] == 200
 
 
+def test_a_control_token_enters_no_environment_by_accident(daemon, api):
+    token = daemon.ok("token", "create", "--ttl", "10m").out.strip()
+    with daemon.workspace() as name:
+        for refused in (daemon("exec", "--env", f"KEY={token}", name, "--", "true"),
+                        daemon("create", "--image", "minimal", "--env", f"KEY={token}")):
+            assert refused.status != 0 and "control token" in refused.err and token not in refused.err, refused
+        meant = daemon.ok("exec", "--env", f"KEY={token}", "--allow-control-token", name, "--", "sh", "-c", "echo $KEY")
+        assert meant.out == token + "\n"
+
+
 def test_a_secret_reaches_commands_and_no_answer(daemon, api):
     value = "s3cret-" + hashlib.sha256(b"x").hexdigest()
     daemon.ok("secret", "set", "API_KEY", stdin=value.encode())

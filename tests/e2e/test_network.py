@@ -241,6 +241,69 @@ def test_an_exposed_port_behind_a_token(daemon, site):
         daemon.ok("port", "close", site, "8080")
 
 
+STREAM = """
+import http.server, time
+class Drip(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        while True:
+            self.wfile.write(b"drop\\n")
+            time.sleep(0.1)
+    def log_message(self, *_): pass
+http.server.ThreadingHTTPServer(("0.0.0.0", 8090), Drip).serve_forever()
+"""
+
+
+def test_what_came_through_an_exposed_port_is_cut_when_it_is_closed(daemon, site):
+    daemon.exec(site, "cat >/tmp/drip.py", "-i", stdin=STREAM.encode())
+    daemon.exec(site, "setsid python3 /tmp/drip.py </dev/null >/dev/null 2>&1 &")
+    wait_for(lambda: daemon.exec(site, "curl -s -m 1 http://127.0.0.1:8090/ | head -1").out == "drop\n", 20, "the drip")
+    daemon.ok("port", "expose", site, "8090", "--slug", "drip")
+    sock = socket.socket(socket.AF_UNIX)
+    sock.settimeout(30)
+    sock.connect(str(daemon.run_dir / "cofferd.sock"))
+    sock.sendall(b"GET /preview/drip/ HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    received = b""
+    while received.count(b"drop") < 3:
+        piece = sock.recv(4096)
+        assert piece, received
+        received += piece
+    daemon.ok("port", "close", site, "8090")
+    while sock.recv(65536):  # what was on its way, and then the end: a timeout is a failure
+        pass
+    sock.close()
+
+
+def test_connections_policies_links_and_ports_are_in_the_ledger(daemon, internet, fetcher, site):
+    curl(daemon, fetcher, "https://allowed.example/")
+    for _ in range(3):
+        curl(daemon, fetcher, "https://other.example/")
+    daemon.ok("network", "allow", fetcher, "allowed.example", "*.allowed.example", "files.example")
+    daemon.ok("network", "allow", fetcher, "allowed.example", "*.allowed.example")
+    link = daemon.ok("link", "add", fetcher, f"{site}:8080", "--ttl", "1h").out.strip()
+    daemon.ok("link", "rm", link)
+    daemon.ok("port", "expose", site, "8080", "--slug", "noted")
+    daemon.ok("port", "close", site, "8080")
+
+    def events(kind):
+        return daemon.json("events", "--limit", "1000", "--kind", kind)["events"]
+
+    allowed = wait_for(lambda: [e for e in events("connection.allowed") if e["name"] == "allowed.example"], 10,
+                       "the connection")[-1]
+    assert (allowed["workspace"], allowed["ip"], allowed["port"]) == (fetcher, nets.SERVER, 443), allowed
+    assert allowed["policy_version"] > 0 and allowed["direction"] == "out"
+    assert wait_for(lambda: [e for e in events("connection.closed") if e["name"] == "allowed.example"], 10, "its end")
+    refused = wait_for(lambda: [e for e in events("connection.refused") if e["name"] == "other.example"], 10, "the refusal")
+    assert refused[-1]["protocol"] == "dns" and refused[-1]["reason"] == "dns_name", refused
+    policy = [e for e in events("policy.changed") if e["workspace"] == fetcher]
+    assert policy[-2]["summary"] == "allowed.example *.allowed.example files.example", policy
+    assert policy[-1]["actor"] == "local:0" and policy[-1]["policy_version"] > policy[-2]["policy_version"]
+    assert [(e["action"], e["from"], e["to"], e["port"]) for e in events("link.changed") if e["link"] == link] == [
+        ("created", fetcher, site, 8080), ("removed", fetcher, site, 8080)]
+    assert [e["action"] for e in events("port.changed") if e["address"] == "noted.preview.localhost"] == ["opened", "closed"]
+
+
 def test_a_databases_port_is_refused_unless_forced_and_a_databases_workspace_always(daemon, site):
     refused = daemon("port", "expose", site, "5432")
     assert refused.status == 1 and "PostgreSQL" in refused.err, refused

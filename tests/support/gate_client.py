@@ -79,6 +79,7 @@ class Record:
     bytes_out: int
     bytes_in: int
     duration_us: int
+    generation: int
 
 
 class _Reader:
@@ -102,7 +103,7 @@ class _Reader:
         when = self.take("Q")
         name, address, port, peer = self.text(), self.text(), self.take("H"), self.text()
         return Record(workspace, flow, KINDS[kind], EVENTS[event], REASONS[reason], when, name, address, port, peer,
-                      *self.take("QQQ"))
+                      *self.take("QQQQ"))
 
 
 class Refused(Exception):
