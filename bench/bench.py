@@ -23,12 +23,14 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import network  # noqa: E402
 import traces  # noqa: E402
 import ledger  # noqa: E402
+import watch  # noqa: E402
 from api import Api  # noqa: E402
 from cofferdam import BIN, Cofferdam  # noqa: E402
 
 RUNS = int(os.environ.get("BENCH_RUNS", "30"))
 LEAK_RUNS = int(os.environ.get("BENCH_LEAK_RUNS", "1000"))
 WORKSPACES = int(os.environ.get("BENCH_WORKSPACES", "60"))
+WATCHED = int(os.environ.get("BENCH_WATCHED", "200"))
 ONLY = set(filter(None, os.environ.get("BENCH_ONLY", "").split(",")))
 GOLDEN = pathlib.Path(os.environ.get("COFFER_TEST_IMAGES") or ROOT / "build" / "test-state")
 
@@ -437,6 +439,10 @@ def main():
         raw["F40"] = ledger.alone(table)
     if wanted("F43"):
         raw["F43"] = ledger.exec_latency(table, start, GOLDEN, RUNS, accelerator)
+    if wanted("F44"):
+        raw["F44"] = watch.cost(table, start, GOLDEN, WATCHED, accelerator)
+    if wanted("F45"):
+        raw["F45"] = watch.delay(table, GOLDEN, RUNS, accelerator)
     if wanted("F8"):
         raw["F8"] = run_script(table, accelerator)
     result = {"accelerator": accelerator, "cpus": os.cpu_count(), "runs": RUNS, "rows": sorted(

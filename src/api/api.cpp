@@ -59,9 +59,9 @@ class NotedSession final : public http::WebSocketSession {
 
 struct Api::State {
   State(const loop::asio::any_io_executor& executor, workspace::Manager& manager, identity::Identity& identity,
-        monitor::Webhooks& webhooks, monitor::UsageHistory& usage, monitor::Quotas& quotas, net::Networks& networks,
-        image::ImageStore& images, keys::ReceiptBook& receipts, loop::WorkerPool& workers, HostFacts facts,
-        Shutdown shutdown, ledger::Ledger* ledger)
+        monitor::Webhooks& webhooks, monitor::UsageHistory& usage, monitor::Quotas& quotas, monitor::Watch& watch,
+        net::Networks& networks, image::ImageStore& images, keys::ReceiptBook& receipts, loop::WorkerPool& workers,
+        HostFacts facts, Shutdown shutdown, ledger::Ledger* ledger)
       : builds(executor),
         streams(executor),
         sessions(executor, manager),
@@ -71,6 +71,7 @@ struct Api::State {
                  webhooks,
                  usage,
                  quotas,
+                 watch,
                  images,
                  receipts,
                  workers,
@@ -127,11 +128,13 @@ struct Api::State {
     auto match = find_route(request.method, request.segments);
     const bool open = match.route != nullptr && match.route->reach == Reach::open;
     Result<Caller> caller = Caller{};
-    if (!open || request.peer.local() || has_credentials(request)) {
+    const bool shown = has_credentials(request);
+    if (!open || request.peer.local() || shown) {
       caller = authenticate(services.identity, request);
     } else {
       (void)take_bearer(request);
     }
+    if (shown) tell_watch(request, caller);
     if (!caller) {
       auto refused = refuse_caller(services.identity, request, caller.error());
       refusals.note(request, refused.status, "", caller.error().message);
@@ -171,6 +174,14 @@ struct Api::State {
     co_return open_streams.guard(std::move(*response), caller->who);
   }
 
+  void tell_watch(const http::Request& request, const Result<Caller>& caller) {
+    if (caller && caller->source) {
+      services.watch.credentials_used(caller->who.id, caller->who.address);
+    } else if (!caller && caller.error().code != Code::ResourceExhausted) {
+      services.watch.credentials_refused(request.peer.local() ? "" : request.peer.address, caller.error().message);
+    }
+  }
+
   static http::Response refuse_slash(const http::Request& request) {
     constexpr int kBadRequest = 400;
     const Error error{Code::InvalidArgument, "the path has an encoded slash (%2F) in a segment",
@@ -208,11 +219,11 @@ struct Api::State {
 };
 
 Api::Api(loop::asio::any_io_executor executor, workspace::Manager& manager, identity::Identity& identity,
-         monitor::Webhooks& webhooks, monitor::UsageHistory& usage, monitor::Quotas& quotas, net::Networks& networks,
-         image::ImageStore& images, keys::ReceiptBook& receipts, loop::WorkerPool& workers, HostFacts facts,
-         Shutdown shutdown, ledger::Ledger* ledger)
-    : state_(std::make_unique<State>(executor, manager, identity, webhooks, usage, quotas, networks, images, receipts,
-                                     workers, std::move(facts), std::move(shutdown), ledger)) {}
+         monitor::Webhooks& webhooks, monitor::UsageHistory& usage, monitor::Quotas& quotas, monitor::Watch& watch,
+         net::Networks& networks, image::ImageStore& images, keys::ReceiptBook& receipts, loop::WorkerPool& workers,
+         HostFacts facts, Shutdown shutdown, ledger::Ledger* ledger)
+    : state_(std::make_unique<State>(executor, manager, identity, webhooks, usage, quotas, watch, networks, images,
+                                     receipts, workers, std::move(facts), std::move(shutdown), ledger)) {}
 
 Api::~Api() = default;
 

@@ -14,6 +14,7 @@
 #include "loop/worker_pool.h"
 #include "monitor/quotas.h"
 #include "monitor/usage.h"
+#include "monitor/watch.h"
 #include "monitor/webhooks.h"
 #include "net/networks.h"
 #include "workspace/manager.h"
@@ -39,9 +40,9 @@ class Api {
   // All references and `ledger` (null: none is kept) outlive the object. `workers` runs short calls of the image store
   // only; builds have threads of their own, which the executor's loop must outlive.
   Api(loop::asio::any_io_executor executor, workspace::Manager& manager, identity::Identity& identity,
-      monitor::Webhooks& webhooks, monitor::UsageHistory& usage, monitor::Quotas& quotas, net::Networks& networks,
-      image::ImageStore& images, keys::ReceiptBook& receipts, loop::WorkerPool& workers, HostFacts facts,
-      Shutdown shutdown, ledger::Ledger* ledger = nullptr);
+      monitor::Webhooks& webhooks, monitor::UsageHistory& usage, monitor::Quotas& quotas, monitor::Watch& watch,
+      net::Networks& networks, image::ImageStore& images, keys::ReceiptBook& receipts, loop::WorkerPool& workers,
+      HostFacts facts, Shutdown shutdown, ledger::Ledger* ledger = nullptr);
   Api(const Api&) = delete;
   Api& operator=(const Api&) = delete;
   ~Api();  // must be stopped before

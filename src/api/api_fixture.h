@@ -71,6 +71,11 @@ class ApiTest : public ::testing::Test {
     receipts_ = keys::ReceiptBook::open(*database_, *keys_, dir_ + "/receipt.pub").value();
     usage_ = monitor::UsageHistory::open(*database_).value();
     quotas_ = monitor::Quotas::open(*database_).value();
+    monitor::WatchOptions watched;
+    watched.list = [] { return std::vector<monitor::Watched>(); };
+    watched.alerts.recorder = ledger_.get();
+    watch_ = monitor::Watch::open(io_.get_executor(), *database_, *webhooks_, std::move(watched)).value();
+    watch_->start();
     HostFacts facts;
     facts.version = "1.2.3";
     facts.socket = dir_ + "/s";
@@ -78,8 +83,8 @@ class ApiTest : public ::testing::Test {
       asked_to_end_ = permanent;
       return manager_.shut_down(permanent);
     };
-    api_ = std::make_unique<Api>(io_.get_executor(), manager_, *identity_, *webhooks_, *usage_, *quotas_, *networks_,
-                                 *images_, *receipts_, workers_, facts, shutdown, ledger_.get());
+    api_ = std::make_unique<Api>(io_.get_executor(), manager_, *identity_, *webhooks_, *usage_, *quotas_, *watch_,
+                                 *networks_, *images_, *receipts_, workers_, facts, shutdown, ledger_.get());
     api_->start();
     server_ = std::make_unique<http::Server>(io_.get_executor(), http::ServerOptions{}, api_->handler(),
                                              api_->error_format());
@@ -93,6 +98,7 @@ class ApiTest : public ::testing::Test {
   ~ApiTest() override {
     EXPECT_TRUE(run(server_->stop(0ms)));
     EXPECT_TRUE(run(api_->stop()));
+    EXPECT_TRUE(run(watch_->close()));
     EXPECT_TRUE(run(networks_->stop()));
     EXPECT_TRUE(run(webhooks_->close()));
     EXPECT_TRUE(run(identity_->close()));
@@ -222,6 +228,7 @@ class ApiTest : public ::testing::Test {
   std::unique_ptr<net::Networks> networks_;
   std::unique_ptr<monitor::UsageHistory> usage_;
   std::unique_ptr<monitor::Quotas> quotas_;
+  std::unique_ptr<monitor::Watch> watch_;
   std::unique_ptr<image::ImageStore> images_;
   std::unique_ptr<Api> api_;
   std::unique_ptr<http::Server> server_;

@@ -330,6 +330,7 @@ class FakeMachine final : public vm::Machine, public vm::GuestFiles {
     metrics.cpu_ms = 12;
     co_return metrics;
   }
+  Task<vm::Figures> figures() override { co_return vm::Figures{}; }
   Task<std::string> kernel_log() override { co_return std::string("<5>[    0.000000] Linux\n"); }
   Task<std::string> console() override { co_return std::string("[    0.0] Linux\n"); }
   Task<void> shut_down(std::chrono::milliseconds) override { co_return Status{}; }

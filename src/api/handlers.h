@@ -86,6 +86,17 @@ Task<http::Response> stop_tracking(Services& services, Call& call);
 Task<http::Response> get_usage_units(Services& services, Call& call);
 Task<http::Response> get_credits_chart(Services& services, Call& call);
 
+// watch.cpp
+Task<http::Response> get_metrics(Services& services, Call& call);
+Task<http::Response> get_watch(Services& services, Call& call);
+Task<http::Response> get_history(Services& services, Call& call);
+Task<http::Response> list_destinations(Services& services, Call& call);
+
+// alerts.cpp
+Task<http::Response> list_alerts(Services& services, Call& call);
+Task<http::Response> list_alert_rules(Services& services, Call& call);
+Task<http::Response> acknowledge_alert(Services& services, Call& call);
+
 // logs.cpp
 Task<http::Response> get_logs(Services& services, Call& call);
 Task<http::Response> clear_logs(Services& services, Call& call);

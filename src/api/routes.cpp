@@ -33,6 +33,16 @@ constexpr Route kRoutes[] = {
     {"GET", "/ledger/consistency", prove_consistency, Verb::read, Reach::account,
      "That the ledger only grew from one size to another", "from,to"},
 
+    // The watch.
+    {"GET", "/metrics", get_metrics, Verb::read, Reach::account,
+     "Figures of the host and its workspaces, for Prometheus"},
+    {"GET", "/watch", get_watch, Verb::read, Reach::signed_in,
+     "What the running workspaces use, side by side, as measured outside of them"},
+    {"GET", "/alerts", list_alerts, Verb::read, Reach::signed_in, "Alerts, the newest first", "workspace,state,limit"},
+    {"GET", "/alerts/rules", list_alert_rules, Verb::read, Reach::account, "The rules that raise alerts"},
+    {"POST", "/alerts/{alert}/ack", acknowledge_alert, Verb::lifecycle, Reach::signed_in,
+     "Say that somebody has seen to an alert"},
+
     // Before /workspace/{id}: these are no workspaces.
     {"GET", "/workspace/images", list_images, Verb::read, Reach::signed_in, "Images that are built or can be",
      "search,category"},
@@ -96,6 +106,10 @@ constexpr Route kRoutes[] = {
      "Metadata"},
 
     // Figures and logs.
+    {"GET", "/workspace/{id}/history", get_history, Verb::read, Reach::workspace,
+     "What it used, by the second, the minute or the hour, as measured outside of it", "span,limit"},
+    {"GET", "/workspace/{id}/destinations", list_destinations, Verb::read, Reach::workspace,
+     "Where it has connected to, and how many bytes went there"},
     {"GET", "/workspace/{id}/stats", get_workspace_stats, Verb::read, Reach::workspace, "What it uses now"},
     {"GET", "/workspace/{id}/stats/stream", stream_workspace_stats, Verb::read, Reach::workspace,
      "The same every two seconds, as server-sent events"},

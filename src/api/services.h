@@ -19,6 +19,7 @@ struct Services {
   monitor::Webhooks& webhooks;
   monitor::UsageHistory& usage;
   monitor::Quotas& quotas;
+  monitor::Watch& watch;
   image::ImageStore& images;
   keys::ReceiptBook& receipts;
   loop::WorkerPool& workers;

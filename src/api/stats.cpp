@@ -5,6 +5,7 @@
 #include "api/event_answer.h"
 #include "api/handlers.h"
 #include "api/permission.h"
+#include "api/watch_json.h"
 #include "api/workspace_json.h"
 #include "base/text.h"
 #include "base/time.h"
@@ -27,7 +28,8 @@ struct Before {
 };
 
 // The figures under the names of both kinds of clients: camelCase in "stats", snake_case at the top.
-Task<json::object> figures(std::shared_ptr<vm::Machine> machine, std::uint32_t cpu_millis, Before* before) {
+Task<json::object> figures(std::shared_ptr<vm::Machine> machine, std::uint32_t cpu_millis,
+                           std::optional<monitor::Sight> sight, Before* before) {
   CO_TRY_ASSIGN(const auto guest, co_await machine->guest_metrics());
   CO_TRY_ASSIGN(const auto host, co_await machine->host_metrics());
   const Before last = before == nullptr ? Before{} : *before;
@@ -39,8 +41,10 @@ Task<json::object> figures(std::shared_ptr<vm::Machine> machine, std::uint32_t c
   const auto disk_used = guest.disk_total_bytes - std::min(guest.disk_total_bytes, guest.disk_free_bytes);
   const double memory = percent(memory_used, guest.memory_total_bytes);
   const double disk = percent(disk_used, guest.disk_total_bytes);
+  const auto network = sight ? sight->network : gate::CountersReply{};
   json::object stats{{"guest", to_json(guest)},
                      {"host", to_json(host)},
+                     {"outside", sight ? figures_to_json(*sight) : json::object()},
                      {"cpuUsage", cpu},
                      {"memoryUsage", memory},
                      {"memoryUsedMB", memory_used / model::kMiB},
@@ -55,27 +59,28 @@ Task<json::object> figures(std::shared_ptr<vm::Machine> machine, std::uint32_t c
                      {"guestDiskUsedBytes", disk_used},
                      {"guestDiskTotalBytes", guest.disk_total_bytes},
                      {"guestDiskUsedPct", disk},
-                     {"networkIn", "0 B"},
-                     {"networkOut", "0 B"},
-                     {"networkInBytes", 0},
-                     {"networkOutBytes", 0},
+                     {"networkIn", format_size(network.bytes_in)},
+                     {"networkOut", format_size(network.bytes_out)},
+                     {"networkInBytes", network.bytes_in},
+                     {"networkOutBytes", network.bytes_out},
                      {"uptime", guest.uptime_ms / 1000},
                      {"apiCalls", 0}};
   co_return json::object{{"stats", std::move(stats)},
                          {"cpu_usage", cpu},
                          {"memory_usage", memory},
                          {"disk_usage", disk},
-                         {"network", {{"rx", 0}, {"tx", 0}}},
+                         {"network", {{"rx", network.bytes_in}, {"tx", network.bytes_out}}},
                          {"timestamp", format_rfc3339(std::chrono::system_clock::now())}};
 }
 
-Task<void> send_figures(workspace::Manager* manager, std::string id, std::shared_ptr<http::EventPipe> pipe) {
+Task<void> send_figures(workspace::Manager* manager, monitor::Watch* watch, std::string id,
+                        std::shared_ptr<http::EventPipe> pipe) {
   Before before;
   for (;;) {
     // It may have been stopped, or started again.
     CO_TRY_ASSIGN(const auto now, manager->get(id));
     if (const auto machine = manager->machine(id)) {
-      CO_TRY_ASSIGN(auto event, co_await figures(*machine, now.spec.cpu_millis, &before));
+      CO_TRY_ASSIGN(auto event, co_await figures(*machine, now.spec.cpu_millis, watch->sight(id), &before));
       CO_TRY(co_await send_event(*pipe, std::move(event)));
     }
     CO_TRY(co_await loop::sleep_for(kEvery));
@@ -87,7 +92,7 @@ Task<void> send_figures(workspace::Manager* manager, std::string id, std::shared
 Task<http::Response> get_workspace_stats(Services& services, Call& call) {
   CO_TRY_ASSIGN(const auto info, services.manager.get(call.id()));
   CO_TRY_ASSIGN(const auto machine, services.manager.machine(call.id()));
-  CO_TRY_ASSIGN(auto whole, co_await figures(machine, info.spec.cpu_millis, nullptr));
+  CO_TRY_ASSIGN(auto whole, co_await figures(machine, info.spec.cpu_millis, services.watch.sight(info.id), nullptr));
   CO_TRY_ASSIGN(const auto listed, co_await machine->processes());
   json::array processes;
   for (const auto& process : listed) processes.emplace_back(to_json(process));
@@ -98,8 +103,9 @@ Task<http::Response> get_workspace_stats(Services& services, Call& call) {
 Task<http::Response> stream_workspace_stats(Services& services, Call& call) {
   CO_TRY_ASSIGN(const auto info, services.manager.get(call.id()));
   CO_TRY(services.manager.machine(call.id()));
-  auto produce = [manager = &services.manager, id = info.id](std::shared_ptr<http::EventPipe> pipe) {
-    return send_figures(manager, id, std::move(pipe));
+  auto produce = [manager = &services.manager, watch = &services.watch,
+                  id = info.id](std::shared_ptr<http::EventPipe> pipe) {
+    return send_figures(manager, watch, id, std::move(pipe));
   };
   co_return stream_events(services, "stats of a workspace", std::move(produce));
 }

@@ -1,6 +1,6 @@
 #include <unistd.h>
 
-#include <cmath>
+#include <boost/json/array.hpp>
 #include <cstdio>
 
 #include "base/text.h"
@@ -15,63 +15,67 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr auto kEvery = std::chrono::seconds(2);
+constexpr auto kEvery = std::chrono::seconds(1);
 
-std::string percent_text(double percent) {
-  char text[32];
-  (void)std::snprintf(text, sizeof text, "%.1f%%", percent);
-  return text;
+// As figure_text() writes sizes, for what may also shrink.
+std::string growth_text(double bytes) {
+  return cat(bytes < 0 ? "-" : "", figure_text("_bytes", bytes < 0 ? -bytes : bytes));
+}
+
+std::string bytes_text(const json::object& figures, std::string_view name) {
+  return figure_text("_bytes", number_field(figures, name));
 }
 
 class Top : public Command {
  public:
   [[nodiscard]] std::string_view name() const override { return "top"; }
-  [[nodiscard]] std::string_view summary() const override { return "What the running workspaces use, side by side"; }
-  void declare(Options& options) override { options.flag("--watch", watch_, "print it again every two seconds"); }
+  [[nodiscard]] std::string_view summary() const override {
+    return "What the running workspaces use, side by side, measured outside of them";
+  }
+  void declare(Options& options) override { options.flag("--watch", watch_, "print it again every second"); }
   int run(Session& session) override { return session.wait(work(session)); }
 
  private:
   Task<int> work(Session& session) {
     Api api(session);
     for (;;) {
-      auto listed = co_await api.get("/workspace?status=running");
-      if (!listed) co_return session.failed(listed.error());
-      json::array rows;
-      for (const auto& item : array_field(*listed, "workspaces")) {
-        const auto& workspace = item.get_object();
-        auto stats = co_await api.get(workspace_target(text_field(workspace, "id"), "/stats"));
-        if (!stats) continue;  // it has just ended
-        json::object row{{"id", text_field(workspace, "id")}, {"name", text_field(workspace, "name")}};
-        for (const char* figure : {"cpu_usage", "memory_usage", "disk_usage"})
-          row[figure] = number_field(*stats, figure);
-        row["memory_bytes"] = number_field(object_field(*stats, "stats"), "guestMemoryUsedBytes");
-        row["processes"] = array_field(*stats, "processes").size();
-        rows.emplace_back(std::move(row));
+      auto answer = co_await api.get("/watch");
+      if (!answer) co_return session.failed(answer.error());
+      if (session.json()) {
+        session.print_json(std::move(*answer));
+      } else {
+        show(session, array_field(*answer, "workspaces"));
       }
-      show(session, std::move(rows));
       if (!watch_) co_return kDone;
       CO_TRY(co_await loop::sleep_for(kEvery));
     }
   }
 
-  void show(Session& session, json::array rows) const {
-    if (session.json()) {
-      session.print_json({{"workspaces", std::move(rows)}});
-      return;
-    }
+  void show(Session& session, const json::array& rows) const {
     Table table({{"WORKSPACE"},
                  {"NAME"},
                  {"CPU", Align::right},
                  {"MEMORY", Align::right},
-                 {"USED", Align::right},
                  {"DISK", Align::right},
-                 {"PROCESSES", Align::right}});
+                 {"GROWS/MIN", Align::right},
+                 {"READ/S", Align::right},
+                 {"WRITTEN/S", Align::right},
+                 {"OUT/S", Align::right},
+                 {"IN/S", Align::right},
+                 {"OPEN", Align::right},
+                 {"REFUSED", Align::right},
+                 {"ALERTS", Align::right}});
     for (const auto& item : rows) {
+      if (!item.is_object()) continue;
       const auto& row = item.get_object();
-      table.add({text_field(row, "id"), text_field(row, "name"), percent_text(number_field(row, "cpu_usage")),
-                 percent_text(number_field(row, "memory_usage")),
-                 figure_text("memory_bytes", number_field(row, "memory_bytes")),
-                 percent_text(number_field(row, "disk_usage")), cat(whole_field(row, "processes"))});
+      const auto& seen = object_field(row, "outside");
+      table.add(
+          {text_field(row, "id"), text_field(row, "name"), figure_text("_percent", number_field(seen, "cpu_percent")),
+           bytes_text(seen, "memory_bytes"), bytes_text(seen, "disk_allocated_bytes"),
+           growth_text(number_field(seen, "disk_growth_bytes_per_minute")), bytes_text(seen, "disk_read_rate_bytes"),
+           bytes_text(seen, "disk_written_rate_bytes"), bytes_text(seen, "network_out_rate_bytes"),
+           bytes_text(seen, "network_in_rate_bytes"), cat(whole_field(seen, "connections_open")),
+           cat(whole_field(seen, "connections_refused")), cat(whole_field(row, "alerts"))});
     }
     const bool redraw = watch_ && is_terminal(STDOUT_FILENO);
     session.print(cat(redraw ? "\033[H\033[J" : "", table.render(), watch_ && !redraw ? "\n" : ""));

@@ -89,6 +89,12 @@ std::vector<std::string> list_of(const std::string& value) {
   return items;
 }
 
+Status set_interval(std::chrono::milliseconds& target, const std::string& value) {
+  TRY_ASSIGN(target, parse_duration(value));
+  if (target >= std::chrono::milliseconds(100) && target <= std::chrono::hours(1)) return {};
+  return fail(Code::InvalidArgument, "must be at least 100ms and at most 1h");
+}
+
 Status set_ranges(std::vector<Cidr>& target, const std::string& value) {
   target.clear();
   for (const auto& item : list_of(value)) {
@@ -136,7 +142,7 @@ struct Setting {
   Apply apply;
 };
 
-constexpr std::array<Setting, 43> kSettings{{
+constexpr std::array<Setting, 48> kSettings{{
     {"state", "DIR", "all state (default /var/lib/cofferdam)",
      [](Config& c, const std::string& v) { return set_path(c.state_dir, v); }},
     {"run", "DIR", "run-time sockets (default /run/cofferdam)",
@@ -295,6 +301,25 @@ constexpr std::array<Setting, 43> kSettings{{
      }},
     {"ledger.write", "true|false", "false: nothing that is done is written down; for measuring alone (default true)",
      [](Config& c, const std::string& v) { return set_choice(c.ledger.write, v, kSwitch); }},
+    {"watch.every", "DURATION", "how often each workspace is looked at from outside (default 1s)",
+     [](Config& c, const std::string& v) { return set_interval(c.watch.every, v); }},
+    {"watch.ask_every", "DURATION", "how often each guest is asked for its processes (default 4s)",
+     [](Config& c, const std::string& v) { return set_interval(c.watch.ask_every, v); }},
+    {"alerts.rules", "LIST", "such as \"cpu over=90 for=60s workspace=web\" or \"denied off\", see docs/watch.md",
+     [](Config& c, const std::string& v) -> Status {
+       auto texts = list_of(v);
+       TRY_ASSIGN(c.watch.rules, monitor::Rules::parse(texts));
+       c.watch.rule_texts = std::move(texts);
+       return {};
+     }},
+    {"alerts.syslog", "/dev/log|udp:ADDR:PORT", "also send each alert there (default: nowhere)",
+     [](Config& c, const std::string& v) -> Status {
+       TRY(ledger::check_syslog_target(v));
+       c.watch.syslog = v;
+       return {};
+     }},
+    {"alerts.command", "FILE", "a program that is given each alert as JSON on stdin (default: none)",
+     [](Config& c, const std::string& v) { return set_path(c.watch.command, v); }},
     {"log_level", "debug|info|warn|error", "what the log holds (default info)",
      [](Config& c, const std::string& v) { return set_choice(c.log_level, v, kLogLevels); }},
 }};
@@ -460,6 +485,8 @@ Result<Invocation> read_invocation(const std::vector<std::string>& arguments, co
 std::string config_text(const Config& config) {
   std::string witnesses;
   for (const auto& witness : config.ledger.witnesses) witnesses += cat(witness.text(), " ");
+  std::string rules;
+  for (const auto& rule : config.watch.rule_texts) rules += cat(rules.empty() ? "" : ", ", rule);
   return cat("state ", config.state_dir, "\nrun ", config.run_dir, "\nlisten ",
              config.listen ? config.listen->text() : "none", "\ntls.cert ", config.tls.certificate, "\ntls.key ",
              config.tls.key, "\ntls.self_signed ", config.tls.self_signed, "\naccel ",
@@ -469,7 +496,9 @@ std::string config_text(const Config& config) {
              config.guest_binary, "\njail ", config.jail_binary, "\nqemu ", config.qemu_binary, "\nwebhooks.private ",
              config.private_webhooks, "\nledger.keep ", config.ledger.keep ? config.ledger.keep->count() : 0,
              "\nledger.syslog ", config.ledger.syslog, "\nledger.witness ", witnesses, "\nledger.witness_every ",
-             config.ledger.witness_every.count(), "\nledger.write ", config.ledger.write, "\nlog_level ",
+             config.ledger.witness_every.count(), "\nledger.write ", config.ledger.write, "\nwatch.every ",
+             config.watch.every.count(), "\nwatch.ask_every ", config.watch.ask_every.count(), "\nalerts.rules ", rules,
+             "\nalerts.syslog ", config.watch.syslog, "\nalerts.command ", config.watch.command, "\nlog_level ",
              static_cast<int>(config.log_level), "\n");
 }
 

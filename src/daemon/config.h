@@ -13,6 +13,7 @@
 #include "http/tcp.h"
 #include "keys/holders.h"
 #include "ledger/witness.h"
+#include "monitor/rules.h"
 #include "vm/qemu_driver.h"
 
 namespace cofferdam::daemon {
@@ -31,6 +32,15 @@ struct LedgerSettings {
   std::string syslog;                      // empty: none
   std::vector<ledger::WitnessTarget> witnesses;
   std::chrono::milliseconds witness_every = std::chrono::minutes(1);
+};
+
+// How workspaces are watched, and who is told what is out of the ordinary.
+struct WatchSettings {
+  std::chrono::milliseconds every = std::chrono::seconds(1);      // a look from outside
+  std::chrono::milliseconds ask_every = std::chrono::seconds(4);  // a question to the guest
+  std::vector<std::string> rule_texts;                            // as they were given
+  monitor::Rules rules;                                           // those on top of the defaults
+  std::string syslog, command;                                    // empty: none
 };
 
 struct Config {
@@ -62,6 +72,7 @@ struct Config {
   keys::HolderSettings root;      // who holds the root of the key tree
   bool private_webhooks = false;  // whether webhooks may go to addresses of private networks
   LedgerSettings ledger;
+  WatchSettings watch;
   LogLevel log_level = LogLevel::info;
 
   [[nodiscard]] std::string socket_path() const { return run_dir + "/cofferd.sock"; }

@@ -22,6 +22,7 @@
 #include "base/text.h"
 #include "daemon/ledger.h"
 #include "daemon/tls.h"
+#include "daemon/watch.h"
 #include "http/server.h"
 #include "identity/identity.h"
 #include "identity/schema.h"
@@ -36,6 +37,7 @@
 #include "monitor/quotas.h"
 #include "monitor/schema.h"
 #include "monitor/usage.h"
+#include "monitor/watch.h"
 #include "monitor/webhooks.h"
 #include "net/networks.h"
 #include "net/schema.h"
@@ -149,6 +151,7 @@ class BuiltDaemon : public Daemon {
   std::unique_ptr<vm::MachineDriver> driver_;
   std::unique_ptr<net::Networks> networks_;
   std::unique_ptr<Manager> manager_;
+  std::unique_ptr<monitor::Watch> watch_;
   std::unique_ptr<api::Api> api_;
   std::optional<workspace::UsageMeter> meter_;
   std::shared_ptr<http::TlsIdentity> tls_;
@@ -299,10 +302,18 @@ Status BuiltDaemon::connect(const std::string& version) {
   facts.started_at = std::chrono::system_clock::now();
   auto shutdown = [this](Manager::Permanent permanent) { return shut_down_on_request(permanent); };
   if (ledger_) write_down_workspaces(*manager_, *ledger_);
+  TRY_ASSIGN(watch_, open_watch(executor, config_,
+                                {*database_, *webhooks_, *manager_, *networks_, identity_->namespaces(), ledger_.get(),
+                                 monitor::Contain()}));
   api_ =
-      std::make_unique<api::Api>(executor, *manager_, *identity_, *webhooks_, *usage_, *quotas_, *networks_, *images_,
-                                 *receipts_, workers_, std::move(facts), std::move(shutdown), ledger_.get());
-  meter_.emplace(*manager_, *usage_, *quotas_, [this](const monitor::QuotaNews& news) { api_->tell(news); });
+      std::make_unique<api::Api>(executor, *manager_, *identity_, *webhooks_, *usage_, *quotas_, *watch_, *networks_,
+                                 *images_, *receipts_, workers_, std::move(facts), std::move(shutdown), ledger_.get());
+  meter_.emplace(
+      *manager_, *usage_, *quotas_, [this](const monitor::QuotaNews& news) { api_->tell(news); },
+      [this](const std::string& workspace) {
+        const auto bytes = watch_->take_network_bytes(workspace);
+        return workspace::UsageMeter::NetworkBytes{bytes.in, bytes.out};
+      });
   auto handler = [this, answer = api_->handler()](http::Request& request) -> Task<http::Response> {
     if (serving_) return answer(request);
     return still_starting();
@@ -406,6 +417,7 @@ Task<void> BuiltDaemon::serve() {
   upkeep_.spawn("keys", settle_keys());
   upkeep_.spawn("meter of use", meter_->run());
   webhooks_->start();
+  watch_->start();
   manager_->start_pools();
   log_info("serving", {{"socket", config_.socket_path()},
                        {"address", api_->address()},
@@ -433,6 +445,9 @@ Task<void> BuiltDaemon::end() {
   CO_TRY(co_await api_->stop());
   upkeep_.cancel();
   CO_TRY(co_await upkeep_.join());
+  if (auto closed = co_await watch_->close(); !closed) {
+    log_error("the watch did not end in order", {{"error", closed.error().message}});
+  }
   if (auto stopped = co_await networks_->stop(); !stopped) {
     log_error("the networks did not end in order", {{"error", stopped.error().message}});
   }

@@ -34,6 +34,7 @@ constexpr Class kApi{6, 6003, kOther, "API Activity"};
 constexpr Class kEntity{3, 3004, kOther, "Entity Management"};
 constexpr Class kAuthentication{3, 3002, 1, "Authentication"};
 constexpr Class kProcess{1, 1007, kOther, "Process Activity"};
+constexpr Class kFinding{2, 2004, 1, "Detection Finding"};
 constexpr Class kNetwork{4, 4001, kOther, "Network Activity"};
 
 Class with(Class of, int activity) {
@@ -53,6 +54,8 @@ Class class_of(const Decoded& entry) {
       if (method == "DELETE") return with(kApi, kDelete);
       return kApi;
     }
+    case AlertRaised::kKind.number:
+      return kFinding;
     case ApiRefused::kKind.number:
     case TokenRefused::kKind.number:
       return kAuthentication;

@@ -302,6 +302,17 @@ struct WitnessFailed {
                visit(18, "times", e.times);)
 };
 
+// -- the watch -------------------------------------------------------------------------------------------------------
+struct AlertRaised {
+  std::string alert, rule, subject, cause, evidence;
+  COFFER_EVENT(110, "alert.raised", visit(16, "alert", e.alert); visit(17, "rule", e.rule);
+               visit(18, "subject", e.subject); visit(19, "cause", e.cause); visit(20, "evidence", e.evidence);)
+};
+struct AlertAcknowledged {
+  std::string alert, rule;
+  COFFER_EVENT(111, "alert.acknowledged", visit(16, "alert", e.alert); visit(17, "rule", e.rule);)
+};
+
 #undef COFFER_EVENT
 
 template <class... E>
@@ -314,7 +325,7 @@ using AllEvents =
               WorkspaceRemoved, WorkspaceForked, SnapshotTaken, SnapshotRestored, SnapshotRemoved, WorkloadStepped,
               ExecStarted, ExecEnded, ExecRefused, ConnectionAllowed, ConnectionRefused, ConnectionClosed,
               PolicyChanged, LinkChanged, PortChanged, KeyCreated, KeyDestroyed, ImageChanged, LedgerKeyed, LedgerGap,
-              LedgerRecovered, ClockJumped, LedgerPruned, WitnessFailed>;
+              LedgerRecovered, ClockJumped, LedgerPruned, WitnessFailed, AlertRaised, AlertAcknowledged>;
 
 // What is called for each field of an event, in order.
 class FieldVisitor {

@@ -30,6 +30,23 @@ constexpr store::Migration kMigrations[] = {
      " since INTEGER NOT NULL, told INTEGER NOT NULL, PRIMARY KEY (namespace_id, service)) STRICT, WITHOUT ROWID;"
      "CREATE TABLE credit_defaults (service TEXT PRIMARY KEY, quota REAL NOT NULL, auto_apply INTEGER NOT NULL)"
      " STRICT"},
+    {"monitor", 3,
+     "CREATE TABLE watch_history (workspace_id TEXT NOT NULL, span TEXT NOT NULL, start INTEGER NOT NULL,"
+     " samples INTEGER NOT NULL, passed_ms INTEGER NOT NULL, cpu_ms INTEGER NOT NULL, cpu_peak REAL NOT NULL,"
+     " memory_peak INTEGER NOT NULL, disk_allocated INTEGER NOT NULL, disk_read INTEGER NOT NULL,"
+     " disk_written INTEGER NOT NULL, net_out INTEGER NOT NULL, net_in INTEGER NOT NULL, opened INTEGER NOT NULL,"
+     " refused INTEGER NOT NULL, PRIMARY KEY (workspace_id, span, start)) STRICT, WITHOUT ROWID;"
+     "CREATE INDEX watch_history_by_age ON watch_history (span, start);"
+     "CREATE TABLE watch_destinations (workspace_id TEXT NOT NULL, name TEXT NOT NULL, first INTEGER NOT NULL,"
+     " last INTEGER NOT NULL, opened INTEGER NOT NULL, bytes_out INTEGER NOT NULL, bytes_in INTEGER NOT NULL,"
+     " PRIMARY KEY (workspace_id, name)) STRICT, WITHOUT ROWID;"
+     "CREATE TABLE watch_credentials (credential TEXT NOT NULL, address TEXT NOT NULL, first INTEGER NOT NULL,"
+     " PRIMARY KEY (credential, address)) STRICT, WITHOUT ROWID;"
+     "CREATE TABLE alerts (id TEXT PRIMARY KEY, rule TEXT NOT NULL, workspace_id TEXT NOT NULL,"
+     " workspace_name TEXT NOT NULL, namespace_id TEXT NOT NULL, about TEXT NOT NULL, cause TEXT NOT NULL,"
+     " evidence TEXT NOT NULL, next TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,"
+     " times INTEGER NOT NULL, action TEXT NOT NULL, acknowledged_at INTEGER, acknowledged_by TEXT) STRICT;"
+     "CREATE INDEX alerts_by_time ON alerts (first)"},
 };
 
 }  // namespace

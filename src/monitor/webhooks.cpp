@@ -67,6 +67,7 @@ std::string body_of(const Notice& notice) {
     data["workspace_name"] = notice.workspace_name;
   }
   if (!notice.detail.empty()) data["detail"] = notice.detail;
+  for (const auto& [name, value] : notice.more) data[name] = value;
   json::object body{{"event", notice.event},
                     {"timestamp", format_rfc3339(notice.time)},
                     {"namespace", space},
@@ -94,7 +95,8 @@ const std::vector<std::string>& event_names() {
                                                "namespace.suspended",
                                                "namespace.restored",
                                                "namespace.quota_threshold",
-                                               "namespace.quota_used_up"};
+                                               "namespace.quota_used_up",
+                                               "alert.raised"};
   return kNames;
 }
 

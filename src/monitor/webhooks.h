@@ -1,5 +1,6 @@
 // The webhooks of the host: who wants to hear of what, and the deliveries that are due. Used on the loop only.
 #pragma once
+#include <boost/json/object.hpp>
 #include <chrono>
 #include <cstdint>
 #include <deque>
@@ -57,6 +58,7 @@ struct Notice {
   std::string event;  // "vm.stopped"
   Time time;
   std::string workspace_id, workspace_name, namespace_id, namespace_slug, detail;
+  boost::json::object more = {};  // members of its data beside those
 };
 
 struct Delivery {

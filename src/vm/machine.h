@@ -14,6 +14,7 @@
 #include "image/image_store.h"
 #include "loop/task.h"
 #include "model/workspace_spec.h"
+#include "vm/figures.h"
 
 namespace cofferdam::vm {
 
@@ -197,6 +198,7 @@ struct GuestProcessInfo {
   char state = '?';
   std::uint64_t rss_kib = 0, cpu_ms = 0;
   std::string command;
+  bool is_command = false;  // one of those that start() has started: the host's own knowledge
 };
 
 // The guest's card, eth0, as it is to be.
@@ -251,6 +253,8 @@ class Machine {
   virtual Task<GuestMetrics> guest_metrics() = 0;
   virtual Task<std::vector<GuestProcessInfo>> processes() = 0;
   virtual Task<HostMetrics> host_metrics() = 0;
+  // Cheap: for whoever looks every second.
+  virtual Task<Figures> figures() = 0;
   // What the guest's kernel has said since its template was booted, at most 48 KiB: the guest's word.
   virtual Task<std::string> kernel_log() = 0;
   // The last 64 KiB of the guest's console.

@@ -48,6 +48,29 @@ std::uint64_t proc_kib(const std::string& text, std::string_view name) {
   return std::strtoull(text.c_str() + at + name.size(), nullptr, 10);
 }
 
+struct DiskTraffic {
+  std::uint64_t read = 0, written = 0;  // bytes
+};
+
+// Of all disks, as the VMM counts them.
+Task<DiskTraffic> disk_traffic(QmpClient& monitor) {
+  boost::json::object none;
+  CO_TRY_ASSIGN(const auto stats, co_await monitor.execute("query-blockstats", none, kQuick));
+  DiskTraffic traffic;
+  const auto* devices = stats.if_array();
+  if (devices == nullptr) co_return traffic;
+  for (const auto& device : *devices) {
+    const auto* object = device.if_object();
+    const auto* figures = object != nullptr ? object->if_contains("stats") : nullptr;
+    if (figures == nullptr || !figures->is_object()) continue;
+    const auto* read = figures->get_object().if_contains("rd_bytes");
+    const auto* written = figures->get_object().if_contains("wr_bytes");
+    if (read != nullptr && read->is_int64()) traffic.read += static_cast<std::uint64_t>(read->get_int64());
+    if (written != nullptr && written->is_int64()) traffic.written += static_cast<std::uint64_t>(written->get_int64());
+  }
+  co_return traffic;
+}
+
 }  // namespace
 
 QemuMachine::QemuMachine(loop::asio::any_io_executor executor, Host& host, std::string id, Launched launched,
@@ -228,7 +251,9 @@ Task<void> QemuMachine::resume() {
 
 Task<std::unique_ptr<GuestProcess>> QemuMachine::start(model::ExecSpec spec) {
   CO_TRY(check_running());
-  co_return co_await start_guest_process(link_, std::move(spec), kQuick);
+  CO_TRY_ASSIGN(auto process, co_await start_guest_process(link_, std::move(spec), kQuick));
+  commands_.insert(process->pid());
+  co_return process;
 }
 
 Task<std::unique_ptr<GuestWatch>> QemuMachine::watch(WatchSpec spec) {
@@ -281,6 +306,8 @@ Task<std::vector<GuestProcessInfo>> QemuMachine::processes() {
   CO_TRY(check_running());
   std::vector<GuestProcessInfo> processes;
   wire::ProcessListRequest request;
+  const auto known = commands_;  // those that are started meanwhile may be missing from the list
+  std::set<std::uint32_t> seen;
   do {
     auto page = co_await link_->call<wire::ProcessListResult>(wire::Op::ProcessList, request, kQuick);
     if (!page) co_return fail(std::move(page.error()));
@@ -293,12 +320,27 @@ Task<std::vector<GuestProcessInfo>> QemuMachine::processes() {
       info.rss_kib = entry.rss_kib;
       info.cpu_ms = entry.cpu_ms;
       info.command = std::move(entry.command);
+      info.is_command = commands_.contains(info.pid);
+      seen.insert(info.pid);
       processes.push_back(std::move(info));
     }
     if (page->processes.empty() || page->next_after_pid <= request.after_pid) break;
     request.after_pid = page->next_after_pid;
   } while (processes.size() < kMaxProcesses);
+  std::erase_if(commands_, [&](std::uint32_t pid) { return known.contains(pid) && !seen.contains(pid); });
   co_return processes;
+}
+
+Task<Figures> QemuMachine::figures() {
+  if (exit_) co_return fail(Code::Unavailable, "the machine has ended");
+  if (!figure_reader_) {
+    CO_TRY_ASSIGN(figure_reader_, FigureReader::open(launched_.jail->vmm_pid(), host_.cgroup_parent, id_));
+  }
+  CO_TRY_ASSIGN(Figures figures, figure_reader_->read());
+  CO_TRY_ASSIGN(const auto bytes, co_await disk_traffic(*launched_.qmp));
+  figures.disk_read_bytes = bytes.read;
+  figures.disk_written_bytes = bytes.written;
+  co_return figures;
 }
 
 Task<HostMetrics> QemuMachine::host_metrics() {
@@ -319,22 +361,9 @@ Task<HostMetrics> QemuMachine::host_metrics() {
         std::strtoull(fields[kUser].c_str(), nullptr, 10) + std::strtoull(fields[kSystem].c_str(), nullptr, 10);
     metrics.cpu_ms = ticks * 1000 / static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
   }
-  boost::json::object none;
-  auto stats = co_await launched_.qmp->execute("query-blockstats", none, kQuick);
-  if (!stats) co_return fail(std::move(stats.error()));
-  if (const auto* devices = stats->if_array()) {
-    for (const auto& device : *devices) {
-      const auto* object = device.if_object();
-      const auto* figures = object != nullptr ? object->if_contains("stats") : nullptr;
-      if (figures == nullptr || !figures->is_object()) continue;
-      const auto* read = figures->get_object().if_contains("rd_bytes");
-      const auto* written = figures->get_object().if_contains("wr_bytes");
-      if (read != nullptr && read->is_int64()) metrics.disk_read_bytes += static_cast<std::uint64_t>(read->get_int64());
-      if (written != nullptr && written->is_int64()) {
-        metrics.disk_written_bytes += static_cast<std::uint64_t>(written->get_int64());
-      }
-    }
-  }
+  CO_TRY_ASSIGN(const auto bytes, co_await disk_traffic(*launched_.qmp));
+  metrics.disk_read_bytes = bytes.read;
+  metrics.disk_written_bytes = bytes.written;
   co_return metrics;
 }
 

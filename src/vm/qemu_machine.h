@@ -3,6 +3,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "vm/guest_files.h"
@@ -54,6 +55,7 @@ class QemuMachine : public Machine {
   Task<GuestMetrics> guest_metrics() override;
   Task<std::vector<GuestProcessInfo>> processes() override;
   Task<HostMetrics> host_metrics() override;
+  Task<Figures> figures() override;
   Task<std::string> kernel_log() override;
   Task<std::string> console() override;
   Task<void> shut_down(std::chrono::milliseconds grace) override;
@@ -70,7 +72,9 @@ class QemuMachine : public Machine {
   Host& host_;
   std::string id_;
   Launched launched_;
-  std::shared_ptr<GuestLink> link_;  // null: the guest has not begun
+  std::optional<FigureReader> figure_reader_;  // made when it is first asked for
+  std::set<std::uint32_t> commands_;           // pids of those started, as far as they may still run
+  std::shared_ptr<GuestLink> link_;            // null: the guest has not begun
   std::optional<LinkFiles> files_;
   std::vector<LeftProcess> left_;
   std::string machine_id_;

@@ -146,6 +146,7 @@ Task<std::vector<vm::GuestProcessInfo>> FakeMachine::processes() {
   co_return all;
 }
 Task<vm::HostMetrics> FakeMachine::host_metrics() { co_return vm::HostMetrics{}; }
+Task<vm::Figures> FakeMachine::figures() { co_return vm::Figures{}; }
 Task<std::string> FakeMachine::kernel_log() {
   co_return std::string("<5>[    0.000000] Linux version 6.1\n<6>[    0.100000] a\tline\nno line of a kernel");
 }

@@ -37,6 +37,7 @@ class FakeMachine : public vm::Machine, public std::enable_shared_from_this<Fake
   loop::Task<vm::GuestMetrics> guest_metrics() override;
   loop::Task<std::vector<vm::GuestProcessInfo>> processes() override;
   loop::Task<vm::HostMetrics> host_metrics() override;
+  loop::Task<vm::Figures> figures() override;
   loop::Task<std::string> kernel_log() override;
   loop::Task<std::string> console() override;
   loop::Task<void> shut_down(std::chrono::milliseconds grace) override;

@@ -33,6 +33,9 @@ Task<monitor::UsageSample> UsageMeter::sample(Info info, std::shared_ptr<vm::Mac
   sample.usage.running_ms = ms;
   sample.usage.disk_read_bytes = more(host.disk_read_bytes, before.disk_read_bytes);
   sample.usage.disk_written_bytes = more(host.disk_written_bytes, before.disk_written_bytes);
+  const auto network = take_network_bytes_(info.id);
+  sample.usage.net_in_bytes = network.in;
+  sample.usage.net_out_bytes = network.out;
   sample.usage.samples = 1;
   sample.counters = {info.vm_id, host.cpu_ms, host.disk_read_bytes, host.disk_written_bytes, now};
   co_return sample;

@@ -1,6 +1,7 @@
 // Reads the counters of the machines that run, again and again, and writes down what each has used.
 #pragma once
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -18,10 +19,20 @@ inline constexpr std::chrono::milliseconds kMeterEvery = std::chrono::seconds(10
 class UsageMeter {
  public:
   using Tell = std::function<void(const monitor::QuotaNews& news)>;
+  struct NetworkBytes {
+    std::uint64_t in = 0, out = 0;
+  };
+  // What went over a workspace's network since this was last called for it.
+  using TakeNetworkBytes = std::function<NetworkBytes(const std::string& workspace)>;
 
   // All outlive the object.
-  UsageMeter(Manager& manager, monitor::UsageHistory& history, monitor::Quotas& quotas, Tell tell)
-      : manager_(manager), history_(history), quotas_(quotas), tell_(std::move(tell)) {}
+  UsageMeter(Manager& manager, monitor::UsageHistory& history, monitor::Quotas& quotas, Tell tell,
+             TakeNetworkBytes take_network_bytes)
+      : manager_(manager),
+        history_(history),
+        quotas_(quotas),
+        tell_(std::move(tell)),
+        take_network_bytes_(std::move(take_network_bytes)) {}
 
   // Until it is cancelled.
   Task<void> run();
@@ -36,6 +47,7 @@ class UsageMeter {
   monitor::UsageHistory& history_;
   monitor::Quotas& quotas_;
   Tell tell_;
+  TakeNetworkBytes take_network_bytes_;
 };
 
 }  // namespace cofferdam::workspace

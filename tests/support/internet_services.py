@@ -74,6 +74,16 @@ class Web(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    def do_POST(self):
+        """Takes whatever comes, and logs what fits a line."""
+        left, first = int(self.headers.get("Content-Length", "0")), b""
+        while left > 0 and (piece := self.rfile.read(min(left, 65536))):
+            first, left = first or piece, left - len(piece)
+        log("posted", self.path, first[:4096].decode("utf-8", "replace").replace("\n", " "))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
     def log_message(self, *_):
         pass
 
