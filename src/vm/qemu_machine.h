@@ -22,14 +22,15 @@ class QemuMachine : public Machine {
   };
   // `host` outlives the machine. A VMM that has started; its guest is begun by begin() or wake().
   QemuMachine(loop::asio::any_io_executor executor, Host& host, std::string id, Launched launched, Clone clone);
-  // Takes over a VMM whose guest answers on `link`.
+  // Takes over a VMM whose guest answers on `link`, or will once it runs.
   QemuMachine(loop::asio::any_io_executor executor, Host& host, std::string id, Launched launched,
-              std::shared_ptr<GuestLink> link, std::string machine_id);
+              std::shared_ptr<GuestLink> link, std::string machine_id, Adopted as);
   ~QemuMachine() override;
 
   // From the template's state to a guest that has run a first process and is paused.
   Task<void> rehearse_and_pause();
-  // Kills every command that runs in the guest: after an adoption, when nobody listens to them any more.
+  // Kills every command that runs in the guest: after an adoption, whoever ran them through the former daemon has lost
+  // them, and they end as when a client goes away.
   Task<void> end_tasks();
   // Runs until the machine has ended and nothing of it is left, or until let_go(). Once, before it is handed out, in a
   // task group that is joined before `host` goes.
@@ -72,6 +73,7 @@ class QemuMachine : public Machine {
   std::optional<LinkFiles> files_;
   std::string machine_id_;
   Clone clone_;
+  bool greeting_owed_ = false;          // it was taken over standing still, and its guest has not been asked anything
   std::optional<std::string> runs_as_;  // its identity, when it was not paused since
   loop::asio::steady_timer ended_;      // never expires; cancelled at the end
   std::optional<MachineExit> exit_;
