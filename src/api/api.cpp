@@ -60,8 +60,9 @@ class NotedSession final : public http::WebSocketSession {
 struct Api::State {
   State(const loop::asio::any_io_executor& executor, workspace::Manager& manager, identity::Identity& identity,
         monitor::Webhooks& webhooks, monitor::UsageHistory& usage, monitor::Quotas& quotas, monitor::Watch& watch,
-        net::Networks& networks, image::ImageStore& images, keys::ReceiptBook& receipts, loop::WorkerPool& workers,
-        HostFacts facts, Shutdown shutdown, ledger::Ledger* ledger)
+        net::Networks& networks, incident::Containment& containment, image::ImageStore& images,
+        keys::ReceiptBook& receipts, loop::WorkerPool& workers, HostFacts facts, Shutdown shutdown,
+        ledger::Ledger* ledger)
       : builds(executor),
         streams(executor),
         sessions(executor, manager),
@@ -86,7 +87,8 @@ struct Api::State {
                  EventLog(executor),
                  {},
                  {},
-                 networks} {
+                 networks,
+                 containment} {
     manager.on_event([this](const workspace::Event& event) { heard(event); });
     networks.on_exposure_end([this](const std::string& slug) { open_streams.end_visits(slug); });
   }
@@ -206,13 +208,18 @@ struct Api::State {
     }
     Call call{request, std::move(match.params), &caller, match.route->summary};
     const bool change = is_change(request);
-    const Urgent urgent = match.route->handler == shut_down_host ? Urgent::yes : Urgent::no;
+    const auto& handler = match.route->handler;
+    const Urgent urgent = handler == shut_down_host || handler == contain_workspace ? Urgent::yes : Urgent::no;
     if (change) CO_TRY(may_change(services, urgent));
     if (auto admitted = co_await admit(services, *match.route, call); !admitted) {
       write_refusal(services, caller, request, admitted.error());
       co_return fail(std::move(admitted.error()));
     }
-    auto answered = co_await match.route->handler(services, call);
+    const bool of_containment = handler == contain_workspace || handler == release_workspace;
+    if (change && match.route->reach == Reach::workspace && !of_containment) {
+      CO_TRY(services.manager.check_free(call.id()));
+    }
+    auto answered = co_await handler(services, call);
     if (!change) co_return answered;
     co_return co_await told_when_durable(services, call, match.route->pattern, urgent, std::move(answered));
   }
@@ -220,10 +227,11 @@ struct Api::State {
 
 Api::Api(loop::asio::any_io_executor executor, workspace::Manager& manager, identity::Identity& identity,
          monitor::Webhooks& webhooks, monitor::UsageHistory& usage, monitor::Quotas& quotas, monitor::Watch& watch,
-         net::Networks& networks, image::ImageStore& images, keys::ReceiptBook& receipts, loop::WorkerPool& workers,
-         HostFacts facts, Shutdown shutdown, ledger::Ledger* ledger)
-    : state_(std::make_unique<State>(executor, manager, identity, webhooks, usage, quotas, watch, networks, images,
-                                     receipts, workers, std::move(facts), std::move(shutdown), ledger)) {}
+         net::Networks& networks, incident::Containment& containment, image::ImageStore& images,
+         keys::ReceiptBook& receipts, loop::WorkerPool& workers, HostFacts facts, Shutdown shutdown,
+         ledger::Ledger* ledger)
+    : state_(std::make_unique<State>(executor, manager, identity, webhooks, usage, quotas, watch, networks, containment,
+                                     images, receipts, workers, std::move(facts), std::move(shutdown), ledger)) {}
 
 Api::~Api() = default;
 

@@ -9,6 +9,7 @@
 #include "http/server.h"
 #include "identity/identity.h"
 #include "image/image_store.h"
+#include "incident/containment.h"
 #include "keys/receipt_book.h"
 #include "ledger/ledger.h"
 #include "loop/worker_pool.h"
@@ -41,8 +42,9 @@ class Api {
   // only; builds have threads of their own, which the executor's loop must outlive.
   Api(loop::asio::any_io_executor executor, workspace::Manager& manager, identity::Identity& identity,
       monitor::Webhooks& webhooks, monitor::UsageHistory& usage, monitor::Quotas& quotas, monitor::Watch& watch,
-      net::Networks& networks, image::ImageStore& images, keys::ReceiptBook& receipts, loop::WorkerPool& workers,
-      HostFacts facts, Shutdown shutdown, ledger::Ledger* ledger = nullptr);
+      net::Networks& networks, incident::Containment& containment, image::ImageStore& images,
+      keys::ReceiptBook& receipts, loop::WorkerPool& workers, HostFacts facts, Shutdown shutdown,
+      ledger::Ledger* ledger = nullptr);
   Api(const Api&) = delete;
   Api& operator=(const Api&) = delete;
   ~Api();  // must be stopped before

@@ -15,6 +15,7 @@
 #include "base/fd_passing.h"
 #include "http/client.h"
 #include "identity/schema.h"
+#include "incident/schema.h"
 #include "keys/files.h"
 #include "keys/holders.h"
 #include "keys/schema.h"
@@ -42,7 +43,7 @@ class ApiTest : public ::testing::Test {
     images_ = std::make_unique<image::ImageStore>(image::ImageStore::open(options).value());
     database_ = store::Database::open(dir_ + "/cofferd.db",
                                       store::join({identity::migrations(), keys::migrations(), monitor::migrations(),
-                                                   workspace::migrations(), net::migrations()}))
+                                                   workspace::migrations(), net::migrations(), incident::migrations()}))
                     .value();
     ledger::LedgerOptions record;
     record.files.folder = dir_ + "/ledger";
@@ -66,6 +67,10 @@ class ApiTest : public ::testing::Test {
     });
     networks_ = net::Networks::open(io_.get_executor(), workers_, *database_, {}).value();
     networks_->start();
+    book_ = incident::IncidentBook::open(*database_).value();
+    manager_.contained = [this](const std::string& id) { return book_->because(id); };
+    containment_ = std::make_unique<incident::Containment>(
+        io_.get_executor(), *book_, incident::Sources{manager_, *networks_, *identity_, ledger_.get()}, *ledger_);
     holder_ = keys::make_file_holder(keys::HostFiles::open(dir_ + "/keys").value(), "root.key");
     keys_ = keys::KeyStore::open(dir_ + "/keys", *holder_).value();
     receipts_ = keys::ReceiptBook::open(*database_, *keys_, dir_ + "/receipt.pub").value();
@@ -84,7 +89,8 @@ class ApiTest : public ::testing::Test {
       return manager_.shut_down(permanent);
     };
     api_ = std::make_unique<Api>(io_.get_executor(), manager_, *identity_, *webhooks_, *usage_, *quotas_, *watch_,
-                                 *networks_, *images_, *receipts_, workers_, facts, shutdown, ledger_.get());
+                                 *networks_, *containment_, *images_, *receipts_, workers_, facts, shutdown,
+                                 ledger_.get());
     api_->start();
     server_ = std::make_unique<http::Server>(io_.get_executor(), http::ServerOptions{}, api_->handler(),
                                              api_->error_format());
@@ -98,7 +104,9 @@ class ApiTest : public ::testing::Test {
   ~ApiTest() override {
     EXPECT_TRUE(run(server_->stop(0ms)));
     EXPECT_TRUE(run(api_->stop()));
-    EXPECT_TRUE(run(watch_->close()));
+    api_ = std::make_unique<Api>(io_.get_executor(), manager_, *identity_, *webhooks_, *usage_, *quotas_, *watch_,
+                                 *networks_, *containment_, *images_, *receipts_, workers_, facts, shutdown,
+                                 ledger_.get());
     EXPECT_TRUE(run(networks_->stop()));
     EXPECT_TRUE(run(webhooks_->close()));
     EXPECT_TRUE(run(identity_->close()));
@@ -226,6 +234,8 @@ class ApiTest : public ::testing::Test {
   std::unique_ptr<keys::ReceiptBook> receipts_;
   std::unique_ptr<monitor::Webhooks> webhooks_;
   std::unique_ptr<net::Networks> networks_;
+  std::unique_ptr<incident::IncidentBook> book_;
+  std::unique_ptr<incident::Containment> containment_;
   std::unique_ptr<monitor::UsageHistory> usage_;
   std::unique_ptr<monitor::Quotas> quotas_;
   std::unique_ptr<monitor::Watch> watch_;

@@ -610,6 +610,19 @@ Task<workspace::Info> FakeManager::change_state(std::string id, model::State to)
 Task<workspace::Info> FakeManager::restart(std::string id) {
   return change_state(std::move(id), model::State::running);
 }
+Task<void> FakeManager::seize(std::string id) {
+  CO_TRY(get(id));
+  co_return Status{};
+}
+Task<workspace::Info> FakeManager::keep_still(std::string id) {
+  return change_state(std::move(id), model::State::paused);
+}
+Status FakeManager::check_free(const std::string& id) const {
+  TRY_ASSIGN(const auto info, get(id));
+  const auto because = contained ? contained(info.id) : std::nullopt;
+  if (because) return fail(Code::FailedPrecondition, "it is contained: " + *because);
+  return {};
+}
 Task<workspace::Info> FakeManager::pause(std::string id) { return change_state(std::move(id), model::State::paused); }
 Task<workspace::Info> FakeManager::suspend(std::string id) {
   return change_state(std::move(id), model::State::suspended);

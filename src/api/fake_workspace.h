@@ -88,6 +88,10 @@ class FakeManager final : public workspace::Manager {
   Task<workspace::Info> suspend(std::string id) override;
   Task<workspace::Info> resume(std::string id) override;
   Task<workspace::Removal> remove(std::string id) override;
+  Task<void> seize(std::string id) override;
+  Task<workspace::Info> keep_still(std::string id) override;
+  [[nodiscard]] Status check_free(const std::string& id) const override;
+  workspace::ContainedBecause contained;
   Task<workspace::Info> set_ttl(std::string id, std::optional<std::chrono::milliseconds> from_now,
                                 std::optional<model::TtlAction> action) override;
   Task<workspace::Info> update(std::string id, workspace::Change change) override;

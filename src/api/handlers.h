@@ -125,6 +125,15 @@ Task<http::Response> stream_workload_stats(Services& services, Call& call);
 Task<http::Response> get_network(Services& services, Call& call);
 Task<http::Response> update_network(Services& services, Call& call);
 
+// containment.cpp
+Task<http::Response> contain_workspace(Services& services, Call& call);
+Task<http::Response> release_workspace(Services& services, Call& call);
+Task<http::Response> get_incident(Services& services, Call& call);
+Task<http::Response> list_incidents(Services& services, Call& call);
+
+// flows.cpp
+Task<http::Response> get_flows(Services& services, Call& call);
+
 // links.cpp
 Task<http::Response> create_link(Services& services, Call& call);
 Task<http::Response> list_links(Services& services, Call& call);

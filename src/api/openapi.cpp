@@ -60,6 +60,8 @@ constexpr std::string_view kSchemas = R"json({
 "LinkCreate": {"type": "object", "required": ["from", "to", "ports"], "properties": {"from": {"type": "string"},
   "to": {"type": "string"}, "ports": {"type": ["array", "string", "integer"]}, "note": {"type": "string"},
   "ttl": {"$ref": "#/components/schemas/Duration"}}},
+"Contain": {"type": "object", "properties": {"why": {"type": "string", "maxLength": 500}}},
+"Release": {"type": "object", "required": ["why"], "properties": {"why": {"type": "string", "maxLength": 500}}},
 "WorkloadCreate": {"type": "object", "required": ["cmd"], "properties": {"id": {"type": "string"},
   "name": {"type": "string"}, "cmd": {"type": "array", "items": {"type": "string"}},
   "env": {"type": "array", "items": {"type": "string"}}, "working_dir": {"type": "string"}, "user": {"type": "string"},

@@ -238,6 +238,18 @@ constexpr Route kRoutes[] = {
     {"POST", "/workspace/{id}/files/rename", rename_file, Verb::files, Reach::workspace, "Rename a file or folder", "",
      "RenameFile"},
 
+    // What is wrong with a workspace, and what it can do.
+    {"POST", "/workspace/{id}/contain", contain_workspace, Verb::lifecycle, Reach::workspace,
+     "Cut it off from everything and keep it as it is", "", "Contain"},
+    {"POST", "/workspace/{id}/release", release_workspace, Verb::admin, Reach::workspace,
+     "Give a contained workspace back: paused, with its network, without its tokens", "", "Release"},
+    {"GET", "/workspace/{id}/incident", get_incident, Verb::read, Reach::workspace,
+     "Its last containment: steps, report, release"},
+    {"GET", "/incidents", list_incidents, Verb::read, Reach::signed_in, "Containments, the newest first",
+     "workspace,limit"},
+    {"GET", "/flows", get_flows, Verb::read, Reach::signed_in,
+     "What data workspaces can reach, where it flows, who can see it, what becomes of it", "workspace"},
+
     // Links: one workspace may open connections to another.
     {"POST", "/links", create_link, Verb::network, Reach::signed_in, "Let one workspace reach ports of another", "",
      "LinkCreate"},

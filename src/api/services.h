@@ -35,6 +35,7 @@ struct Services {
   RuntimeAccess runtime_access;
   std::unordered_map<std::string, std::string> space_slugs;  // of namespaces by id, as far as they were asked for
   net::Networks& networks;
+  incident::Containment& containment;
 };
 
 }  // namespace cofferdam::api

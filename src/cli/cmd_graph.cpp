@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "cli/commands.h"
+#include "cli/dot.h"
 #include "cli/safe_text.h"
 #include "cli/simple_call.h"
 
@@ -17,16 +18,6 @@ std::string ports_of(const json::object& edge) {
                                                           : cat(port.is_number() ? port.to_number<double>() : 0));
   }
   return text;
-}
-
-// A quoted string of Graphviz.
-std::string quoted(std::string_view text) {
-  std::string out = "\"";
-  for (const char c : printable(text)) {
-    if (c == '"' || c == '\\') out.push_back('\\');
-    out.push_back(c);
-  }
-  return out + "\"";
 }
 
 class Graph : public Command {
@@ -91,14 +82,15 @@ class Graph : public Command {
 
   static std::string as_dot(const json::object& graph) {
     std::string text = "digraph cofferdam {\n  rankdir=LR;\n  node [shape=box];\n";
-    for (const auto& [id, name] : names_of(graph)) text += cat("  ", quoted(id), " [label=", quoted(name), "];\n");
+    for (const auto& [id, name] : names_of(graph))
+      text += cat("  ", dot_quoted(id), " [label=", dot_quoted(name), "];\n");
     for (const auto& item : array_field(graph, "edges")) {
       if (!item.is_object()) continue;
       const auto& edge = item.get_object();
       const auto kind = text_field(edge, "kind");
       const char* style = kind == "link" ? "solid" : kind == "egress" ? "dashed" : "bold";
-      text += cat("  ", quoted(text_field(edge, "from")), " -> ", quoted(text_field(edge, "to")), " [style=", style,
-                  ", label=", quoted(ports_of(edge)), "];\n");
+      text += cat("  ", dot_quoted(text_field(edge, "from")), " -> ", dot_quoted(text_field(edge, "to")),
+                  " [style=", style, ", label=", dot_quoted(ports_of(edge)), "];\n");
     }
     return text + "}\n";
   }

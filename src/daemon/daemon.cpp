@@ -26,6 +26,8 @@
 #include "http/server.h"
 #include "identity/identity.h"
 #include "identity/schema.h"
+#include "incident/containment.h"
+#include "incident/schema.h"
 #include "keys/holders.h"
 #include "keys/key_store.h"
 #include "keys/receipt_book.h"
@@ -147,10 +149,13 @@ class BuiltDaemon : public Daemon {
   std::unique_ptr<monitor::Webhooks> webhooks_;
   std::unique_ptr<monitor::UsageHistory> usage_;
   std::unique_ptr<monitor::Quotas> quotas_;
+  std::unique_ptr<incident::IncidentBook> incidents_;
   std::optional<image::ImageStore> images_;
   std::unique_ptr<vm::MachineDriver> driver_;
   std::unique_ptr<net::Networks> networks_;
   std::unique_ptr<Manager> manager_;
+  ledger::NoRecorder no_ledger_;
+  std::unique_ptr<incident::Containment> containment_;
   std::unique_ptr<monitor::Watch> watch_;
   std::unique_ptr<api::Api> api_;
   std::optional<workspace::UsageMeter> meter_;
@@ -171,7 +176,7 @@ Status BuiltDaemon::open_state() {
   TRY_ASSIGN(database_,
              store::Database::open(config_.state_dir + "/cofferd.db",
                                    store::join({identity::migrations(), keys::migrations(), monitor::migrations(),
-                                                workspace::migrations(), net::migrations()})));
+                                                workspace::migrations(), net::migrations(), incident::migrations()})));
   TRY_ASSIGN(root_holder_, keys::make_holder(config_.root));
   TRY_ASSIGN(keys_, keys::KeyStore::open(config_.state_dir + "/keys", *root_holder_));
   TRY_ASSIGN(receipts_, keys::ReceiptBook::open(*database_, *keys_, config_.state_dir + "/receipt.pub"));
@@ -194,6 +199,7 @@ Status BuiltDaemon::open_state() {
   TRY_ASSIGN(webhooks_, monitor::Webhooks::open(io_.get_executor(), *database_, std::move(hooks)));
   TRY_ASSIGN(usage_, monitor::UsageHistory::open(*database_));
   TRY_ASSIGN(quotas_, monitor::Quotas::open(*database_));
+  TRY_ASSIGN(incidents_, incident::IncidentBook::open(*database_));
   return {};
 }
 
@@ -215,6 +221,7 @@ Status BuiltDaemon::open_networks() {
     if (!info) return {id};
     return {info->spec.name, info->spec.slug, id};
   };
+  options.contained = [this](const std::string& id) { return incidents_->of(id) != nullptr; };
   options.answers = [this](const std::string& id) {
     const auto info = manager_->get(id);
     return info && info->state != model::State::paused && info->state != model::State::suspended;
@@ -289,6 +296,7 @@ Status BuiltDaemon::connect(const std::string& version) {
     return reveal_secrets(std::move(space), std::move(names));
   };
   workspaces.network = network_hooks();
+  workspaces.contained = [this](const std::string& id) { return incidents_->because(id); };
   auto find_image = [this](const std::string& name) { return images_->find(name); };
   TRY_ASSIGN(manager_,
              Manager::open(executor, workers_, *database_, std::move(find_image), *driver_, std::move(workspaces)));
@@ -302,12 +310,19 @@ Status BuiltDaemon::connect(const std::string& version) {
   facts.started_at = std::chrono::system_clock::now();
   auto shutdown = [this](Manager::Permanent permanent) { return shut_down_on_request(permanent); };
   if (ledger_) write_down_workspaces(*manager_, *ledger_);
+  ledger::Recorder& recorder = ledger_ ? static_cast<ledger::Recorder&>(*ledger_) : no_ledger_;
+  const incident::Sources sources{*manager_, *networks_, *identity_, ledger_.get()};
+  containment_ = std::make_unique<incident::Containment>(executor, *incidents_, sources, recorder);
+  auto contain = [this](std::string workspace, std::string why) -> Task<void> {
+    CO_TRY(co_await containment_->contain(std::move(workspace), std::move(why), {"alert", {}, {}}));
+    co_return Status{};
+  };
   TRY_ASSIGN(watch_, open_watch(executor, config_,
                                 {*database_, *webhooks_, *manager_, *networks_, identity_->namespaces(), ledger_.get(),
-                                 monitor::Contain()}));
-  api_ =
-      std::make_unique<api::Api>(executor, *manager_, *identity_, *webhooks_, *usage_, *quotas_, *watch_, *networks_,
-                                 *images_, *receipts_, workers_, std::move(facts), std::move(shutdown), ledger_.get());
+                                 std::move(contain)}));
+  api_ = std::make_unique<api::Api>(executor, *manager_, *identity_, *webhooks_, *usage_, *quotas_, *watch_, *networks_,
+                                    *containment_, *images_, *receipts_, workers_, std::move(facts),
+                                    std::move(shutdown), ledger_.get());
   meter_.emplace(
       *manager_, *usage_, *quotas_, [this](const monitor::QuotaNews& news) { api_->tell(news); },
       [this](const std::string& workspace) {
@@ -410,6 +425,7 @@ Task<void> BuiltDaemon::serve() {
   networks_->start();
   CO_TRY(co_await manager_->reconcile());
   api_->take_over();
+  containment_->go_on();
   CO_TRY_ASSIGN(UniqueFd socket, listen_for_administrators(config_.socket_path(), group_));
   CO_TRY(server_->listen_unix(std::move(socket), api::Api::local_administrators()));
   serving_ = true;
@@ -443,6 +459,7 @@ Task<void> BuiltDaemon::end() {
   CO_TRY(co_await server_->stop(kRequestGrace));
   (void)::unlink(config_.socket_path().c_str());
   CO_TRY(co_await api_->stop());
+  CO_TRY(co_await containment_->stop());
   upkeep_.cancel();
   CO_TRY(co_await upkeep_.join());
   if (auto closed = co_await watch_->close(); !closed) {

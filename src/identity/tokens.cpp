@@ -1,6 +1,7 @@
 #include "identity/tokens.h"
 
 #include <algorithm>
+#include <set>
 #include <tuple>
 
 #include "base/id.h"
@@ -274,6 +275,33 @@ loop::Task<std::size_t> Tokens::forget_namespace(std::string namespace_id) {
     if (live.token.grant.scope == Scope(OneNamespace{namespace_id})) ids.push_back(id);
   }
   co_return co_await end_all(std::move(ids), {}, "its namespace was removed");
+}
+
+std::vector<Token> Tokens::reaching(const std::string& workspace_id) const {
+  std::set<std::string> ids;
+  for (const auto& [id, live] : live_) {
+    const auto* some = std::get_if<SomeWorkspaces>(&live.token.grant.scope);
+    if (some == nullptr || std::find(some->ids.begin(), some->ids.end(), workspace_id) == some->ids.end()) continue;
+    for (const auto& child : with_descendants(id)) ids.insert(child);
+  }
+  std::vector<Token> found;
+  for (const auto& id : ids) found.push_back(live_.at(id).token);
+  return found;
+}
+
+std::vector<Token> Tokens::covering(const std::string& workspace_id, const std::string& namespace_id) const {
+  std::vector<Token> found;
+  for (const auto& [id, live] : live_) {
+    if (covers(live.token.grant.scope, workspace_id, namespace_id)) found.push_back(live.token);
+  }
+  std::sort(found.begin(), found.end(),
+            [](const Token& a, const Token& b) { return std::tie(a.created_at, a.id) < std::tie(b.created_at, b.id); });
+  return found;
+}
+
+loop::Task<std::size_t> Tokens::revoke_all(std::vector<std::string> ids, model::Origin by, std::string why) {
+  std::erase_if(ids, [this](const std::string& id) { return live_.find(id) == live_.end(); });
+  co_return co_await end_all(std::move(ids), std::move(by), std::move(why));
 }
 
 Result<std::vector<Token>> Tokens::list(const Principal& by, const TokenFilter& filter) const {

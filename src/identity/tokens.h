@@ -56,6 +56,13 @@ class Tokens {
   loop::Task<std::size_t> forget_workspace(std::string workspace_id);
   loop::Task<std::size_t> forget_namespace(std::string namespace_id);
 
+  // For a containment: tokens whose scope names the workspace, and all that these have minted.
+  [[nodiscard]] std::vector<Token> reaching(const std::string& workspace_id) const;
+  // For the house itself: all whose scope covers it, oldest first.
+  [[nodiscard]] std::vector<Token> covering(const std::string& workspace_id, const std::string& namespace_id) const;
+  // Ends them; those that have ended already are passed over. `why` is for the ledger.
+  loop::Task<std::size_t> revoke_all(std::vector<std::string> ids, model::Origin by, std::string why);
+
   // Live ones, oldest first.
   [[nodiscard]] Result<std::vector<Token>> list(const Principal& by, const TokenFilter& filter) const;
   [[nodiscard]] Result<Token> get(const Principal& by, std::string_view id) const;

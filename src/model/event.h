@@ -313,6 +313,24 @@ struct AlertAcknowledged {
   COFFER_EVENT(111, "alert.acknowledged", visit(16, "alert", e.alert); visit(17, "rule", e.rule);)
 };
 
+// -- incidents -------------------------------------------------------------------------------------------------------
+// A workspace was cut off from everything, after the last step; `steps`: "vcpus 3 ms", or "hold failed: why".
+struct WorkspaceContained {
+  std::string incident, why;
+  Texts steps;
+  COFFER_EVENT(100, "workspace.contained", visit(16, "incident", e.incident); visit(17, "why", e.why);
+               visit(18, "steps", e.steps);)
+};
+struct WorkspaceReleased {
+  std::string incident, why;
+  COFFER_EVENT(101, "workspace.released", visit(16, "incident", e.incident); visit(17, "why", e.why);)
+};
+// What was handed out as evidence: the SHA-256 of its manifest, hexadecimal.
+struct EvidenceSealed {
+  std::string incident, manifest;
+  COFFER_EVENT(102, "evidence.sealed", visit(16, "incident", e.incident); visit(17, "manifest", e.manifest);)
+};
+
 #undef COFFER_EVENT
 
 template <class... E>
@@ -325,7 +343,8 @@ using AllEvents =
               WorkspaceRemoved, WorkspaceForked, SnapshotTaken, SnapshotRestored, SnapshotRemoved, WorkloadStepped,
               ExecStarted, ExecEnded, ExecRefused, ConnectionAllowed, ConnectionRefused, ConnectionClosed,
               PolicyChanged, LinkChanged, PortChanged, KeyCreated, KeyDestroyed, ImageChanged, LedgerKeyed, LedgerGap,
-              LedgerRecovered, ClockJumped, LedgerPruned, WitnessFailed, AlertRaised, AlertAcknowledged>;
+              LedgerRecovered, ClockJumped, LedgerPruned, WitnessFailed, AlertRaised, AlertAcknowledged,
+              WorkspaceContained, WorkspaceReleased, EvidenceSealed>;
 
 // What is called for each field of an event, in order.
 class FieldVisitor {

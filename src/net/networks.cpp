@@ -116,6 +116,7 @@ std::optional<Pair> Networks::pair(const std::string& workspace) const {
 Networks::Plan Networks::plan_for(const Network& network) const {
   Plan plan;
   plan.policy.limits = options_.limits;
+  if (contained(network.id)) return plan;
   auto rules = compile(network.egress, presets_);
   if (!rules) {
     // It was good when it was set: a preset has gone meanwhile.
@@ -137,6 +138,7 @@ Networks::Plan Networks::plan_for(const Network& network) const {
   const auto now = system_clock::now();
   for (const auto& [id, link] : links_) {
     if (link.expires_at && *link.expires_at <= now) continue;
+    if (contained(link.source) || contained(link.target)) continue;
     if (link.target == network.id) add_ports(plan.openings.servers, link.ports);
     if (link.source != network.id) continue;
     const auto target = pair(link.target);
@@ -247,7 +249,9 @@ Task<void> Networks::refresh(NetworkPtr network) {
 Task<void> Networks::refresh_alone(NetworkPtr network) {
   if (!network->machine) co_return Status{};
   const Plan wanted = plan_for(*network);
-  if (!network->name_space && wanted.openings.nothing()) co_return Status{};
+  // What was once open is closed in the kernel too, whoever opened it.
+  const bool to_close = network->pair && contained(network->id);
+  if (!network->name_space && wanted.openings.nothing() && !to_close) co_return Status{};
   CO_TRY(co_await need_pair(network));
   const auto gate = gate_;
   if (!network->name_space || (gate && network->known_to.lock() != gate)) CO_TRY(co_await wire(network, wanted));
@@ -317,6 +321,10 @@ Task<void> Networks::tell_gate(NetworkPtr network, std::shared_ptr<GateProcess> 
     if (!added) {
       network->known_to.reset();
       co_return fail(std::move(added.error()));
+    }
+    if (contained(network->id)) {
+      gate::Request cut = gate::Cut{network->id, gate::CutKind::contain};
+      CO_TRY(co_await gate->ask(std::move(cut)));
     }
   } else {
     gate::Request request = gate::SetPolicy{network->id, std::move(policy)};
@@ -479,6 +487,7 @@ Task<void> Networks::open_all() {
   for (const auto& [id, network] : networks_) {
     if (network->machine) all.push_back(network);
   }
+  std::stable_partition(all.begin(), all.end(), [this](const NetworkPtr& network) { return contained(network->id); });
   for (const auto& network : all) {
     auto opened = co_await refresh(network);
     if (!opened && opened.error().code == Code::Cancelled) co_return opened;
@@ -487,23 +496,6 @@ Task<void> Networks::open_all() {
                 {{"workspace", network->id}, {"error", opened.error().message}});
     }
   }
-  co_return Status{};
-}
-
-Task<std::uint32_t> Networks::contain(std::string workspace) {
-  if (!gate_runs()) co_return 0;  // nothing is open
-  gate::Request request = gate::Cut{std::move(workspace), gate::CutKind::contain};
-  auto done = co_await gate_->ask(std::move(request));
-  if (!done && done.error().code == Code::NotFound) co_return 0;
-  if (!done) co_return fail(std::move(done.error()));
-  co_return done->flows_cut;
-}
-
-Task<void> Networks::release(std::string workspace) {
-  if (!gate_runs()) co_return Status{};
-  gate::Request request = gate::Release{std::move(workspace)};
-  auto done = co_await gate_->ask(std::move(request));
-  if (!done && done.error().code != Code::NotFound) co_return fail(std::move(done.error()));
   co_return Status{};
 }
 

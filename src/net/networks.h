@@ -1,5 +1,6 @@
 // The networks of all workspaces of this host: what each may reach, the links between them, the gate that carries it
-// out, and what it has let through. networks.cpp: wires, rules, gate; network_objects.cpp: links and exposed ports.
+// out, and what it has let through. networks.cpp: wires, rules, gate; network_objects.cpp: links and exposed ports;
+// contained.cpp: what is cut off.
 #pragma once
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <chrono>
@@ -31,6 +32,9 @@ struct NetworksOptions {
   std::string preview_domain = "localhost";  // exposed ports are at SLUG.preview.DOMAIN
   // What a workspace is called: it is "NAME.internal" to those who have a link to it. Unknown: none.
   std::function<std::vector<std::string>(const std::string& workspace)> names_of;
+  // Whether it reaches nothing and nothing reaches it, whatever it may otherwise. What this says lasts longer than this
+  // object: every gate is told before it is told of anybody else.
+  std::function<bool(const std::string& workspace)> contained;
   // Whether its guest does not stand still, and so can be asked.
   std::function<bool(const std::string& workspace)> answers;
   ledger::Recorder* recorder = nullptr;  // null: nothing is written down; outlives the Networks
@@ -94,8 +98,10 @@ class Networks {
   // NotFound when it is not exposed.
   Task<void> unexpose(std::string workspace, std::uint16_t port, model::Origin by);
 
-  // Closes every flow of the workspace's and refuses all new ones, until release(). Not durable.
+  // When NetworksOptions::contained has begun to hold for it: every flow from, to and into it is closed when this
+  // returns, and none is opened any more. How many were closed.
   Task<std::uint32_t> contain(std::string workspace);
+  // When it does not hold any more: what it may reach is open again.
   Task<void> release(std::string workspace);
 
   // A connection that the daemon itself let in.
@@ -120,6 +126,9 @@ class Networks {
   NetworkPtr of(const std::string& workspace);
   [[nodiscard]] NetworkPtr find(const std::string& workspace) const;
   [[nodiscard]] Plan plan_for(const Network& network) const;
+  [[nodiscard]] bool contained(const std::string& workspace) const;
+  // It, and those that have a link with it.
+  Task<void> refresh_around(std::string workspace);
   Task<void> need_pair(NetworkPtr network);
   // Brings wires, rules, gate and guest to what the plan says.
   Task<void> refresh(NetworkPtr network);

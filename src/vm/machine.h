@@ -316,6 +316,8 @@ struct AcceleratorInfo {
   std::string reason;  // one line: how it was decided
 };
 
+enum class Adopted { running, standing_still };
+
 class MachineDriver {
  public:
   virtual ~MachineDriver() = default;
@@ -326,9 +328,10 @@ class MachineDriver {
   virtual Task<std::shared_ptr<const Seed>> seed(image::Image image, model::Shape shape, EmptyDisk empty) = 0;
   // Ids of machines that a former daemon left running.
   virtual Task<std::vector<std::string>> orphans() = 0;
-  // Takes such a machine over; it runs afterwards, also when it was paused. NotFound when it does not answer: then
-  // remove_orphan().
-  virtual Task<std::shared_ptr<Machine>> adopt(std::string id) = 0;
+  // Takes such a machine over. To run: it runs afterwards, also when it was paused, and its guest has answered. To
+  // stand still: its vCPUs do not run from here on, and its guest is asked nothing before resume(). NotFound when it
+  // does not answer: then remove_orphan().
+  virtual Task<std::shared_ptr<Machine>> adopt(std::string id, Adopted as) = 0;
   // Kills it and removes everything of it; also what is left of one whose processes are gone.
   virtual Task<void> remove_orphan(std::string id) = 0;
   // The daemon's last call: lets go of every machine. Those leased to the daemon end; the others run on.

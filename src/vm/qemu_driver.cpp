@@ -39,7 +39,7 @@ class Driver : public MachineDriver {
     co_return answer;
   }
   Task<std::vector<std::string>> orphans() override;
-  Task<std::shared_ptr<Machine>> adopt(std::string id) override;
+  Task<std::shared_ptr<Machine>> adopt(std::string id, Adopted as) override;
   Task<void> remove_orphan(std::string id) override;
   Task<void> release() override;
   [[nodiscard]] const AcceleratorInfo& accelerator() const override { return accelerator_; }
@@ -121,7 +121,7 @@ Task<std::vector<std::string>> Driver::orphans() {
   co_return ids;
 }
 
-Task<std::shared_ptr<Machine>> Driver::adopt(std::string id) {
+Task<std::shared_ptr<Machine>> Driver::adopt(std::string id, Adopted as) {
   auto record = read_record(host_, id);
   if (!record) co_return fail(Code::NotFound, cat("machine ", id, ": ", record.error().message));
   host_.uids.mark_used(record->uid);
@@ -139,20 +139,23 @@ Task<std::shared_ptr<Machine>> Driver::adopt(std::string id) {
   auto qmp = co_await QmpClient::connect(monitor_socket(host_, id), kAdoption);
   if (!qmp) co_return co_await give_up(qmp.error());
   launched.qmp = std::move(*qmp);
-  // One that was paused could not answer; whoever had paused it pauses it again.
+  // One that stands still cannot answer.
+  const bool runs = as == Adopted::running;
   boost::json::object none;
-  auto resumed = co_await launched.qmp->execute("cont", none, kAdoption);
-  if (!resumed) co_return co_await give_up(resumed.error());
+  auto turned = co_await launched.qmp->execute(runs ? "cont" : "stop", none, kAdoption);
+  if (!turned) co_return co_await give_up(turned.error());
   auto connected = co_await GuestLink::connect(agent_socket(host_, id));
   if (!connected) co_return co_await give_up(connected.error());
   std::shared_ptr<GuestLink> link = std::move(*connected);
-  if (auto greeted = co_await link->greet(Reconnect::yes, kAdoption); !greeted) {
-    (void)co_await link->stop();
-    co_return co_await give_up(greeted.error());
+  if (runs) {
+    if (auto greeted = co_await link->greet(Reconnect::yes, kAdoption); !greeted) {
+      (void)co_await link->stop();
+      co_return co_await give_up(greeted.error());
+    }
   }
-  auto machine = std::make_shared<QemuMachine>(executor_, host_, id, std::move(launched), link, record->machine_id);
+  auto machine = std::make_shared<QemuMachine>(executor_, host_, id, std::move(launched), link, record->machine_id, as);
   watch(machine);
-  (void)co_await machine->sort_tasks();
+  if (runs) (void)co_await machine->sort_tasks();
   std::shared_ptr<Machine> answer = machine;
   co_return answer;
 }

@@ -83,13 +83,14 @@ QemuMachine::QemuMachine(loop::asio::any_io_executor executor, Host& host, std::
       ended_(executor, loop::asio::steady_timer::time_point::max()) {}
 
 QemuMachine::QemuMachine(loop::asio::any_io_executor executor, Host& host, std::string id, Launched launched,
-                         std::shared_ptr<GuestLink> link, std::string machine_id)
+                         std::shared_ptr<GuestLink> link, std::string machine_id, Adopted as)
     : host_(host),
       id_(std::move(id)),
       launched_(std::move(launched)),
       link_(std::move(link)),
       files_(link_),
       machine_id_(std::move(machine_id)),
+      greeting_owed_(as == Adopted::standing_still),
       ended_(executor, loop::asio::steady_timer::time_point::max()) {}
 
 QemuMachine::~QemuMachine() = default;
@@ -245,6 +246,15 @@ Task<void> QemuMachine::resume() {
   boost::json::object none;
   auto resumed = co_await launched_.qmp->execute("cont", none, kQuick);
   if (!resumed) co_return fail(std::move(resumed.error()));
+  if (greeting_owed_) {
+    if (auto greeted = co_await link_->greet(Reconnect::yes, kHandshake); !greeted) {
+      boost::json::object again;
+      (void)co_await launched_.qmp->execute("stop", again, kQuick);
+      co_return fail(std::move(greeted.error()));
+    }
+    greeting_owed_ = false;
+    (void)co_await sort_tasks();
+  }
   // Its clock stood still with it.
   co_return co_await set_clock(*link_);
 }

@@ -23,9 +23,9 @@ class QemuMachine : public Machine {
   };
   // `host` outlives the machine. A VMM that has started; its guest is begun by begin() or wake().
   QemuMachine(loop::asio::any_io_executor executor, Host& host, std::string id, Launched launched, Clone clone);
-  // Takes over a VMM whose guest answers on `link`.
+  // Takes over a VMM whose guest answers on `link`, or will once it runs.
   QemuMachine(loop::asio::any_io_executor executor, Host& host, std::string id, Launched launched,
-              std::shared_ptr<GuestLink> link, std::string machine_id);
+              std::shared_ptr<GuestLink> link, std::string machine_id, Adopted as);
   ~QemuMachine() override;
 
   // From the template's state to a guest that has run a first process and is paused.
@@ -79,6 +79,7 @@ class QemuMachine : public Machine {
   std::vector<LeftProcess> left_;
   std::string machine_id_;
   Clone clone_;
+  bool greeting_owed_ = false;          // it was taken over standing still, and its guest has not been asked anything
   std::optional<std::string> runs_as_;  // its identity, when it was not paused since
   loop::asio::steady_timer ended_;      // never expires; cancelled at the end
   std::optional<MachineExit> exit_;

@@ -210,10 +210,10 @@ Task<std::vector<std::string>> FakeDriver::orphans() {
   co_return ids;
 }
 
-Task<std::shared_ptr<vm::Machine>> FakeDriver::adopt(std::string id) {
+Task<std::shared_ptr<vm::Machine>> FakeDriver::adopt(std::string id, vm::Adopted as) {
   const auto found = alive.find(id);
   if (adoption_fails || found == alive.end()) co_return fail(Code::NotFound, "it does not answer");
-  (void)co_await found->second->resume();
+  (void)co_await (as == vm::Adopted::running ? found->second->resume() : found->second->pause());
   co_return found->second;
 }
 

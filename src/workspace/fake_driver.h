@@ -72,7 +72,7 @@ class FakeDriver : public vm::MachineDriver {
   loop::Task<std::shared_ptr<const vm::Seed>> seed(image::Image image, model::Shape shape,
                                                    vm::EmptyDisk empty) override;
   loop::Task<std::vector<std::string>> orphans() override;
-  loop::Task<std::shared_ptr<vm::Machine>> adopt(std::string id) override;
+  loop::Task<std::shared_ptr<vm::Machine>> adopt(std::string id, vm::Adopted as) override;
   loop::Task<void> remove_orphan(std::string id) override;
   // Those that were not claimed end, the others become orphans of the next manager.
   loop::Task<void> release() override;

@@ -256,13 +256,15 @@ Task<void> ManagerImpl::note_end(EntryPtr entry, std::shared_ptr<vm::Machine> ma
   backoff.forgotten_after = options_.restarts.forgotten_after;
   backoff.max_restarts = record.spec.max_restarts;
   std::optional<std::chrono::milliseconds> again;
-  if (died && record.disk_kept && record.spec.restart_policy != model::RestartPolicy::never) {
+  if (died && !contained(*entry) && record.disk_kept && record.spec.restart_policy != model::RestartPolicy::never) {
     record.restarts = backoff.in_a_row(record.restarts, ran);
     again = backoff.delay(record.restarts);
   }
-  const bool stays = record.disk_kept && record.spec.on_exit == model::OnExit::keep &&
-                     (entry->permanent() || (by_time && record.spec.at_end_of_ttl() == model::TtlAction::stop));
-  const bool unwanted = by_time && record.spec.at_end_of_ttl() == model::TtlAction::remove;
+  const bool held = contained(*entry);
+  const bool stays =
+      held || (record.disk_kept && record.spec.on_exit == model::OnExit::keep &&
+               (entry->permanent() || (by_time && record.spec.at_end_of_ttl() == model::TtlAction::stop)));
+  const bool unwanted = by_time && record.spec.at_end_of_ttl() == model::TtlAction::remove && !held;
   if (!again && (!stays || unwanted)) {
     step(*entry, model::State::removing, why);
     tell(entry, EventKind::removed, std::move(why));
@@ -285,7 +287,7 @@ Task<void> ManagerImpl::start_again(EntryPtr entry, std::uint64_t round, std::ch
 // Unless somebody started, stopped or removed it meanwhile.
 Task<void> ManagerImpl::start_if_unchanged(EntryPtr entry, std::uint64_t round) {
   CO_TRY_ASSIGN(const auto place, co_await entry->lane.enter(kTurnLimit));
-  if (entry->gone || entry->round != round || closing_) co_return Status{};
+  if (entry->gone || entry->round != round || closing_ || contained(*entry)) co_return Status{};
   ++entry->record.restarts;
   auto started = co_await do_start(entry);
   if (!started) co_return fail(std::move(started.error()));

@@ -134,8 +134,8 @@ Task<std::vector<std::string>> Machines::orphans() {
   return bounded<std::vector<std::string>>("search for old virtual machines", kListLimit, driver_.orphans());
 }
 
-Task<MachinePtr> Machines::adopt(std::string id) {
-  return bounded<MachinePtr>("adoption of a virtual machine", kAdoptLimit, driver_.adopt(std::move(id)));
+Task<MachinePtr> Machines::adopt(std::string id, vm::Adopted as) {
+  return bounded<MachinePtr>("adoption of a virtual machine", kAdoptLimit, driver_.adopt(std::move(id), as));
 }
 
 Task<void> Machines::remove_orphan(std::string id) {

@@ -62,7 +62,7 @@ class Machines {
   Task<void> end(std::shared_ptr<vm::Machine> machine);
 
   Task<std::vector<std::string>> orphans();
-  Task<std::shared_ptr<vm::Machine>> adopt(std::string id);
+  Task<std::shared_ptr<vm::Machine>> adopt(std::string id, vm::Adopted as);
   Task<void> remove_orphan(std::string id);
 
   // Waits for the calls that were left to themselves; DeadlineExceeded when some do not end.

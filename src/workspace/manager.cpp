@@ -113,6 +113,7 @@ HostInfo ManagerImpl::host_info() const {
 
 Result<std::shared_ptr<vm::Machine>> ManagerImpl::machine(const std::string& id) const {
   TRY_ASSIGN(const EntryPtr entry, find(id));
+  TRY(check_free(*entry));
   if (entry->running() && entry->machine) return entry->machine;
   std::string hint;
   if (entry->record.state == model::State::stopped) hint = cat("start it with `coffer start ", id, "`");
@@ -232,7 +233,7 @@ std::vector<vm::LeftProcess> ManagerImpl::take_left(const std::string& id) {
 
 // A guest that stands still cannot answer: that is no reason to destroy it.
 Task<void> ManagerImpl::end_unless_still(EntryPtr entry, std::shared_ptr<vm::Machine> machine) {
-  if (entry->machine == machine && entry->stands_still()) co_return Status{};
+  if (contained(*entry) || (entry->machine == machine && entry->stands_still())) co_return Status{};
   co_return co_await machines_.end(std::move(machine));
 }
 

@@ -105,6 +105,9 @@ struct RestartDelays {
   std::chrono::milliseconds first{1000}, longest{60'000}, forgotten_after{10 * 60'000};
 };
 
+// Why a workspace is contained, for people; nullopt: it is not.
+using ContainedBecause = std::function<std::optional<std::string>(const std::string& id)>;
+
 struct ManagerOptions {
   std::string state_dir;           // workspaces/ and disks/ under it belong to the manager
   std::uint32_t pool_size = 2;     // ready machines kept for each shape that was asked for lately
@@ -119,7 +122,8 @@ struct ManagerOptions {
   ledger::Recorder* recorder = nullptr;  // null: nothing is written down
   RestartDelays restarts;
   std::chrono::milliseconds workload_figures_every{2000}, workload_stop_grace{5000};
-  NetworkHooks network;  // none of them: workspaces have no network
+  NetworkHooks network;        // none of them: workspaces have no network
+  ContainedBecause contained;  // asked before every operation; none: nothing ever is
 };
 
 // Used on the loop's thread only. Ids, slugs and names are accepted as `id`.
@@ -159,6 +163,15 @@ class Manager {
   virtual Task<Info> suspend(std::string id) = 0;
   virtual Task<Info> resume(std::string id) = 0;
   virtual Task<Removal> remove(std::string id) = 0;
+  // For whoever contains workspaces. As long as ManagerOptions::contained has a reason, every other operation and every
+  // command is refused with it, no time ends the workspace, and it outlives the daemon.
+  // Its vCPUs stand still when this returns: at once, whatever else is under way with it.
+  virtual Task<void> seize(std::string id) = 0;
+  // When its turn has come: it is paused, and its time to live does not run. One that has stopped stays so.
+  virtual Task<Info> keep_still(std::string id) = 0;
+  // FailedPrecondition when it is contained.
+  [[nodiscard]] virtual Status check_free(const std::string& id) const = 0;
+
   // From now; nullopt: no end, which only a permanent one may have.
   virtual Task<Info> set_ttl(std::string id, std::optional<std::chrono::milliseconds> from_now,
                              std::optional<model::TtlAction> action = {}) = 0;

@@ -1,6 +1,6 @@
 // The Manager's parts: manager.cpp (questions, exec), create.cpp, life.cpp (start, stop, remove, death), pauses.cpp
 // (pause, resume, what is due with time), changes.cpp (all else that can be changed), notes.cpp (logs and events),
-// workload_host.cpp (for workloads), reconcile.cpp (start and end of the daemon).
+// workload_host.cpp (for workloads), reconcile.cpp (start and end of the daemon), contained.cpp (what is contained).
 #pragma once
 #include <functional>
 #include <map>
@@ -41,6 +41,9 @@ class ManagerImpl : public Manager {
   Task<Info> suspend(std::string id) override;
   Task<Info> resume(std::string id) override;
   Task<Removal> remove(std::string id) override;
+  Task<void> seize(std::string id) override;
+  Task<Info> keep_still(std::string id) override;
+  [[nodiscard]] Status check_free(const std::string& id) const override;
   Task<Info> set_ttl(std::string id, std::optional<std::chrono::milliseconds> from_now,
                      std::optional<model::TtlAction> action) override;
   Task<Info> update(std::string id, Change change) override;
@@ -133,11 +136,19 @@ class ManagerImpl : public Manager {
   Task<void> end_at_shut_down(EntryPtr entry, Permanent permanent);
   void keep_unreadable(const std::string& id, const Error& error);
 
+  // Whether what is contained may be touched: by nobody but who contains it.
+  enum class Reaching { free_ones, contained_too };
   // Runs `operation` on the workspace when its turn comes, to its end.
   template <class T>
-  Task<T> in_turn(std::string id, std::string name, std::function<Task<T>(EntryPtr)> operation);
+  Task<T> in_turn(std::string id, std::string name, std::function<Task<T>(EntryPtr)> operation,
+                  Reaching reaching = Reaching::free_ones);
   template <class T>
-  Task<T> with_place(std::string id, std::function<Task<T>(EntryPtr)> operation);
+  Task<T> with_place(std::string id, std::function<Task<T>(EntryPtr)> operation,
+                     Reaching reaching = Reaching::free_ones);
+  Task<void> stop_vcpus(EntryPtr entry);
+  Task<Info> do_keep_still(EntryPtr entry);
+  [[nodiscard]] bool contained(const Entry& entry) const;
+  [[nodiscard]] Status check_free(const Entry& entry) const;
   [[nodiscard]] Result<EntryPtr> find(const std::string& id) const;
   [[nodiscard]] EntryPtr find_by_key(const std::string& namespace_id, const std::string& key) const;
   [[nodiscard]] Status check_new(const model::WorkspaceSpec& spec) const;
@@ -187,17 +198,20 @@ inline constexpr std::chrono::milliseconds kGentleEnd = std::chrono::seconds(60)
 inline constexpr std::chrono::milliseconds kTurnLimit = std::chrono::minutes(3);
 
 template <class T>
-Task<T> ManagerImpl::with_place(std::string id, std::function<Task<T>(EntryPtr)> operation) {
+Task<T> ManagerImpl::with_place(std::string id, std::function<Task<T>(EntryPtr)> operation, Reaching reaching) {
   CO_TRY_ASSIGN(const EntryPtr entry, find(id));
   CO_TRY_ASSIGN(const auto place, co_await entry->lane.enter(kTurnLimit));
   if (entry->gone) co_return fail(Code::NotFound, "the workspace '" + id + "' has been removed meanwhile");
+  if (reaching == Reaching::free_ones) CO_TRY(check_free(*entry));
   co_return co_await operation(entry);
 }
 
 template <class T>
-Task<T> ManagerImpl::in_turn(std::string id, std::string name, std::function<Task<T>(EntryPtr)> operation) {
+Task<T> ManagerImpl::in_turn(std::string id, std::string name, std::function<Task<T>(EntryPtr)> operation,
+                             Reaching reaching) {
   if (closing_) co_return fail(Code::Unavailable, "the daemon is shutting down");
-  co_return co_await run_owned<T>(operations_, std::move(name), with_place<T>(std::move(id), std::move(operation)));
+  auto in_place = with_place<T>(std::move(id), std::move(operation), reaching);
+  co_return co_await run_owned<T>(operations_, std::move(name), std::move(in_place));
 }
 
 }  // namespace cofferdam::workspace

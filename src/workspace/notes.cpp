@@ -106,6 +106,7 @@ Task<void> ManagerImpl::clear_logs(std::string id) {
   CO_TRY_ASSIGN(const EntryPtr entry, find(id));
   CO_TRY_ASSIGN(const auto place, co_await entry->lane.enter(kTurnLimit));
   if (entry->gone) co_return Status{};
+  CO_TRY(check_free(*entry));
   entry->journal.clear();
   auto remove = [folder = table_.folder(entry->record.id)]() -> Status {
     for (const auto source : {LogSource::boot, LogSource::cmd}) {

@@ -117,6 +117,7 @@ Task<Info> ManagerImpl::do_wake(EntryPtr entry) {
 
 Task<std::shared_ptr<vm::Machine>> ManagerImpl::wake_machine(std::string id) {
   CO_TRY_ASSIGN(const EntryPtr entry, find(id));
+  CO_TRY(check_free(*entry));
   touch_entry(*entry);
   if (entry->record.state == State::suspended) {
     auto operation = [this](EntryPtr asleep) { return do_wake(std::move(asleep)); };
@@ -128,7 +129,7 @@ Task<std::shared_ptr<vm::Machine>> ManagerImpl::wake_machine(std::string id) {
 
 Task<void> ManagerImpl::keep_time(EntryPtr entry, std::shared_ptr<loop::Event> clock) {
   while (entry->clock == clock) {
-    const auto due = next_due(*entry);
+    const auto due = contained(*entry) ? std::nullopt : next_due(*entry);
     if (!due) {
       CO_TRY(co_await clock->wait());
       continue;
@@ -149,7 +150,7 @@ Task<void> ManagerImpl::keep_time(EntryPtr entry, std::shared_ptr<loop::Event> c
 
 Task<void> ManagerImpl::on_due(EntryPtr entry, std::shared_ptr<loop::Event> clock) {
   CO_TRY_ASSIGN(const auto place, co_await entry->lane.enter(kTurnLimit));
-  if (entry->gone || entry->clock != clock) co_return Status{};
+  if (entry->gone || entry->clock != clock || contained(*entry)) co_return Status{};
   const auto due = next_due(*entry);
   if (!due || due->at > system_clock::now()) co_return Status{};  // somebody was quicker
   State to = State::stopped;

@@ -72,21 +72,24 @@ Task<void> ManagerImpl::reconcile_one(std::shared_ptr<Orphans> orphans, StoredRe
   const bool removed = record.state == model::State::removing;
   const bool never_ran = record.state == model::State::creating && !record.started_at;
   const bool client_is_gone = !entry->permanent() && record.after_exec == AfterExec::remove;
+  const bool seized = contained(*entry);
+  const bool wanted = was_up && !client_is_gone && (!expired(record) || rests_at_the_end(record));
 
-  if (lives && was_up && !client_is_gone && (!expired(record) || rests_at_the_end(record))) {
-    auto machine = co_await machines_.adopt(record.vm_id);
+  if (lives && (wanted || seized)) {
+    const auto as = stood_still || seized ? vm::Adopted::standing_still : vm::Adopted::running;
+    auto machine = co_await machines_.adopt(record.vm_id, as);
     if (machine) {
       entry->machine = std::move(*machine);
       entry->memory = budget_.adopt(record.spec.memory_mib);
       entries_.emplace(record.id, entry);
       log_info("a running workspace was taken over", {{"workspace", record.id}, {"vm", record.vm_id}});
       (void)co_await load_journal(entry);
+      if (seized) record.state = model::State::paused;
       if (record.state == model::State::stopping) co_return co_await finish_stop(entry);
       if (auto attached = co_await attach_network(entry); !attached) {
         log_error("a workspace that was taken over has no network",
                   {{"workspace", record.id}, {"error", attached.error().message}});
       }
-      if (stood_still) (void)co_await machines_.pause(entry->machine);
       begin_run(entry);
       if (entry->record.disk_kept) entry->heard_vm = record.vm_id;  // it may be in the journal already
       note(entry, LogSource::boot, "taken over by a new daemon");
@@ -96,9 +99,10 @@ Task<void> ManagerImpl::reconcile_one(std::shared_ptr<Orphans> orphans, StoredRe
              {{"workspace", record.id}, {"vm", record.vm_id}, {"error", machine.error().message}});
   }
   if (lives) (void)co_await remove_orphan(record.vm_id);
-  const bool stays = entry->permanent() || (record.disk_kept && record.state == model::State::stopped);
-  const bool unwanted = was_up && (record.spec.on_exit == model::OnExit::remove ||
-                                   (expired(record) && record.spec.at_end_of_ttl() == model::TtlAction::remove));
+  const bool stays = entry->permanent() || seized || (record.disk_kept && record.state == model::State::stopped);
+  const bool unwanted = was_up && !seized &&
+                        (record.spec.on_exit == model::OnExit::remove ||
+                         (expired(record) && record.spec.at_end_of_ttl() == model::TtlAction::remove));
   if (!stays || removed || never_ran || unwanted) {
     co_return co_await clear_leftover(record.id, "its machine is gone");
   }
@@ -116,7 +120,7 @@ Task<void> ManagerImpl::reconcile_one(std::shared_ptr<Orphans> orphans, StoredRe
   CO_TRY(co_await save(entry));
   if (!was_up) co_return Status{};
   tell(entry, EventKind::stopped, record.detail);
-  if (record.spec.restart_policy == model::RestartPolicy::always && !was_over) {
+  if (record.spec.restart_policy == model::RestartPolicy::always && !was_over && !seized) {
     operations_.spawn("restart of a workspace", start_if_unchanged(entry, entry->round));
   }
   co_return Status{};
@@ -194,7 +198,7 @@ Task<void> ManagerImpl::shut_down(Permanent permanent) {
 
 Task<void> ManagerImpl::end_at_shut_down(EntryPtr entry, Permanent permanent) {
   CO_TRY_ASSIGN(const auto place, co_await entry->lane.enter(5s));
-  if (entry->gone) co_return Status{};
+  if (entry->gone || contained(*entry)) co_return Status{};
   if (!entry->permanent()) {
     auto removed = co_await do_remove(entry);
     if (!removed) {

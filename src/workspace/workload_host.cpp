@@ -48,7 +48,7 @@ Task<std::unique_ptr<vm::GuestProcess>> ManagerImpl::start_workload(std::string 
 // Unless somebody started, stopped or paused it meanwhile.
 Task<void> ManagerImpl::end_with_workload(EntryPtr entry, std::uint64_t round, VmOnExit what, std::string why) {
   CO_TRY_ASSIGN(const auto place, co_await entry->lane.enter(kTurnLimit));
-  if (entry->gone || entry->round != round || closing_ || !entry->running()) co_return Status{};
+  if (entry->gone || entry->round != round || closing_ || !entry->running() || contained(*entry)) co_return Status{};
   note(entry, LogSource::boot, std::move(why));
   if (what == VmOnExit::pause) {
     CO_TRY(co_await do_pause(entry, model::State::paused));

@@ -1,0 +1,162 @@
+#include "incident/data_flows.h"
+
+#include <boost/json/array.hpp>
+
+#include "base/text.h"
+#include "incident/incident_book.h"
+
+namespace cofferdam::incident {
+namespace {
+
+namespace json = boost::json;
+using identity::Verb;
+
+constexpr std::uint16_t kHttp = 80;
+
+json::array names(const std::vector<std::string>& texts) {
+  json::array array;
+  for (const auto& text : texts) array.emplace_back(text);
+  return array;
+}
+
+// Of "K=V" the K.
+json::array keys_of(const std::vector<std::string>& items) {
+  json::array array;
+  for (const auto& item : items) array.emplace_back(item.substr(0, item.find('=')));
+  return array;
+}
+
+json::object reaches(const workspace::Info& info, const json::object& policy) {
+  return {{"image", info.spec.image},
+          {"disk_mib", info.spec.disk_mib},
+          {"secrets", names(info.spec.secrets)},
+          {"environment", keys_of(info.spec.env)},
+          {"internet", policy.at("internet")},
+          {"egress", policy.at("egress")},
+          {"workspaces", policy.at("links_out")}};
+}
+
+json::object flow(std::string_view from, std::string_view to, std::string_view through, bool allowed) {
+  return {{"from", from}, {"to", to}, {"through", through}, {"allowed", allowed}, {"observed", false}};
+}
+
+void add_observed(json::array& flows, const std::string& id, const Destination& seen) {
+  const bool inwards = seen.kind == "ingress";
+  auto object = flow(inwards ? std::string_view("visitors") : std::string_view(id),
+                     inwards ? std::string_view(id) : std::string_view(seen.where()), inwards ? "exposed port" : "gate",
+                     seen.opened > 0);
+  object["observed"] = true;
+  object["connections"] = seen.opened;
+  object["refused"] = seen.refused;
+  object["bytes_out"] = seen.bytes_out;
+  object["bytes_in"] = seen.bytes_in;
+  flows.emplace_back(std::move(object));
+}
+
+json::array flows_of(const std::string& id, const json::object& policy, const Observed& observed) {
+  json::array flows;
+  if (policy.at("internet").as_bool()) flows.emplace_back(flow(id, "every public address", "gate", true));
+  for (const auto& entry : policy.at("egress").as_array()) {
+    flows.emplace_back(flow(id, std::string_view(entry.as_string()), "gate", true));
+  }
+  for (const auto& item : policy.at("links_out").as_array()) {
+    const auto& link = item.as_object();
+    flows.emplace_back(flow(
+        id, cat(link.at("workspace").as_string().c_str(), ":", link.at("ports").as_string().c_str()), "link", true));
+  }
+  for (const auto& item : policy.at("links_in").as_array()) {
+    const auto& link = item.as_object();
+    flows.emplace_back(flow(std::string_view(link.at("workspace").as_string()),
+                            cat(id, ":", link.at("ports").as_string().c_str()), "link", true));
+  }
+  for (const auto& item : policy.at("exposed").as_array()) {
+    const auto& port = item.as_object();
+    flows.emplace_back(flow(std::string_view(port.at("to").as_string()), cat(id, ":", port.at("port").as_int64()),
+                            "exposed port", true));
+  }
+  flows.emplace_back(flow("holders of its tokens", id, "control plane", true));
+  for (const auto& seen : observed.destinations) add_observed(flows, id, seen);
+  return flows;
+}
+
+// Tokens that may look into it, by what they may do.
+json::array readers(const std::vector<identity::Token>& tokens) {
+  json::array array;
+  for (const auto& token : tokens) {
+    if (!token.grant.verbs.has(Verb::exec) && !token.grant.verbs.has(Verb::files)) continue;
+    array.emplace_back(json::object{{"token", token.id}, {"label", token.label}, {"verbs", token.grant.verbs.text()}});
+  }
+  return array;
+}
+
+json::array in_transit(const json::object& policy, const Observed& observed, ApiTransport api) {
+  json::array lines;
+  bool clear = policy.at("egress_ports").as_string() == "80";
+  for (const auto& seen : observed.destinations) clear = clear || (seen.kind == "egress" && seen.port == kHttp);
+  const bool out = policy.at("internet").as_bool() || !policy.at("egress").as_array().empty();
+  if (out) {
+    lines.emplace_back("the gate on this host: names (SNI, Host), addresses, sizes and times of every connection");
+    lines.emplace_back("the network beyond this host: the same, and what is not encrypted by the workspace itself");
+  }
+  if (clear) lines.emplace_back("connections to port 80 are in clear text, and went there");
+  if (!policy.at("links_out").as_array().empty() || !policy.at("links_in").as_array().empty()) {
+    lines.emplace_back("links stay on this host: root of the host alone can see them");
+  }
+  if (!policy.at("exposed").as_array().empty()) {
+    lines.emplace_back(api == ApiTransport::tls
+                           ? "visitors of exposed ports come over TLS that ends at this host"
+                           : "visitors of exposed ports come in clear text, unless a proxy is in front");
+  }
+  if (api == ApiTransport::socket_only) lines.emplace_back("the control plane is a socket of this host");
+  if (api == ApiTransport::clear_text) lines.emplace_back("the control plane is clear text over TCP");
+  if (api == ApiTransport::tls) lines.emplace_back("the control plane is TLS over TCP");
+  return lines;
+}
+
+json::array at_rest(const workspace::Info& info) {
+  json::array lines;
+  lines.emplace_back("root of this host: memory of the virtual machine while it runs");
+  lines.emplace_back(info.spec.keeps_disk() ? "its disk is kept in a file of this host, for root alone"
+                                            : "its disk is a file without a name, gone with its machine");
+  if (!info.spec.secrets.empty()) lines.emplace_back("its secrets are encrypted under a key of this host");
+  return lines;
+}
+
+json::object when_destroyed(const workspace::Info& info, const Observed& observed) {
+  json::array gone{"its memory and its disk", "tokens that are good for it alone", "links and exposed ports",
+                   "its logs"};
+  if (info.spec.keeps_disk()) gone.emplace_back("the file of its disk");
+  json::array stays{"entries of the ledger about it", "the record of its connections, as long as there is room",
+                    "its use, as figures of its namespace", "its image, and secrets of its namespace"};
+  json::array beyond;
+  for (const auto& seen : observed.destinations) {
+    if (seen.kind == "egress" && seen.bytes_out > 0)
+      beyond.emplace_back(cat(seen.where(), ": ", seen.bytes_out, " bytes"));
+    if (seen.kind == "link" && seen.bytes_out > 0)
+      beyond.emplace_back(cat("workspace ", seen.where(), ": ", seen.bytes_out, " bytes"));
+  }
+  return {{"gone", std::move(gone)}, {"stays", std::move(stays)}, {"beyond_reach", std::move(beyond)}};
+}
+
+}  // namespace
+
+Task<json::object> data_flows(Sources sources, const IncidentBook& book, ApiTransport api, std::string workspace_id) {
+  CO_TRY_ASSIGN(const auto info, sources.manager.get(workspace_id));
+  const auto policy = policy_of(sources.networks, sources.manager, info.id);
+  CO_TRY_ASSIGN(const auto observed, co_await observe(sources.networks.flows(), info.id));
+  json::object answer{{"workspace", info.id},
+                      {"name", info.spec.name},
+                      {"state", model::state_name(info.state)},
+                      {"contained", book.of(info.id) != nullptr},
+                      {"reaches", reaches(info, policy)},
+                      {"flows", flows_of(info.id, policy, observed)}};
+  const auto tokens = sources.identity.tokens().covering(info.id, info.spec.namespace_id);
+  answer["seen_by"] = json::object{{"at_rest", at_rest(info)},
+                                   {"in_transit", in_transit(policy, observed, api)},
+                                   {"tokens", readers(tokens)},
+                                   {"administrators", "the administrator, root, members of the group cofferdam"}};
+  answer["when_destroyed"] = when_destroyed(info, observed);
+  co_return answer;
+}
+
+}  // namespace cofferdam::incident

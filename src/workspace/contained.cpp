@@ -1,0 +1,65 @@
+// What is contained: stopped at once, kept as it is, and touched by nobody else.
+#include "base/text.h"
+#include "workspace/manager_impl.h"
+
+namespace cofferdam::workspace {
+
+using model::State;
+
+bool ManagerImpl::contained(const Entry& entry) const {
+  return options_.contained && options_.contained(entry.record.id).has_value();
+}
+
+Status ManagerImpl::check_free(const Entry& entry) const {
+  if (!options_.contained) return {};
+  const auto because = options_.contained(entry.record.id);
+  if (!because) return {};
+  return fail(
+      Code::FailedPrecondition,
+      cat("the workspace '", entry.record.id, "' is contained", because->empty() ? "" : ": ", *because),
+      cat("see `coffer incident ", entry.record.id, "`; `coffer release ", entry.record.id, " --why …` gives it back"));
+}
+
+Status ManagerImpl::check_free(const std::string& id) const {
+  TRY_ASSIGN(const EntryPtr entry, find(id));
+  return check_free(*entry);
+}
+
+// Not in turn: whoever is at work with it may take minutes. One whose machine is only coming up is waited for.
+Task<void> ManagerImpl::seize(std::string id) {
+  CO_TRY_ASSIGN(const EntryPtr entry, find(id));
+  if (entry->running() && entry->machine) {
+    co_return co_await run_owned<void>(operations_, "stop of a workspace's vCPUs", stop_vcpus(entry));
+  }
+  if (entry->stands_still() || !entry->machine) co_return Status{};
+  auto stop = [this](EntryPtr late) { return stop_vcpus(std::move(late)); };
+  co_return co_await in_turn<void>(std::move(id), "stop of a workspace's vCPUs", std::move(stop),
+                                   Reaching::contained_too);
+}
+
+Task<void> ManagerImpl::stop_vcpus(EntryPtr entry) {
+  if (!entry->machine || entry->stands_still()) co_return Status{};
+  co_return co_await machines_.pause(entry->machine);
+}
+
+Task<Info> ManagerImpl::keep_still(std::string id) {
+  auto operation = [this](EntryPtr entry) { return do_keep_still(std::move(entry)); };
+  return in_turn<Info>(std::move(id), "containment", std::move(operation), Reaching::contained_too);
+}
+
+Task<Info> ManagerImpl::do_keep_still(EntryPtr entry) {
+  ++entry->round;  // nothing that was planned for it is done
+  if (!entry->machine) co_return info_of(*entry);
+  // Again: who had its turn before may have let it run on.
+  CO_TRY(co_await machines_.pause(entry->machine));
+  if (entry->record.state != State::paused) {
+    step(*entry, State::paused);
+    tell(entry, EventKind::paused, "contained");
+  }
+  CO_TRY(co_await machines_.set_ttl(entry->machine, std::nullopt));
+  entry->record.expires_at.reset();
+  entry->record.after_exec = AfterExec::keep;
+  co_return co_await save_change(entry);
+}
+
+}  // namespace cofferdam::workspace

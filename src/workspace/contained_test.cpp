@@ -1,0 +1,133 @@
+// What is contained stands still, is touched by nobody, and outlives its daemon.
+#include "workspace/test_support.h"
+
+namespace cofferdam::workspace {
+namespace {
+
+using model::State;
+
+class ContainedTest : public WorkspaceTest {
+ protected:
+  void SetUp() override {
+    WorkspaceTest::SetUp();
+    options_.contained = [this](const std::string& id) -> std::optional<std::string> {
+      if (contained_.count(id) == 0) return std::nullopt;
+      return "a test";
+    };
+  }
+  void start() {
+    open();
+    ASSERT_TRUE(run(manager_->reconcile()));
+  }
+  Info make(model::Mode mode = model::Mode::temporary) { return run(manager_->create(spec("box", mode))).value(); }
+  Info contain(const std::string& id) {
+    contained_.insert(id);
+    EXPECT_TRUE(run(manager_->seize(id)));
+    return run(manager_->keep_still(id)).value();
+  }
+  template <class T>
+  static void expect_refused(const Result<T>& answer) {
+    ASSERT_FALSE(answer);
+    EXPECT_EQ(answer.error().code, Code::FailedPrecondition);
+    EXPECT_NE(answer.error().message.find("is contained: a test"), std::string::npos) << answer.error().message;
+  }
+  std::set<std::string> contained_;
+};
+
+TEST_F(ContainedTest, its_vcpus_stop_while_somebody_else_has_its_turn) {
+  start();
+  const auto info = make();
+  const auto machine = fake(info.vm_id);
+  auto snail = begin(manager_->set_metadata(info.id, {{"a", "b"}}, MetadataChange::merge));
+  contained_.insert(info.id);
+  ASSERT_TRUE(run(manager_->seize(info.id)));
+  EXPECT_TRUE(machine->paused());
+  (void)finish(snail);  // it had its turn, or came too late
+  EXPECT_EQ(run(manager_->keep_still(info.id)).value().state, State::paused);
+}
+
+TEST_F(ContainedTest, nothing_can_be_done_with_it) {
+  start();
+  const auto info = make(model::Mode::permanent);
+  const auto held = contain(info.id);
+  EXPECT_EQ(held.state, State::paused);
+  EXPECT_FALSE(held.expires_at);
+  expect_refused(run(manager_->start("box")));
+  expect_refused(run(manager_->resume("box")));
+  expect_refused(run(manager_->stop("box")));
+  expect_refused(run(manager_->restart("box")));
+  expect_refused(run(manager_->pause("box")));
+  expect_refused(run(manager_->suspend("box")));
+  expect_refused(run(manager_->remove("box")));
+  expect_refused(run(manager_->update("box", Change{"other", {}, {}})));
+  expect_refused(run(manager_->set_ttl("box", 1h, {})));
+  expect_refused(run(manager_->ping("box", {})));
+  expect_refused(run(manager_->clear_logs("box")));
+  expect_refused(run(manager_->wake_machine("box")));
+  model::ExecSpec command;
+  command.argv = {"print", "x"};
+  expect_refused(run(manager_->exec("box", command)));
+  expect_refused(manager_->machine("box"));
+  EXPECT_FALSE(manager_->check_free("box"));
+  EXPECT_TRUE(manager_->get("box"));
+  contained_.clear();
+  EXPECT_EQ(run(manager_->start("box")).value().state, State::running);
+  EXPECT_TRUE(run(manager_->remove("box")));
+}
+
+TEST_F(ContainedTest, its_time_does_not_end_it) {
+  start();
+  auto wish = spec("box");
+  wish.ttl = 1s;
+  const auto info = run(manager_->create(wish)).value();
+  contain(info.id);
+  (void)until([] { return false; }, 1500ms);
+  ASSERT_TRUE(manager_->get("box"));
+  EXPECT_EQ(driver_.alive.count(info.vm_id), 1U);
+}
+
+TEST_F(ContainedTest, it_outlives_its_daemon_and_is_taken_over_without_running) {
+  start();
+  const auto info = make();
+  contain(info.id);
+  const auto machine = fake(info.vm_id);
+  close(Manager::Permanent::stop);
+  EXPECT_TRUE(machine->alive());
+  start();
+  EXPECT_EQ(manager_->get("box").value().state, State::paused);
+  EXPECT_TRUE(machine->paused());
+  expect_refused(run(manager_->resume("box")));
+  contained_.clear();
+  EXPECT_EQ(run(manager_->resume("box")).value().state, State::running);
+  EXPECT_FALSE(machine->paused());
+}
+
+// The daemon died when the containment had begun and the machine still ran.
+TEST_F(ContainedTest, what_still_ran_stands_still_when_it_is_taken_over) {
+  start();
+  const auto info = make(model::Mode::permanent);
+  const auto machine = fake(info.vm_id);
+  close(Manager::Permanent::keep_running);
+  contained_.insert(info.id);
+  start();
+  EXPECT_TRUE(machine->paused());
+  EXPECT_EQ(manager_->get("box").value().state, State::paused);
+  contained_.clear();
+}
+
+TEST_F(ContainedTest, a_machine_that_dies_leaves_its_workspace_there) {
+  options_.restarts = {1ms, 5ms, 1s};
+  start();
+  auto wish = spec("box", model::Mode::permanent);
+  wish.restart_policy = model::RestartPolicy::always;
+  const auto info = run(manager_->create(wish)).value();
+  contain(info.id);
+  fake(info.vm_id)->die(vm::ExitReason::vmm_died);
+  ASSERT_TRUE(until([&] { return manager_->get("box").value().state == State::stopped; }));
+  (void)until([] { return false; }, 100ms);
+  EXPECT_EQ(manager_->get("box").value().state, State::stopped);
+  contained_.clear();
+}
+
+}  // namespace
+}  // namespace cofferdam::workspace

@@ -1,0 +1,240 @@
+"""An agent that must be stopped now: everything it has is taken from it, it stays as it was, and neither it nor a crash of ours
+gets it back.
+
+Real microVMs; the daemon runs in a network namespace of the test's own, whose internet is the test's (internet.py)."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import time
+
+import pytest
+
+import internet as nets
+import traces
+from cofferdam import Cofferdam, wait_for
+
+STEPS = ["vcpus", "flows", "tokens", "hold", "report"]
+BUSY = "setsid sh -c 'i=0; while :; do i=$((i+1)); echo $i >/dev/shm/n; done' </dev/null >/dev/null 2>&1 &"
+
+
+@pytest.fixture(scope="module")
+def internet():
+    one = nets.Internet()
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def daemon(golden, internet):
+    one = nets.Networked(golden, internet)
+    one.up()
+    yield one
+    one.close()
+
+
+def contain(daemon, name, why="a test"):
+    incident = daemon.json("contain", name, "--why", why)["incident"]
+    assert incident["state"] == "contained" and [s["step"] for s in incident["steps"]] == STEPS, incident
+    assert not [s for s in incident["steps"] if "error" in s], incident
+    return incident
+
+
+def incident(daemon, name):
+    return daemon.json("incident", name)["incident"]
+
+
+def vmm(daemon, name):
+    machine = traces.machine_of(daemon.state, name)
+    return [p for p in daemon.vmms() if machine in p.cgroup][0]
+
+
+def cpu_seconds(process):
+    """What it has used since it began."""
+    fields = pathlib.Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def used_in(process, seconds):
+    before = cpu_seconds(process)
+    time.sleep(seconds)
+    return cpu_seconds(process) - before
+
+
+def rules(process):
+    shown = subprocess.run(["nsenter", f"--net=/proc/{process.pid}/ns/net", "nft", "list", "ruleset"], capture_output=True,
+                           text=True, check=True)
+    return shown.stdout
+
+
+def test_a_contained_workspace_answers_nothing_and_holds_its_state(daemon):
+    name = daemon.create("--name", "miner", "--ttl", "20m")
+    daemon.exec(name, BUSY)
+    process = vmm(daemon, name)
+    wait_for(lambda: used_in(process, 0.5) > 0.05, 20, "a busy guest")
+    contain(daemon, name, "it mines")
+
+    # Its vCPUs stand still: a guest that cannot be asked is one that uses nothing.
+    assert used_in(process, 2) < 0.5
+    for words in (["exec", name, "--", "true"], ["start", name], ["stop", name], ["rm", name], ["cp", "/etc/hostname", f"{name}:/x"],
+                  ["network", "allow", name, "--internet"], ["port", "expose", name, "8080"]):
+        done = daemon(*words)
+        assert done.status != 0 and "is contained: it mines" in done.err, (words, done)
+    assert daemon.json("ls")["workspaces"][0]["status"] == "paused"
+    assert [e["kind"] for e in daemon.json("events", "--kind", "workspace.contained")["events"]] == ["workspace.contained"]
+
+    # A reason is needed, and then it goes on where it stood.
+    assert daemon("release", name).status == 2
+    daemon.ok("release", name, "--why", "a false alarm")
+    assert incident(daemon, name)["release_why"] == "a false alarm"
+    assert daemon.json("ls")["workspaces"][0]["status"] == "paused"
+    daemon.ok("start", name)
+    first = int(daemon.exec(name, "cat /dev/shm/n").out)
+    assert wait_for(lambda: int(daemon.exec(name, "cat /dev/shm/n").out or 0) > first > 0, 20, "the loop that goes on")
+    daemon.ok("rm", name)
+
+
+def test_a_temporary_workspace_that_is_contained_is_not_ended_by_its_time_or_by_the_daemons_end(daemon):
+    name = daemon.create("--ttl", "5s")
+    process = vmm(daemon, name)
+    contain(daemon, name)
+    time.sleep(6)
+    assert daemon.json("ls")["workspaces"][0]["status"] == "paused"
+    assert daemon.down("--all").status == 0
+    assert os.path.exists(f"/proc/{process.pid}") and traces.Process(process.pid).start == process.start
+    daemon.up()
+    assert daemon("exec", name, "--", "true").status != 0
+    daemon.ok("release", name, "--why", "seen")
+    daemon.ok("rm", name)
+
+
+def test_its_token_and_those_it_minted_get_401(golden):
+    one = Cofferdam(golden=golden, tcp=True)
+    try:
+        one.up()
+        name = one.create("--ttl", "20m")
+        token = one.json("token", "create", "--workspace", name, "--verbs", "read,exec,tokens")["token"]
+        held = {"COFFER_URL": one.url, "COFFER_TOKEN": token}
+        child = json.loads(one.ok("--json", "token", "create", "--workspace", name, "--verbs", "exec", env=held).out)["token"]
+        childs = {**held, "COFFER_TOKEN": child}
+        assert one.exec(name, "echo in", env=childs).out == "in\n"
+        contain(one, name)
+        for credentials in (held, childs):
+            done = one("--json", "exec", name, "--", "true", env=credentials)
+            assert done.status != 0 and "the token is not known here" in done.out + done.err, done
+        one.ok("release", name, "--why", "seen")
+        one.ok("start", name)
+        assert "the token is not known here" in one("ls", env=held).err
+    finally:
+        one.close()
+
+
+def test_an_upload_in_progress_stops_and_the_report_says_where_it_went(daemon, internet):
+    name = daemon.create("--ttl", "20m", "--allow", "allowed.example", image="debian-12")
+    # A request whose body never ends: the server reads its head, and the guest's bytes fill what is on the way.
+    daemon.exec(name, "setsid sh -c 'while :; do curl -sS -m 60 http://allowed.example/blob -o /dev/null; done' </dev/null >/dev/null 2>&1 &")
+    wait_for(lambda: len(internet.heard("/blob")) > 1, 60, "traffic of the guest")
+    incident = contain(daemon, name)
+    flows = [s for s in incident["steps"] if s["step"] == "flows"][0]
+    assert "flows closed" in flows["detail"], flows
+    with internet.watching("not arp") as packets:
+        time.sleep(2)
+    assert packets == [], packets
+    reached = {d["name"]: d for d in incident["report"]["reached"]["destinations"]}
+    assert reached["allowed.example"]["opened"] > 0 and reached["allowed.example"]["bytes_in"] > 0, reached
+    assert incident["report"]["could_reach"]["egress"] == ["allowed.example"]
+    assert any("allowed.example" in line for line in incident["report"]["look_at"]), incident["report"]
+
+
+def test_nobody_reaches_a_contained_workspace_over_a_link_or_an_exposed_port(daemon):
+    server = daemon.create("--name", "server", "--ttl", "20m", image="debian-12")
+    client = daemon.create("--name", "client", "--ttl", "20m", image="debian-12")
+    daemon.ok("link", "add", client, f"{server}:8000")
+    daemon.exec(server, "setsid python3 -m http.server 8000 </dev/null >/dev/null 2>&1 &")
+    fetch = ["curl", "-sS", "-m", "5", "http://server.internal:8000/"]
+    wait_for(lambda: daemon.exec(client, fetch, "--timeout", "20").status == 0, 60, "an answer over the link")
+    contain(daemon, server)
+    assert daemon.exec(client, fetch, "--timeout", "20").status != 0
+    assert "8000" not in rules(vmm(daemon, server))
+    assert "8000" not in rules(vmm(daemon, client))
+    daemon.ok("release", server, "--why", "seen")
+    daemon.ok("start", server)
+    wait_for(lambda: daemon.exec(client, fetch, "--timeout", "20").status == 0, 60, "an answer over the link")
+
+
+def test_containment_outlives_the_gate_and_the_daemon(daemon, internet):
+    name = daemon.create("--name", "kept", "--ttl", "20m", "--allow", "allowed.example", image="debian-12")
+    daemon.exec(name, BUSY)
+    process = vmm(daemon, name)
+    assert "198.18" in rules(process)
+    first = contain(daemon, name)
+    assert "198.18" not in rules(process)
+
+    gate = daemon.gate()
+    os.kill(gate, signal.SIGKILL)
+    wait_for(lambda: daemon.gate() not in (None, gate), 30, "another gate")
+    assert "198.18" not in rules(process)
+
+    before = cpu_seconds(process)
+    daemon.kill()
+    daemon.up()
+    # The new daemon took it over without letting it run, and knows what it is.
+    assert cpu_seconds(process) - before < 1
+    assert incident(daemon, name)["id"] == first["id"]
+    assert "198.18" not in rules(process)
+    assert "is contained" in daemon("exec", name, "--", "true").err
+    assert "is contained" in daemon("rm", name).err
+
+    internet.forget()
+    daemon.ok("release", name, "--why", "seen")
+    daemon.ok("start", name)
+    wait_for(lambda: daemon.exec(name, ["curl", "-sS", "-m", "5", "http://allowed.example/"], "--timeout", "20").status == 0, 60,
+             "the network it had")
+    assert internet.heard("web http ")
+
+
+def test_it_is_the_first_command_after_a_restart(daemon):
+    name = daemon.create("--ttl", "20m")
+    daemon.exec(name, BUSY)
+    process = vmm(daemon, name)
+    daemon.kill()
+    daemon.up()
+    contain(daemon, name)
+    assert used_in(process, 2) < 0.5
+
+
+def test_a_kill_in_the_middle_is_finished_by_the_next_daemon(daemon):
+    name = daemon.create("--name", "half", "--ttl", "20m", "--allow", "allowed.example", image="debian-12")
+    daemon.exec(name, BUSY)
+    process = vmm(daemon, name)
+    # A gate that does not answer holds up the second step.
+    os.kill(daemon.gate(), signal.SIGSTOP)
+    asked = daemon.spawn("contain", name, "--why", "half way")
+    wait_for(lambda: used_in(process, 0.5) < 0.1, 30, "vCPUs that stand still")
+    assert asked.poll() is None
+    assert incident(daemon, name)["state"] == "containing"
+    daemon.kill()
+    asked.communicate(timeout=30)
+    before = cpu_seconds(process)
+    daemon.up()
+    done = wait_for(lambda: (i := incident(daemon, name))["state"] == "contained" and i, 60, "the end of the containment")
+    assert [s["step"] for s in done["steps"]] == STEPS and not [s for s in done["steps"] if "error" in s], done
+    assert done["why"] == "half way"
+    assert cpu_seconds(process) - before < 1
+    assert "198.18" not in rules(process)
+    assert "is contained: half way" in daemon("exec", name, "--", "true").err
+
+
+def test_a_stopped_workspace_is_contained_too_and_a_second_call_answers_the_same(daemon):
+    name = daemon.create("--name", "resting", "--permanent", "--disk", "100M")
+    daemon.ok("stop", name)
+    first = contain(daemon, name)
+    assert contain(daemon, name)["id"] == first["id"]
+    assert "is contained" in daemon("start", name).err
+    assert daemon("rm", name).status != 0
+    daemon.ok("release", name, "--why", "seen")
+    daemon.ok("start", name)
+    daemon.ok("rm", name)
+    assert daemon("contain", "nobody").status == 1
