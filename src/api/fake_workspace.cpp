@@ -512,6 +512,7 @@ std::string fake_id(int number) {
 struct FakeManager::Entry {
   workspace::Info info;
   std::shared_ptr<FakeMachine> machine;
+  std::vector<workspace::Snapshot> snapshots;
 };
 
 FakeManager::FakeManager(loop::asio::any_io_executor executor, FakeRecord& record)
@@ -590,6 +591,62 @@ Task<workspace::Removal> FakeManager::remove(std::string id) {
   entry->machine->end();
   entries_.erase(removal.id);
   co_return removal;
+}
+
+Task<workspace::Info> FakeManager::hold(std::string id, std::string reason) {
+  CO_TRY_ASSIGN(Entry * entry, find(id));
+  entry->info.held = true;
+  entry->info.hold_reason = std::move(reason);
+  co_return entry->info;
+}
+
+Task<workspace::Info> FakeManager::unhold(std::string id) {
+  CO_TRY_ASSIGN(Entry * entry, find(id));
+  entry->info.held = false;
+  co_return entry->info;
+}
+
+Task<workspace::Snapshot> FakeManager::snapshot(std::string id, workspace::AfterSnapshot after) {
+  CO_TRY_ASSIGN(Entry * entry, find(id));
+  if (after == workspace::AfterSnapshot::pause) entry->info.state = model::State::paused;
+  workspace::Snapshot snapshot;
+  snapshot.id = cat("snap_", entry->snapshots.size() + 1);
+  snapshot.workspace_id = entry->info.id;
+  snapshot.created_at = entry->info.created_at;
+  snapshot.pause = std::chrono::microseconds(12'500);
+  entry->snapshots.push_back(snapshot);
+  entry->info.snapshots = entry->snapshots.size();
+  co_return snapshot;
+}
+
+Result<std::vector<workspace::Snapshot>> FakeManager::snapshots(const std::string& id) const {
+  TRY_ASSIGN(const Entry* entry, find(id));
+  return entry->snapshots;
+}
+
+Task<void> FakeManager::remove_snapshot(std::string id, std::string snapshot_id) {
+  CO_TRY_ASSIGN(Entry * entry, find(id));
+  std::erase_if(entry->snapshots, [&](const auto& one) { return one.id == snapshot_id; });
+  co_return Status{};
+}
+
+Task<workspace::Info> FakeManager::restore(std::string id, std::string /*snapshot_id*/) {
+  CO_TRY_ASSIGN(Entry * entry, find(id));
+  if (entry->snapshots.empty()) co_return fail(Code::NotFound, "there is no snapshot");
+  co_return entry->info;
+}
+
+Task<std::vector<workspace::Info>> FakeManager::fork(std::string id, workspace::ForkWish wish) {
+  CO_TRY_ASSIGN(const Entry* entry, find(id));
+  std::vector<workspace::Info> all;
+  const auto spec = entry->info.spec;
+  for (std::uint32_t i = 0; i < wish.count; ++i) {
+    auto one = spec;
+    one.name = wish.name.empty() ? "" : cat(wish.name, "-", i + 1);
+    CO_TRY_ASSIGN(auto made, co_await create(std::move(one), {}));
+    all.push_back(std::move(made));
+  }
+  co_return all;
 }
 
 Task<workspace::Info> FakeManager::set_ttl(std::string id, std::optional<std::chrono::milliseconds> from_now,

@@ -84,6 +84,13 @@ class FakeManager final : public workspace::Manager {
   Task<workspace::Info> suspend(std::string id) override;
   Task<workspace::Info> resume(std::string id) override;
   Task<workspace::Removal> remove(std::string id) override;
+  Task<workspace::Info> hold(std::string id, std::string reason) override;
+  Task<workspace::Info> unhold(std::string id) override;
+  Task<workspace::Snapshot> snapshot(std::string id, workspace::AfterSnapshot after) override;
+  [[nodiscard]] Result<std::vector<workspace::Snapshot>> snapshots(const std::string& id) const override;
+  Task<void> remove_snapshot(std::string id, std::string snapshot_id) override;
+  Task<workspace::Info> restore(std::string id, std::string snapshot_id) override;
+  Task<std::vector<workspace::Info>> fork(std::string id, workspace::ForkWish wish) override;
   Task<workspace::Info> set_ttl(std::string id, std::optional<std::chrono::milliseconds> from_now,
                                 std::optional<model::TtlAction> action) override;
   Task<workspace::Info> update(std::string id, workspace::Change change) override;

@@ -110,6 +110,17 @@ Task<http::Response> stream_workload_logs(Services& services, Call& call);
 Task<http::Response> get_workload_stats(Services& services, Call& call);
 Task<http::Response> stream_workload_stats(Services& services, Call& call);
 
+// snapshots.cpp
+Task<http::Response> create_snapshot(Services& services, Call& call);
+Task<http::Response> list_snapshots(Services& services, Call& call);
+Task<http::Response> get_snapshot(Services& services, Call& call);
+Task<http::Response> remove_snapshot(Services& services, Call& call);
+Task<http::Response> restore_latest(Services& services, Call& call);
+Task<http::Response> restore_snapshot(Services& services, Call& call);
+Task<http::Response> fork_workspace(Services& services, Call& call);
+Task<http::Response> hold_workspace(Services& services, Call& call);
+Task<http::Response> unhold_workspace(Services& services, Call& call);
+
 // network.cpp
 Task<http::Response> get_network(Services& services, Call& call);
 Task<http::Response> update_network(Services& services, Call& call);

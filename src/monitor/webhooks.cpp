@@ -94,7 +94,12 @@ const std::vector<std::string>& event_names() {
                                                "namespace.suspended",
                                                "namespace.restored",
                                                "namespace.quota_threshold",
-                                               "namespace.quota_used_up"};
+                                               "namespace.quota_used_up",
+                                               "vm.snapshot_taken",
+                                               "vm.snapshot_removed",
+                                               "vm.restored",
+                                               "vm.held",
+                                               "vm.unheld"};
   return kNames;
 }
 

@@ -90,15 +90,23 @@ Task<void> QemuMachine::begin(std::string hostname) {
   boost::json::object none;
   auto resumed = co_await launched_.qmp->execute("cont", none, kQuick);
   if (!resumed) co_return fail(std::move(resumed.error()));
-  CO_TRY(co_await link_->greet(Reconnect::no, kHandshake));
-  if (link_->boot_state() != (to_mount ? wire::BootState::Booted : wire::BootState::Prepared)) {
-    co_return fail(Code::DataLoss, "the guest is not in the state that its template was saved in");
-  }
-  laps.lap("greet");
-  CO_TRY(co_await give_identity(*link_, {std::move(hostname), machine_id_}));
-  laps.lap("identity");
+  CO_TRY(co_await greet_and_name(std::move(hostname)));
   if (to_mount) CO_TRY(co_await prepare_root(*link_, clone_.config));
   laps.lap("root");
+  co_return Status{};
+}
+
+Task<void> QemuMachine::greet_and_name(std::string hostname) {
+  // A saved guest was in the middle of a conversation with another host.
+  const bool saved = clone_.root == Clone::Root::saved;
+  CO_TRY(co_await link_->greet(saved ? Reconnect::yes : Reconnect::no, kHandshake));
+  const bool to_mount = clone_.root == Clone::Root::to_mount;
+  if (link_->boot_state() != (to_mount ? wire::BootState::Booted : wire::BootState::Prepared)) {
+    co_return fail(Code::DataLoss, "the guest is not in the state that it was saved in");
+  }
+  launched_.laps.lap("greet");
+  CO_TRY(co_await give_identity(*link_, {std::move(hostname), machine_id_}));
+  launched_.laps.lap("identity");
   co_return Status{};
 }
 
@@ -213,6 +221,7 @@ Task<void> QemuMachine::pause() {
   boost::json::object none;
   auto stopped = co_await launched_.qmp->execute("stop", none, kQuick);
   if (!stopped) co_return fail(std::move(stopped.error()));
+  stands_still_ = true;
   co_return Status{};
 }
 
@@ -221,6 +230,7 @@ Task<void> QemuMachine::resume() {
   boost::json::object none;
   auto resumed = co_await launched_.qmp->execute("cont", none, kQuick);
   if (!resumed) co_return fail(std::move(resumed.error()));
+  stands_still_ = false;
   // Its clock stood still with it.
   co_return co_await set_clock(*link_);
 }
@@ -350,6 +360,11 @@ Task<std::string> QemuMachine::console() {
   auto text = co_await launched_.qmp->execute("ringbuf-read", std::move(arguments), kQuick);
   if (!text) co_return fail(std::move(text.error()));
   co_return text->is_string() ? std::string(text->get_string()) : std::string();
+}
+
+Result<SecureBytes> QemuMachine::disk_passphrase() const {
+  if (exit_) return fail(Code::Unavailable, "the machine has ended");
+  return kept_passphrase(launched_.jail->vmm_pid());
 }
 
 Task<void> QemuMachine::shut_down(std::chrono::milliseconds grace) {

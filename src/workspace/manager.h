@@ -12,6 +12,8 @@
 #include "base/secure_bytes.h"
 #include "identity/limits.h"
 #include "image/image_store.h"
+#include "keys/key_store.h"
+#include "keys/receipt_book.h"
 #include "ledger/recorder.h"
 #include "loop/feed.h"
 #include "loop/task.h"
@@ -23,6 +25,7 @@
 #include "workspace/limits.h"
 #include "workspace/log_line.h"
 #include "workspace/pool.h"
+#include "workspace/snapshot.h"
 #include "workspace/workloads.h"
 #include "workspace/workspace_table.h"
 
@@ -48,6 +51,11 @@ struct Info {
   std::optional<Resources> pending;  // resized to at the next start
   std::uint32_t restarts = 0;        // by its restart policy, in a row
   std::chrono::system_clock::time_point last_active_at;
+  std::string disk_key_id;
+  bool disk_kept = false;  // it outlives its machine, and its key lies in the key tree
+  bool held = false;
+  std::string hold_reason;
+  std::size_t snapshots = 0;
 };
 
 // nullopt and absent leave a field as it is; an empty slug or logo takes it away.
@@ -86,6 +94,7 @@ struct NetworkHooks {
 struct Removal {
   std::string id;
   std::int64_t took_us = 0;
+  std::string receipt_id;  // of its erasure
 };
 
 using PoolInfo = PoolStatus;
@@ -124,7 +133,8 @@ class Manager {
   // Makes its folders. `workers` should not be shared with work that takes minutes. All arguments outlive the manager.
   static Result<std::unique_ptr<Manager>> open(loop::asio::any_io_executor executor, loop::WorkerPool& workers,
                                                store::Database& database, FindImage find_image,
-                                               vm::MachineDriver& driver, ManagerOptions options);
+                                               vm::MachineDriver& driver, keys::KeyStore& keys,
+                                               keys::ReceiptBook& receipts, ManagerOptions options);
   virtual ~Manager() = default;
 
   // Adopts what still lives, removes what should not be there. Once, before anything else.
@@ -152,7 +162,22 @@ class Manager {
   virtual Task<Info> pause(std::string id) = 0;
   virtual Task<Info> suspend(std::string id) = 0;
   virtual Task<Info> resume(std::string id) = 0;
+  // FailedPrecondition for one on hold.
   virtual Task<Removal> remove(std::string id) = 0;
+  // Until unhold() nothing deletes it, nor its snapshots: no removal, no end of its time. Its disk is kept.
+  virtual Task<Info> hold(std::string id, std::string reason) = 0;
+  virtual Task<Info> unhold(std::string id) = 0;
+
+  // Memory, devices and disk of one that runs or stands still, as they are at one moment, under a key of its own.
+  virtual Task<Snapshot> snapshot(std::string id, AfterSnapshot after) = 0;
+  [[nodiscard]] virtual Result<std::vector<Snapshot>> snapshots(const std::string& id) const = 0;  // oldest first
+  virtual Task<void> remove_snapshot(std::string id, std::string snapshot_id) = 0;
+  // Back to where it was; without an id, to the latest. What runs is touched only when its successor runs.
+  // FailedPrecondition when VMM, processor, kernel or image are not as they were; DataLoss names what is damaged.
+  virtual Task<Info> restore(std::string id, std::string snapshot_id) = 0;
+  // Workspaces of their own that go on from there: all or none.
+  virtual Task<std::vector<Info>> fork(std::string id, ForkWish wish) = 0;
+
   // From now; nullopt: no end, which only a permanent one may have.
   virtual Task<Info> set_ttl(std::string id, std::optional<std::chrono::milliseconds> from_now,
                              std::optional<model::TtlAction> action = {}) = 0;

@@ -1,4 +1,4 @@
-// The tables of this room: workspaces and their workloads.
+// The tables of this room: workspaces, their workloads and their snapshots.
 #pragma once
 #include <span>
 
