@@ -420,11 +420,31 @@ TEST_F(ControlTest, snapshots_forks_and_holds) {
   EXPECT_EQ(text(held.at("workspace").at("encryption").at("cipher")), "aes-256-xts");
 }
 
+TEST_F(ControlTest, archives_are_kept_listed_read_and_removed) {
+  make();
+  expect_error(ask("POST", "/workspace/box/archives", R"({"format": "zip"})"), 422, "validation_error");
+  expect_error(ask("POST", "/workspace/box/archives", R"({"vm_paths": ["../x"]})"), 422, "validation_error");
+  expect_error(ask("GET", "/workspace/box/archives/1"), 404, "not_found");
+  const auto made = ask("POST", "/workspace/box/archives", R"({"vm_paths": ["/"], "version": 7})").body();
+  EXPECT_EQ(text(made.at("version")), "7");
+  EXPECT_EQ(text(made.at("format")), "tar.zst");
+  EXPECT_GT(made.at("size_bytes").as_int64(), 0);
+  expect_error(ask("POST", "/workspace/box/archives", R"({"version": "7"})"), 409, "already_exists");
+  EXPECT_EQ(ask("GET", "/workspace/box/archives").body().at("archives").as_array().size(), 1U);
+  EXPECT_EQ(text(ask("GET", "/workspace/box/archives/7").body().at("version")), "7");
+  const auto bytes = ask("GET", "/workspace/box/archives/7/download");
+  EXPECT_EQ(bytes.status, 200);
+  EXPECT_TRUE(bytes.text.starts_with("\x28\xb5\x2f\xfd"));
+  EXPECT_EQ(ask("POST", "/workspace/box/archives/7/restore", R"({"dest": "/back"})").status, 200);
+  EXPECT_EQ(ask("POST", "/workspace/box/archives/7/workspace", R"({"image": "debian-12"})").status, 201);
+  EXPECT_EQ(ask("DELETE", "/workspace/box/archives/7").status, 200);
+  EXPECT_TRUE(ask("GET", "/workspace/box/archives").body().at("archives").as_array().empty());
+}
+
 TEST_F(ControlTest, what_this_host_has_not_is_said_with_501) {
   make();
-  for (const std::string target :
-       {"/workspace/box/archives", "/workspace/box/ssh", "/workspace/box/domain", "/workspace/box/desktop/installation",
-        "/billing/plans", "/cdn/files", "/notifications/devices"}) {
+  for (const std::string target : {"/workspace/box/ssh", "/workspace/box/domain", "/workspace/box/desktop/installation",
+                                   "/billing/plans", "/cdn/files", "/notifications/devices"}) {
     expect_error(ask("GET", target), 501, "not_supported");
   }
   expect_error(ask("GET", "/workspace/nobody/archives"), 404, "not_found");

@@ -513,6 +513,7 @@ struct FakeManager::Entry {
   workspace::Info info;
   std::shared_ptr<FakeMachine> machine;
   std::vector<workspace::Snapshot> snapshots;
+  std::vector<std::pair<workspace::Archive, std::string>> archives;  // each with its bytes
 };
 
 FakeManager::FakeManager(loop::asio::any_io_executor executor, FakeRecord& record)
@@ -647,6 +648,52 @@ Task<std::vector<workspace::Info>> FakeManager::fork(std::string id, workspace::
     all.push_back(std::move(made));
   }
   co_return all;
+}
+
+Task<workspace::Archive> FakeManager::add_archive(std::string id, workspace::ArchiveWish wish,
+                                                  workspace::ArchiveBytes bytes) {
+  CO_TRY_ASSIGN(Entry * entry, find(id));
+  workspace::Archive archive;
+  archive.workspace_id = entry->info.id;
+  archive.version = wish.version.empty() ? cat(entry->archives.size() + 1) : wish.version;
+  archive.created_at = entry->info.created_at;
+  archive.paths = wish.paths;
+  for (const auto& [one, content] : entry->archives) {
+    if (one.version == archive.version) co_return fail(Code::AlreadyExists, "there is such an archive");
+  }
+  std::string all;
+  for (;;) {
+    CO_TRY_ASSIGN(const auto piece, co_await bytes());
+    if (piece.empty()) break;
+    all += piece;
+  }
+  archive.bytes = all.size();
+  entry->archives.emplace_back(archive, std::move(all));
+  co_return archive;
+}
+
+Result<std::vector<workspace::Archive>> FakeManager::archives(const std::string& id) const {
+  TRY_ASSIGN(const Entry* entry, find(id));
+  std::vector<workspace::Archive> all;
+  for (const auto& [archive, content] : entry->archives) all.push_back(archive);
+  return all;
+}
+
+Task<workspace::ArchiveBytes> FakeManager::read_archive(std::string id, std::string version) {
+  CO_TRY_ASSIGN(const Entry* entry, find(id));
+  for (const auto& [archive, content] : entry->archives) {
+    if (archive.version != version) continue;
+    auto left = std::make_shared<std::string>(content);
+    workspace::ArchiveBytes next = [left]() -> Task<std::string> { co_return std::exchange(*left, {}); };
+    co_return next;
+  }
+  co_return fail(Code::NotFound, "there is no such archive");
+}
+
+Task<void> FakeManager::remove_archive(std::string id, std::string version) {
+  CO_TRY_ASSIGN(Entry * entry, find(id));
+  std::erase_if(entry->archives, [&](const auto& one) { return one.first.version == version; });
+  co_return Status{};
 }
 
 Task<workspace::Info> FakeManager::set_ttl(std::string id, std::optional<std::chrono::milliseconds> from_now,

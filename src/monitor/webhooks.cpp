@@ -98,6 +98,8 @@ const std::vector<std::string>& event_names() {
                                                "vm.snapshot_taken",
                                                "vm.snapshot_removed",
                                                "vm.restored",
+                                               "vm.archive_made",
+                                               "vm.archive_removed",
                                                "vm.held",
                                                "vm.unheld"};
   return kNames;

@@ -27,6 +27,7 @@ struct Host {
   std::string cgroup_parent;
   Bundle bundle;
   AcceleratorKind accelerator;
+  std::string processor;  // what a guest's state depends on beside the model it sees
   std::uint64_t host_tsc_khz;
   UidPool uids;
 };

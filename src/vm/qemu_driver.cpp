@@ -207,13 +207,15 @@ Result<std::unique_ptr<MachineDriver>> QemuDriver::make(loop::asio::any_io_execu
   const auto machines_dir = options.run_dir + "/vm";
   TRY(make_directories(machines_dir, 0700));
   constexpr std::size_t kNameDigits = 8;
+  const auto accelerator = choice.kind == Accelerator::kvm ? AcceleratorKind::kvm : AcceleratorKind::tcg;
   Host host{workers,
             options.state_dir,
             machines_dir,
             options.jail_binary,
             "cofferdam-" + crypto::sha256_hex(machines_dir).substr(0, kNameDigits),
             std::move(bundle),
-            choice.kind == Accelerator::kvm ? AcceleratorKind::kvm : AcceleratorKind::tcg,
+            accelerator,
+            processor_of(accelerator),
             host_tsc_khz(),
             UidPool(options.uid_first, options.uid_count)};
   AcceleratorInfo info{choice.kind == Accelerator::kvm ? "kvm" : "tcg", choice.reason};

@@ -107,6 +107,8 @@ Task<void> QemuMachine::greet_and_name(std::string hostname) {
   launched_.laps.lap("greet");
   CO_TRY(co_await give_identity(*link_, {std::move(hostname), machine_id_}));
   launched_.laps.lap("identity");
+  // Whoever ran commands in it has lost them there: they end as when a client goes away.
+  if (saved) CO_TRY(co_await end_tasks());
   co_return Status{};
 }
 

@@ -68,15 +68,11 @@ std::string machine_text(const Host& host, model::Shape shape, DiskSlot disk) {
   return machine;
 }
 
-std::string processor_of(const Host& host) {
-  return host.accelerator == AcceleratorKind::kvm ? host_processor() : "emulated";
-}
-
 std::string make_manifest(const Host& host, const image::Image& image, model::Shape shape,
                           const std::optional<EmptyDisk>& empty) {
   return cat("cofferdam template 1\nqemu ", host.bundle.qemu_version, "\nbundle ", host.bundle.digest, "\nmachine ",
              machine_text(host, shape, empty ? DiskSlot::plain : DiskSlot::empty), "\ncpu ",
-             cpu_model(host.accelerator), "\nprocessor ", processor_of(host), "\nkernel ", image.kernel_digest,
+             cpu_model(host.accelerator), "\nprocessor ", host.processor, "\nkernel ", image.kernel_digest,
              "\ninitramfs ", image.initramfs_digest, "\nroot ", image.digest, "\nprotocol ", wire::kProtocolVersion,
              empty ? cat("\ndisk ", empty->mib, " ", empty->form, "\nconfig ", config_digest(image.config)) : "", "\n");
 }
@@ -100,10 +96,14 @@ struct TemplateStore::Work {
   std::optional<Result<std::shared_ptr<const Template>>> result;
 };
 
+std::string processor_of(AcceleratorKind accelerator) {
+  return accelerator == AcceleratorKind::kvm ? host_processor() : "emulated";
+}
+
 std::map<std::string, std::string> facts_of(const Host& host, const image::Image& image, model::Shape shape) {
   return {{"vmm", cat("qemu ", host.bundle.qemu_version, " ", host.bundle.digest)},
           {"machine", crypto::sha256_hex(machine_text(host, shape, DiskSlot::plain))},
-          {"cpu", cat(cpu_model(host.accelerator), " ", processor_of(host))},
+          {"cpu", cat(cpu_model(host.accelerator), " ", host.processor)},
           {"kernel", image.kernel_digest},
           {"initramfs", image.initramfs_digest},
           {"image", image.digest},

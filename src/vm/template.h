@@ -20,6 +20,9 @@ struct Template : Seed {
   UniqueFd state;   // sealed memfd
 };
 
+// Host::processor.
+std::string processor_of(AcceleratorKind accelerator);
+
 // What a guest's state depends on, by name.
 std::map<std::string, std::string> facts_of(const Host& host, const image::Image& image, model::Shape shape);
 

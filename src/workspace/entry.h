@@ -11,6 +11,7 @@
 #include "loop/lane.h"
 #include "model/event.h"
 #include "vm/machine.h"
+#include "workspace/archive.h"
 #include "workspace/journal.h"
 #include "workspace/limits.h"
 #include "workspace/snapshot.h"
@@ -41,6 +42,7 @@ struct Entry {
   std::string last_vm_id;             // the machine it had last
   std::uint64_t discarded_bytes = 0;  // of disks it had
   std::vector<Snapshot> snapshots;    // oldest first
+  std::vector<Archive> archives;      // oldest first
   Lane lane;                          // whoever changes the workspace holds a place in it
   bool gone = false;                  // removed while somebody waited for the lane
   Journal journal;

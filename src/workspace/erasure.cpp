@@ -54,7 +54,6 @@ Result<keys::ErasureFacts> ManagerImpl::erase_files(const std::string& id) {
     TRY_ASSIGN(facts.bytes_discarded, discard_files(folder));
     TRY(remove_tree(folder));
   }
-  facts.key_place = facts.keys.empty() ? keys::KeyPlace::memory : keys::KeyPlace::tree;
   TRY_ASSIGN(const auto left, keys_.list(id));
   facts.checked.push_back({"keys of the workspace in the key tree", left.empty() ? "none" : "some"});
   facts.checked.push_back({"disks, snapshots and logs of the workspace", path_exists(folder) ? "there" : "gone"});
@@ -80,6 +79,7 @@ Task<std::string> ManagerImpl::erase(EntryPtr entry) {
   facts.checked.push_back({"record of the workspace in the database", "gone"});
   facts.namespace_id = record.spec.namespace_id;
   facts.key_id = record.disk_key_id;
+  facts.key_place = record.disk_kept ? keys::KeyPlace::tree : keys::KeyPlace::memory;
   if (!record.disk_header.empty()) facts.header_sha256 = record.disk_header;
   facts.erased_at = system_clock::now();
   entry->gone = true;

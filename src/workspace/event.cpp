@@ -32,6 +32,10 @@ std::string_view event_name(EventKind kind) {
       return "snapshot_removed";
     case EventKind::restored:
       return "restored";
+    case EventKind::archive_made:
+      return "archive_made";
+    case EventKind::archive_removed:
+      return "archive_removed";
     case EventKind::held:
       return "held";
     case EventKind::unheld:

@@ -22,6 +22,8 @@ enum class EventKind {
   snapshot_taken,  // its id is the detail
   snapshot_removed,
   restored,
+  archive_made,  // its version is the detail
+  archive_removed,
   held,
   unheld,
   workload_started,

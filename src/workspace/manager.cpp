@@ -74,6 +74,7 @@ ManagerImpl::ManagerImpl(loop::asio::any_io_executor executor, loop::WorkerPool&
       volumes_(std::move(volumes)),
       table_(std::move(table)),
       snapshot_table_(database),
+      archive_table_(database),
       budget_(options_.memory),
       machines_(executor_, workers_, driver_, volumes_),
       pool_(executor_, workers_, find_image_, machines_, budget_, pool_options(options_)),

@@ -21,6 +21,7 @@
 #include "model/workspace_spec.h"
 #include "model/workspace_state.h"
 #include "vm/machine.h"
+#include "workspace/archive.h"
 #include "workspace/event.h"
 #include "workspace/limits.h"
 #include "workspace/log_line.h"
@@ -177,6 +178,13 @@ class Manager {
   virtual Task<Info> restore(std::string id, std::string snapshot_id) = 0;
   // Workspaces of their own that go on from there: all or none.
   virtual Task<std::vector<Info>> fork(std::string id, ForkWish wish) = 0;
+
+  // Keeps what `bytes` gives (a tar.zst) until its end, encrypted under a key of its own. AlreadyExists: the version.
+  virtual Task<Archive> add_archive(std::string id, ArchiveWish wish, ArchiveBytes bytes) = 0;
+  [[nodiscard]] virtual Result<std::vector<Archive>> archives(const std::string& id) const = 0;  // oldest first
+  // What was kept, block by block; DataLoss names one that was changed.
+  virtual Task<ArchiveBytes> read_archive(std::string id, std::string version) = 0;
+  virtual Task<void> remove_archive(std::string id, std::string version) = 0;
 
   // From now; nullopt: no end, which only a permanent one may have.
   virtual Task<Info> set_ttl(std::string id, std::optional<std::chrono::milliseconds> from_now,

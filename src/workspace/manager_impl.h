@@ -1,7 +1,7 @@
 // The Manager's parts: manager.cpp (questions, exec), create.cpp, life.cpp (start, stop, remove, death), pauses.cpp
 // (pause, resume, what is due with time), changes.cpp (all else that can be changed), disks.cpp (its disk and key),
-// snapshots.cpp, erasure.cpp (its end, holds), notes.cpp (logs and events), workload_host.cpp (for workloads),
-// reconcile.cpp (start and end of the daemon).
+// snapshots.cpp, archives.cpp, erasure.cpp (its end, holds), notes.cpp (logs and events), workload_host.cpp (for
+// workloads), reconcile.cpp (start and end of the daemon).
 #pragma once
 #include <functional>
 #include <map>
@@ -12,6 +12,7 @@
 
 #include "disk/volume_store.h"
 #include "loop/task_group.h"
+#include "workspace/archive_table.h"
 #include "workspace/entry.h"
 #include "workspace/exec_record.h"
 #include "workspace/machines.h"
@@ -49,6 +50,10 @@ class ManagerImpl : public Manager {
   Task<void> remove_snapshot(std::string id, std::string snapshot_id) override;
   Task<Info> restore(std::string id, std::string snapshot_id) override;
   Task<std::vector<Info>> fork(std::string id, ForkWish wish) override;
+  Task<Archive> add_archive(std::string id, ArchiveWish wish, ArchiveBytes bytes) override;
+  [[nodiscard]] Result<std::vector<Archive>> archives(const std::string& id) const override;
+  Task<ArchiveBytes> read_archive(std::string id, std::string version) override;
+  Task<void> remove_archive(std::string id, std::string version) override;
   Task<Info> set_ttl(std::string id, std::optional<std::chrono::milliseconds> from_now,
                      std::optional<model::TtlAction> action) override;
   Task<Info> update(std::string id, Change change) override;
@@ -137,6 +142,15 @@ class ManagerImpl : public Manager {
   Task<Info> do_hold(EntryPtr entry, std::string reason);
   Task<Snapshot> do_snapshot(EntryPtr entry, AfterSnapshot after);
   Task<Snapshot> take_snapshot(EntryPtr entry, Snapshot snapshot, vm::AfterSave after);
+  struct NewArchive;
+  [[nodiscard]] std::string archive_path(const Archive& archive) const;
+  Task<Archive> do_add_archive(std::shared_ptr<NewArchive> made, ArchiveBytes bytes);
+  Task<Archive> write_archive(std::shared_ptr<NewArchive> made, ArchiveBytes bytes);
+  Task<Archive> finish_archive(EntryPtr entry, std::shared_ptr<NewArchive> made);
+  Task<std::string> read_block(std::function<Result<std::optional<SecureBytes>>()> next);
+  Task<void> clear_archive(Archive archive);
+  Task<void> do_remove_archive(EntryPtr entry, std::string version);
+  Task<void> load_archives(EntryPtr entry);
   Task<void> clear_snapshot(Snapshot snapshot);
   Task<void> drop_snapshot(EntryPtr entry, std::string snapshot_id);
   Task<void> do_remove_snapshot(EntryPtr entry, std::string snapshot_id);
@@ -148,7 +162,10 @@ class ManagerImpl : public Manager {
   Task<void> run_on(EntryPtr entry, Prepared prepared);
   Task<Info> do_restore(EntryPtr entry, std::string snapshot_id);
   Task<std::shared_ptr<Loaded>> prepare_fork(EntryPtr entry, ForkWish wish);
+  Task<std::vector<Info>> fork_from(std::string id, ForkWish wish);
   Task<std::vector<Info>> fork_all(std::shared_ptr<Loaded> loaded, ForkWish wish);
+  struct Forks;
+  Task<void> fork_number(std::shared_ptr<Forks> forks, std::uint32_t number);
   Task<Info> fork_one(std::shared_ptr<Loaded> loaded, std::string name);
   Task<Info> do_fork(EntryPtr entry, Lane::Place place, identity::Totals in_use, std::shared_ptr<Loaded> loaded);
   Task<void> sweep_soon();
@@ -198,6 +215,7 @@ class ManagerImpl : public Manager {
   disk::VolumeStore volumes_;
   WorkspaceTable table_;
   SnapshotTable snapshot_table_;
+  ArchiveTable archive_table_;
   MemoryBudget budget_;
   Machines machines_;
   Pool pool_;

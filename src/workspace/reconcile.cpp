@@ -133,6 +133,7 @@ Task<void> ManagerImpl::read_sealed(EntryPtr entry) {
   auto opened = co_await unseal(entry);
   if (opened && entry->record.disk_kept) opened = co_await remove_strange_disks(entry);
   if (opened) opened = co_await load_snapshots(entry);
+  if (opened) opened = co_await load_archives(entry);
   if (opened) opened = co_await load_journal(entry);
   if (!opened) {
     log_error("what a workspace has under its key cannot be opened",

@@ -1,4 +1,4 @@
-// The tables of this room: workspaces, their workloads and their snapshots.
+// The tables of this room: workspaces, their workloads, snapshots and archives.
 #pragma once
 #include <span>
 

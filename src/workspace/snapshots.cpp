@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <numeric>
 
 #include "base/file.h"
 #include "base/id.h"
@@ -15,6 +16,7 @@
 #include "disk/volume_file.h"
 #include "workspace/environment.h"
 #include "workspace/manager_impl.h"
+#include "workspace/parallel.h"
 #include "workspace/snapshot_files.h"
 
 namespace cofferdam::workspace {
@@ -24,6 +26,7 @@ using model::State;
 using std::chrono::system_clock;
 
 constexpr std::string_view kUnfinished = ".tmp";
+constexpr std::size_t kForksAtOnce = 4;
 
 keys::KeyName snapshot_key_name(const Snapshot& snapshot) { return {snapshot.workspace_id, "snapshot/" + snapshot.id}; }
 
@@ -42,6 +45,14 @@ struct ManagerImpl::Loaded {
   SnapshotManifest manifest;
   std::shared_ptr<const vm::Saved> saved;
   disk::Volume disk;
+};
+
+// Those that are made of one snapshot, by one request.
+struct ManagerImpl::Forks {
+  std::shared_ptr<Loaded> loaded;
+  ForkWish wish;
+  std::vector<std::optional<Info>> made;
+  std::optional<Error> failed;
 };
 
 std::string ManagerImpl::snapshot_folder(const Snapshot& snapshot) const {
@@ -301,6 +312,7 @@ Task<Info> ManagerImpl::do_restore(EntryPtr entry, std::string snapshot_id) {
     if (!entry->running()) step(*entry, State::creating);
   }
   const Record old = record;
+  auto old_seal_key = entry->seal_key.clone();
   const auto& saved = loaded->manifest.record;
   record.spec.cpu_millis = saved.spec.cpu_millis;
   record.spec.memory_mib = saved.spec.memory_mib;
@@ -310,7 +322,14 @@ Task<Info> ManagerImpl::do_restore(EntryPtr entry, std::string snapshot_id) {
   auto up = co_await run_on(entry, std::move(prepared));
   if (!up) {
     (void)co_await let_go(entry);
-    if (kept) record = old;  // whose disk is still there
+    if (kept) {
+      // Its own disk is still there; the other one goes.
+      if (record.disk_key_id != old.disk_key_id) (void)co_await remove_old_disk(record);
+      const State state = record.state;
+      record = old;
+      record.state = state;
+      entry->seal_key = std::move(old_seal_key);
+    }
     if (entry->running()) step(*entry, State::stopping);
     step(*entry, State::failed, cat("it could not be restored: ", up.error().message));
     (void)co_await save(entry);
@@ -336,6 +355,7 @@ Task<void> ManagerImpl::run_on(EntryPtr entry, Prepared prepared) {
     CO_TRY(co_await keep_disk(entry));
   }
   CO_TRY(co_await hand_over(entry));
+  CO_TRY(co_await attach_network(entry));
   record.started_at = system_clock::now();
   record.expires_at.reset();
   if (record.spec.ttl && !record.held) record.expires_at = *record.started_at + *record.spec.ttl;
@@ -349,30 +369,56 @@ Task<std::vector<Info>> ManagerImpl::fork(std::string id, ForkWish wish) {
   if (wish.count == 0 || wish.count > kMaxForks) {
     co_return fail(Code::InvalidArgument, cat("/count: ", wish.count, " is outside 1 to ", kMaxForks));
   }
-  auto operation = [this, wish](EntryPtr entry) { return prepare_fork(std::move(entry), wish); };
-  CO_TRY_ASSIGN(const auto loaded, co_await in_turn<std::shared_ptr<Loaded>>(id, "fork", std::move(operation)));
+  if (closing_) co_return fail(Code::Unavailable, "the daemon is shutting down");
+  auto forked = fork_from(std::move(id), std::move(wish));
+  co_return co_await run_owned<std::vector<Info>>(operations_, "forks", std::move(forked));
+}
+
+Task<std::vector<Info>> ManagerImpl::fork_from(std::string id, ForkWish wish) {
+  auto prepare = [this, wish](EntryPtr entry) { return prepare_fork(std::move(entry), wish); };
+  CO_TRY_ASSIGN(const auto loaded, co_await with_place<std::shared_ptr<Loaded>>(id, std::move(prepare)));
   auto all = co_await fork_all(loaded, wish);
   // Nobody asked for one that was taken on the way to be kept, a hold or not.
   if (wish.snapshot.empty()) {
     auto drop = [this, taken = loaded->manifest.id](EntryPtr entry) { return drop_snapshot(std::move(entry), taken); };
-    (void)co_await in_turn<void>(std::move(id), "removal of a snapshot", std::move(drop));
+    (void)co_await with_place<void>(std::move(id), std::move(drop));
   }
   co_return all;
 }
 
+// Some at a time: each waits for the host's disk, its VMM and its guest in turn.
 Task<std::vector<Info>> ManagerImpl::fork_all(std::shared_ptr<Loaded> loaded, ForkWish wish) {
+  auto forks = std::make_shared<Forks>();
+  forks->loaded = std::move(loaded);
+  forks->wish = wish;
+  forks->made.resize(wish.count);
+  std::vector<std::uint32_t> numbers(wish.count);
+  std::iota(numbers.begin(), numbers.end(), 0U);
+  std::function<Task<void>(std::uint32_t)> make = [this, forks](std::uint32_t number) {
+    return fork_number(forks, number);
+  };
+  CO_TRY(co_await for_each_at_once(std::move(numbers), kForksAtOnce, std::move(make)));
   std::vector<Info> all;
-  for (std::uint32_t i = 1; i <= wish.count; ++i) {
-    auto name = wish.name.empty() || wish.count == 1 ? wish.name : cat(wish.name, "-", i);
-    auto one = co_await fork_one(loaded, std::move(name));
-    if (!one) {
-      // All or none.
-      for (const auto& made : all) (void)co_await remove(made.id);
-      co_return fail(std::move(one.error()));
-    }
-    all.push_back(std::move(*one));
+  for (auto& one : forks->made) {
+    if (one) all.push_back(std::move(*one));
   }
-  co_return all;
+  if (!forks->failed) co_return all;
+  // All or none.
+  for (const auto& one : all) (void)co_await remove(one.id);
+  co_return fail(std::move(*forks->failed));
+}
+
+Task<void> ManagerImpl::fork_number(std::shared_ptr<Forks> forks, std::uint32_t number) {
+  if (forks->failed) co_return Status{};
+  const auto& wish = forks->wish;
+  auto name = wish.name.empty() || wish.count == 1 ? wish.name : cat(wish.name, "-", number + 1);
+  auto one = co_await fork_one(forks->loaded, std::move(name));
+  if (one) {
+    forks->made[number] = std::move(*one);
+  } else if (!forks->failed) {
+    forks->failed = std::move(one.error());
+  }
+  co_return Status{};
 }
 
 Task<std::shared_ptr<ManagerImpl::Loaded>> ManagerImpl::prepare_fork(EntryPtr entry, ForkWish wish) {
@@ -388,7 +434,9 @@ Task<std::shared_ptr<ManagerImpl::Loaded>> ManagerImpl::prepare_fork(EntryPtr en
   const auto before = entry->record.state;
   CO_TRY_ASSIGN(const auto snapshot,
                 co_await do_snapshot(entry, before == State::running ? AfterSnapshot::resume : AfterSnapshot::pause));
-  co_return co_await load_snapshot(snapshot);
+  auto loaded = co_await load_snapshot(snapshot);
+  if (!loaded) (void)co_await drop_snapshot(entry, snapshot.id);
+  co_return loaded;
 }
 
 Task<Info> ManagerImpl::fork_one(std::shared_ptr<Loaded> loaded, std::string name) {

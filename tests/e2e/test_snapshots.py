@@ -98,6 +98,40 @@ def test_a_flipped_bit_is_found_and_the_workspace_untouched(fresh):
     fresh.ok("snapshot", "restore", name, taken)
 
 
+def blocks_of(sealed):
+    """A sealed file's blocks, each with its length in front."""
+    at = 0
+    while at < len(sealed):
+        size = 4 + int.from_bytes(sealed[at:at + 4], "little")
+        yield sealed[at:at + size]
+        at += size
+
+
+def test_swapped_blocks_and_lost_files_are_named_and_the_workspace_untouched(fresh):
+    fresh.up()
+    name = fresh.create("--permanent")
+    taken = snapshot_of(fresh, name)
+    folder = fresh.state / "workspaces" / name / "snapshots" / taken
+    boot = fresh.exec(name, "cat /proc/sys/kernel/random/boot_id").out
+    whole = (folder / "memory").read_bytes()
+    blocks = list(blocks_of(whole))
+    assert len(blocks) > 3
+    blocks[1], blocks[2] = blocks[2], blocks[1]
+    damaged = {"block 1 of the memory": b"".join(blocks), "is cut off": b"".join(list(blocks_of(whole))[:-1])}
+    for words, content in damaged.items():
+        (folder / "memory").write_bytes(content)
+        refused = fresh("snapshot", "restore", name, taken)
+        assert refused.status == 1 and words in refused.err, (words, refused)
+    (folder / "memory").write_bytes(whole)
+    for part in ("manifest", "memory", "state", "disk"):
+        (folder / part).rename(fresh.base / part)
+        refused = fresh("snapshot", "restore", name, taken)
+        assert refused.status == 1 and part in refused.err, (part, refused)
+        (fresh.base / part).rename(folder / part)
+    assert fresh.exec(name, "cat /proc/sys/kernel/random/boot_id").out == boot
+    fresh.ok("snapshot", "restore", name, taken)
+
+
 def test_a_disk_that_was_made_larger_is_larger_inside(daemon):
     with daemon.workspace("--permanent", "--disk", "100M") as name:
         assert daemon.exec(name, "echo kept >/root/x; sync").status == 0
