@@ -48,7 +48,7 @@ lint: build
 	@tools/lint/lint.py --full
 
 bench: programs
-	@tools/build.sh release bin/bench-hello bin/bench-load bin/bench-keys bin/bench-ledger
+	@tools/build.sh release bin/bench-hello bin/bench-load bin/bench-disk bin/bench-keys bin/bench-ledger
 	@bench/bench.py
 	@bench/gate.py
 

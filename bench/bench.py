@@ -21,6 +21,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import network  # noqa: E402
+import at_rest  # noqa: E402
 import traces  # noqa: E402
 import ledger  # noqa: E402
 import watch  # noqa: E402
@@ -418,6 +419,8 @@ def main():
                  ("F10", lambda: requests_per_second(table, one, accelerator)),
                  ("F11", lambda: idle_streams(table, one, accelerator)),
                  ("F12", lambda: mixed_load(table, one, accelerator)),
+                 ("F22", lambda: at_rest.snapshots(table, one, accelerator)),
+                 ("F25", lambda: at_rest.erasure(table, one, accelerator)),
                  ("F9", lambda: leaks(table, one))]
         for promise, step in steps:
             if wanted(promise):
@@ -433,6 +436,8 @@ def main():
             cold.close()
     if wanted("F30") or wanted("F31"):
         raw["F30"] = network.measure(table, accelerator, GOLDEN, RUNS)
+    if wanted("F21"):
+        raw["F21"] = at_rest.disk_io(table, GOLDEN, BIN, accelerator)
     if wanted("F20"):
         raw["F20"] = key_deletion(table)
     if wanted("F40") or wanted("F41") or wanted("F42"):

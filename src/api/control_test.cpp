@@ -317,7 +317,7 @@ TEST_F(ControlTest, lifecycle_resources_and_metadata) {
   EXPECT_EQ(text(lifecycle.at("mode")), "temporary");
   EXPECT_EQ(lifecycle.at("ttl"), 3600.0);
   EXPECT_TRUE(lifecycle.at("idle").is_null());
-  EXPECT_FALSE(lifecycle.at("snapshot_supported").as_bool());
+  EXPECT_TRUE(lifecycle.at("snapshot_supported").as_bool());
   const std::string base = "/workspace/box/lifecycle/";
   EXPECT_EQ(text(ask("POST", base + "permanent", R"({"restart_policy": "always"})").body().at("mode")), "permanent");
   EXPECT_EQ(text(ask("GET", "/workspace/box/lifecycle").body().at("restart_policy")), "always");
@@ -395,14 +395,58 @@ TEST_F(ControlTest, the_network_is_closed_until_something_is_listed) {
   expect_error(ask("PATCH", "/workspace/box/network", R"({"outbound_mode": "custom"})"), 501, "not_supported");
 }
 
+TEST_F(ControlTest, snapshots_forks_and_holds) {
+  make();
+  expect_error(ask("POST", "/workspace/box/restore"), 404, "not_found");
+  expect_error(ask("POST", "/workspace/box/snapshot", R"({"after": "explode"})"), 422, "validation_error");
+  const auto taken = ask("POST", "/workspace/box/snapshot", R"({"after": "paused"})").body();
+  EXPECT_EQ(text(taken.at("id")), "snap_1");
+  EXPECT_EQ(text(taken.at("status")), "paused");
+  EXPECT_EQ(taken.at("pause_ms"), 12.5);
+  EXPECT_TRUE(taken.at("encrypted").as_bool());
+  EXPECT_EQ(ask("GET", "/workspace/box/snapshots").body().at("snapshots").as_array().size(), 1U);
+  EXPECT_EQ(text(ask("GET", "/workspace/box/snapshots/snap_1").body().at("id")), "snap_1");
+  expect_error(ask("GET", "/workspace/box/snapshots/snap_2"), 404, "not_found");
+  EXPECT_EQ(ask("POST", "/workspace/box/restore").status, 200);
+  EXPECT_EQ(ask("POST", "/workspace/box/snapshots/snap_1/restore").status, 200);
+  const auto forked = ask("POST", "/workspace/box/snapshots/snap_1/fork", R"({"count": 2, "name": "child"})").body();
+  ASSERT_EQ(forked.at("workspaces").as_array().size(), 2U);
+  EXPECT_EQ(text(forked.at("workspaces").at(1).at("name")), "child-2");
+  expect_error(ask("POST", "/workspace/box/fork", R"({"count": 65})"), 422, "validation_error");
+  EXPECT_EQ(ask("DELETE", "/workspace/box/snapshots/snap_1").status, 200);
+  const auto held = ask("POST", "/workspace/box/hold", R"({"reason": "case 7"})").body();
+  EXPECT_EQ(text(held.at("workspace").at("hold").at("reason")), "case 7");
+  EXPECT_TRUE(ask("DELETE", "/workspace/box/hold").body().at("workspace").at("hold").is_null());
+  EXPECT_EQ(text(held.at("workspace").at("encryption").at("cipher")), "aes-256-xts");
+}
+
+TEST_F(ControlTest, archives_are_kept_listed_read_and_removed) {
+  make();
+  expect_error(ask("POST", "/workspace/box/archives", R"({"format": "zip"})"), 422, "validation_error");
+  expect_error(ask("POST", "/workspace/box/archives", R"({"vm_paths": ["../x"]})"), 422, "validation_error");
+  expect_error(ask("GET", "/workspace/box/archives/1"), 404, "not_found");
+  const auto made = ask("POST", "/workspace/box/archives", R"({"vm_paths": ["/"], "version": 7})").body();
+  EXPECT_EQ(text(made.at("version")), "7");
+  EXPECT_EQ(text(made.at("format")), "tar.zst");
+  EXPECT_GT(made.at("size_bytes").as_int64(), 0);
+  expect_error(ask("POST", "/workspace/box/archives", R"({"version": "7"})"), 409, "already_exists");
+  EXPECT_EQ(ask("GET", "/workspace/box/archives").body().at("archives").as_array().size(), 1U);
+  EXPECT_EQ(text(ask("GET", "/workspace/box/archives/7").body().at("version")), "7");
+  const auto bytes = ask("GET", "/workspace/box/archives/7/download");
+  EXPECT_EQ(bytes.status, 200);
+  EXPECT_TRUE(bytes.text.starts_with("\x28\xb5\x2f\xfd"));
+  EXPECT_EQ(ask("POST", "/workspace/box/archives/7/restore", R"({"dest": "/back"})").status, 200);
+  EXPECT_EQ(ask("POST", "/workspace/box/archives/7/workspace", R"({"image": "debian-12"})").status, 201);
+  EXPECT_EQ(ask("DELETE", "/workspace/box/archives/7").status, 200);
+  EXPECT_TRUE(ask("GET", "/workspace/box/archives").body().at("archives").as_array().empty());
+}
+
 TEST_F(ControlTest, what_this_host_has_not_is_said_with_501) {
   make();
-  for (const std::string target :
-       {"/workspace/box/archives", "/workspace/box/ssh", "/workspace/box/domain", "/workspace/box/desktop/installation",
-        "/billing/plans", "/cdn/files", "/notifications/devices"}) {
+  for (const std::string target : {"/workspace/box/ssh", "/workspace/box/domain", "/workspace/box/desktop/installation",
+                                   "/billing/plans", "/cdn/files", "/notifications/devices"}) {
     expect_error(ask("GET", target), 501, "not_supported");
   }
-  expect_error(ask("POST", "/workspace/box/snapshot"), 501, "not_supported");
   expect_error(ask("GET", "/workspace/nobody/archives"), 404, "not_found");
 }
 

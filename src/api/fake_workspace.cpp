@@ -513,6 +513,8 @@ std::string fake_id(int number) {
 struct FakeManager::Entry {
   workspace::Info info;
   std::shared_ptr<FakeMachine> machine;
+  std::vector<workspace::Snapshot> snapshots;
+  std::vector<std::pair<workspace::Archive, std::string>> archives;  // each with its bytes
 };
 
 FakeManager::FakeManager(loop::asio::any_io_executor executor, FakeRecord& record)
@@ -591,6 +593,108 @@ Task<workspace::Removal> FakeManager::remove(std::string id) {
   entry->machine->end();
   entries_.erase(removal.id);
   co_return removal;
+}
+
+Task<workspace::Info> FakeManager::hold(std::string id, std::string reason) {
+  CO_TRY_ASSIGN(Entry * entry, find(id));
+  entry->info.held = true;
+  entry->info.hold_reason = std::move(reason);
+  co_return entry->info;
+}
+
+Task<workspace::Info> FakeManager::unhold(std::string id) {
+  CO_TRY_ASSIGN(Entry * entry, find(id));
+  entry->info.held = false;
+  co_return entry->info;
+}
+
+Task<workspace::Snapshot> FakeManager::snapshot(std::string id, workspace::AfterSnapshot after) {
+  CO_TRY_ASSIGN(Entry * entry, find(id));
+  if (after == workspace::AfterSnapshot::pause) entry->info.state = model::State::paused;
+  workspace::Snapshot snapshot;
+  snapshot.id = cat("snap_", entry->snapshots.size() + 1);
+  snapshot.workspace_id = entry->info.id;
+  snapshot.created_at = entry->info.created_at;
+  snapshot.pause = std::chrono::microseconds(12'500);
+  entry->snapshots.push_back(snapshot);
+  entry->info.snapshots = entry->snapshots.size();
+  co_return snapshot;
+}
+
+Result<std::vector<workspace::Snapshot>> FakeManager::snapshots(const std::string& id) const {
+  TRY_ASSIGN(const Entry* entry, find(id));
+  return entry->snapshots;
+}
+
+Task<void> FakeManager::remove_snapshot(std::string id, std::string snapshot_id) {
+  CO_TRY_ASSIGN(Entry * entry, find(id));
+  std::erase_if(entry->snapshots, [&](const auto& one) { return one.id == snapshot_id; });
+  co_return Status{};
+}
+
+Task<workspace::Info> FakeManager::restore(std::string id, std::string /*snapshot_id*/) {
+  CO_TRY_ASSIGN(Entry * entry, find(id));
+  if (entry->snapshots.empty()) co_return fail(Code::NotFound, "there is no snapshot");
+  co_return entry->info;
+}
+
+Task<std::vector<workspace::Info>> FakeManager::fork(std::string id, workspace::ForkWish wish) {
+  CO_TRY_ASSIGN(const Entry* entry, find(id));
+  std::vector<workspace::Info> all;
+  const auto spec = entry->info.spec;
+  for (std::uint32_t i = 0; i < wish.count; ++i) {
+    auto one = spec;
+    one.name = wish.name.empty() ? "" : cat(wish.name, "-", i + 1);
+    CO_TRY_ASSIGN(auto made, co_await create(std::move(one), {}));
+    all.push_back(std::move(made));
+  }
+  co_return all;
+}
+
+Task<workspace::Archive> FakeManager::add_archive(std::string id, workspace::ArchiveWish wish,
+                                                  workspace::ArchiveBytes bytes) {
+  CO_TRY_ASSIGN(Entry * entry, find(id));
+  workspace::Archive archive;
+  archive.workspace_id = entry->info.id;
+  archive.version = wish.version.empty() ? cat(entry->archives.size() + 1) : wish.version;
+  archive.created_at = entry->info.created_at;
+  archive.paths = wish.paths;
+  for (const auto& [one, content] : entry->archives) {
+    if (one.version == archive.version) co_return fail(Code::AlreadyExists, "there is such an archive");
+  }
+  std::string all;
+  for (;;) {
+    CO_TRY_ASSIGN(const auto piece, co_await bytes());
+    if (piece.empty()) break;
+    all += piece;
+  }
+  archive.bytes = all.size();
+  entry->archives.emplace_back(archive, std::move(all));
+  co_return archive;
+}
+
+Result<std::vector<workspace::Archive>> FakeManager::archives(const std::string& id) const {
+  TRY_ASSIGN(const Entry* entry, find(id));
+  std::vector<workspace::Archive> all;
+  for (const auto& [archive, content] : entry->archives) all.push_back(archive);
+  return all;
+}
+
+Task<workspace::ArchiveBytes> FakeManager::read_archive(std::string id, std::string version) {
+  CO_TRY_ASSIGN(const Entry* entry, find(id));
+  for (const auto& [archive, content] : entry->archives) {
+    if (archive.version != version) continue;
+    auto left = std::make_shared<std::string>(content);
+    workspace::ArchiveBytes next = [left]() -> Task<std::string> { co_return std::exchange(*left, {}); };
+    co_return next;
+  }
+  co_return fail(Code::NotFound, "there is no such archive");
+}
+
+Task<void> FakeManager::remove_archive(std::string id, std::string version) {
+  CO_TRY_ASSIGN(Entry * entry, find(id));
+  std::erase_if(entry->archives, [&](const auto& one) { return one.first.version == version; });
+  co_return Status{};
 }
 
 Task<workspace::Info> FakeManager::set_ttl(std::string id, std::optional<std::chrono::milliseconds> from_now,

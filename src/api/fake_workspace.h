@@ -92,6 +92,18 @@ class FakeManager final : public workspace::Manager {
   Task<workspace::Info> keep_still(std::string id) override;
   [[nodiscard]] Status check_free(const std::string& id) const override;
   workspace::ContainedBecause contained;
+  Task<workspace::Info> hold(std::string id, std::string reason) override;
+  Task<workspace::Info> unhold(std::string id) override;
+  Task<workspace::Snapshot> snapshot(std::string id, workspace::AfterSnapshot after) override;
+  [[nodiscard]] Result<std::vector<workspace::Snapshot>> snapshots(const std::string& id) const override;
+  Task<void> remove_snapshot(std::string id, std::string snapshot_id) override;
+  Task<workspace::Info> restore(std::string id, std::string snapshot_id) override;
+  Task<std::vector<workspace::Info>> fork(std::string id, workspace::ForkWish wish) override;
+  Task<workspace::Archive> add_archive(std::string id, workspace::ArchiveWish wish,
+                                       workspace::ArchiveBytes bytes) override;
+  [[nodiscard]] Result<std::vector<workspace::Archive>> archives(const std::string& id) const override;
+  Task<workspace::ArchiveBytes> read_archive(std::string id, std::string version) override;
+  Task<void> remove_archive(std::string id, std::string version) override;
   Task<workspace::Info> set_ttl(std::string id, std::optional<std::chrono::milliseconds> from_now,
                                 std::optional<model::TtlAction> action) override;
   Task<workspace::Info> update(std::string id, workspace::Change change) override;

@@ -1,5 +1,8 @@
 // The handlers that the table of routes names; each file of handlers is one resource.
 #pragma once
+#include <functional>
+#include <string>
+
 #include "api/call.h"
 #include "api/services.h"
 
@@ -48,6 +51,8 @@ Task<http::Response> list_archived(Services& services, Call& call);
 
 // workspaces.cpp
 Task<http::Response> create_workspace(Services& services, Call& call);
+// The same; `fill` puts files into it before its workloads start. When that fails, it is removed.
+Task<http::Response> make_workspace(Services& services, Call& call, std::function<Task<void>(std::string id)> fill);
 Task<http::Response> list_workspaces(Services& services, Call& call);
 Task<http::Response> get_workspace(Services& services, Call& call);
 Task<http::Response> update_workspace(Services& services, Call& call);
@@ -120,6 +125,27 @@ Task<http::Response> get_workload_logs(Services& services, Call& call);
 Task<http::Response> stream_workload_logs(Services& services, Call& call);
 Task<http::Response> get_workload_stats(Services& services, Call& call);
 Task<http::Response> stream_workload_stats(Services& services, Call& call);
+
+// snapshots.cpp
+Task<http::Response> create_snapshot(Services& services, Call& call);
+Task<http::Response> list_snapshots(Services& services, Call& call);
+Task<http::Response> get_snapshot(Services& services, Call& call);
+Task<http::Response> remove_snapshot(Services& services, Call& call);
+Task<http::Response> restore_latest(Services& services, Call& call);
+Task<http::Response> restore_snapshot(Services& services, Call& call);
+Task<http::Response> fork_workspace(Services& services, Call& call);
+Task<http::Response> hold_workspace(Services& services, Call& call);
+Task<http::Response> unhold_workspace(Services& services, Call& call);
+
+// archives.cpp
+Task<http::Response> create_archive(Services& services, Call& call);
+Task<http::Response> list_archives(Services& services, Call& call);
+Task<http::Response> get_archive(Services& services, Call& call);
+Task<http::Response> remove_archive(Services& services, Call& call);
+Task<http::Response> remove_archives(Services& services, Call& call);
+Task<http::Response> download_archive(Services& services, Call& call);
+Task<http::Response> restore_archive(Services& services, Call& call);
+Task<http::Response> create_from_archive(Services& services, Call& call);
 
 // network.cpp
 Task<http::Response> get_network(Services& services, Call& call);

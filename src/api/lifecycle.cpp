@@ -47,8 +47,8 @@ Task<http::Response> get_lifecycle(Services& services, Call& call) {
     const auto up = std::chrono::system_clock::now() - *info.started_at;
     lifecycle["uptime"] = std::chrono::duration_cast<std::chrono::seconds>(up).count();
   }
-  lifecycle["snapshot_supported"] = false;
-  lifecycle["snapshot_unavailable_reason"] = "snapshots are not there yet";
+  lifecycle["snapshot_supported"] = true;
+  lifecycle["snapshot_unavailable_reason"] = nullptr;
   lifecycle["pause_supported"] = true;
   co_return answer(std::move(lifecycle));
 }

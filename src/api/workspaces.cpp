@@ -64,6 +64,10 @@ identity::Totals totals_of(const model::WorkspaceSpec& spec) {
 }  // namespace
 
 Task<http::Response> create_workspace(Services& services, Call& call) {
+  return make_workspace(services, call, [](std::string) -> Task<void> { co_return Status{}; });
+}
+
+Task<http::Response> make_workspace(Services& services, Call& call, std::function<Task<void>(std::string id)> fill) {
   const auto began = steady_clock::now();
   CO_TRY_ASSIGN(const auto body, co_await read_object(call));
   CO_TRY_ASSIGN(CreateWish wanted, read_create_wish(body));
@@ -89,6 +93,10 @@ Task<http::Response> create_workspace(Services& services, Call& call) {
     }
   }
   call.about = {made->id, space.id};
+  if (auto filled = co_await fill(made->id); !filled) {
+    (void)co_await services.manager.remove(made->id);
+    co_return fail(std::move(filled.error()));
+  }
   for (auto& workload : wanted.workloads) {
     auto begun = co_await services.manager.workloads().create(made->id, workload.spec, workload.id);
     if (begun || begun.error().code == Code::AlreadyExists) continue;
@@ -192,7 +200,8 @@ Task<http::Response> update_workspace(Services& services, Call& call) {
 Task<http::Response> remove_workspace(Services& services, Call& call) {
   CO_TRY_ASSIGN(const auto removal, co_await services.manager.remove(call.id()));
   co_return answer({{"id", removal.id},
-                    {"removed", {{"id", removal.id}, {"took_ms", static_cast<double>(removal.took_us) / kUsPerMs}}}});
+                    {"removed", {{"id", removal.id}, {"took_ms", static_cast<double>(removal.took_us) / kUsPerMs}}},
+                    {"receipt_id", removal.receipt_id}});
 }
 
 Task<http::Response> get_details(Services& services, Call& call) {

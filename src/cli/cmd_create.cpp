@@ -3,6 +3,7 @@
 #include "cli/commands.h"
 #include "cli/env_items.h"
 #include "cli/workspace_options.h"
+#include "http/url.h"
 #include "model/json.h"
 
 namespace cofferdam::cli {
@@ -16,6 +17,7 @@ class Create : public Command {
     options.value("--name", "NAME", spec_.name, "name that serves as well as the id");
     shape_.declare(options);
     options.flag("--permanent", permanent_, "keep it, and its disk, until it is removed (default: a TTL of 1 hour)");
+    options.value("--from-archive", "WORKSPACE:VERSION", archive_, "with the files of an archive in it");
     env_.declare(options);
   }
   Status accept() override {
@@ -23,6 +25,9 @@ class Create : public Command {
     TRY_ASSIGN(spec_.env, env_.resolve());
     if (permanent_) spec_.mode = model::Mode::permanent;
     if (!permanent_ && !spec_.ttl) spec_.ttl = model::kDefaultTemporaryTtl;
+    if (!archive_.empty() && archive_.find(':') == std::string::npos) {
+      return fail(Code::InvalidArgument, cat("--from-archive: '", archive_, "' is not WORKSPACE:VERSION"));
+    }
     return validate_options(spec_);
   }
   int run(Session& session) override { return session.wait(work(session)); }
@@ -32,7 +37,7 @@ class Create : public Command {
     Api api(session);
     auto body = shape_.create_body(spec_);
     env_.mark(body);
-    auto created = co_await api.call("POST", "/workspace", std::move(body));
+    auto created = co_await api.call("POST", target(), std::move(body));
     if (!created) co_return session.failed(created.error());
     if (session.json()) {
       session.print_json(std::move(*created));
@@ -41,9 +46,16 @@ class Create : public Command {
     }
     co_return kDone;
   }
+  [[nodiscard]] std::string target() const {
+    if (archive_.empty()) return "/workspace";
+    const auto colon = archive_.find(':');
+    const auto version = http::percent_encode(archive_.substr(colon + 1));
+    return workspace_target(archive_.substr(0, colon), cat("/archives/", version, "/workspace"));
+  }
   model::WorkspaceSpec spec_;
   WorkspaceOptions shape_;
   EnvOptions env_;
+  std::string archive_;
   bool permanent_ = false;
 };
 

@@ -298,8 +298,8 @@ Status BuiltDaemon::connect(const std::string& version) {
   workspaces.network = network_hooks();
   workspaces.contained = [this](const std::string& id) { return incidents_->because(id); };
   auto find_image = [this](const std::string& name) { return images_->find(name); };
-  TRY_ASSIGN(manager_,
-             Manager::open(executor, workers_, *database_, std::move(find_image), *driver_, std::move(workspaces)));
+  TRY_ASSIGN(manager_, Manager::open(executor, workers_, *database_, std::move(find_image), *driver_, *keys_,
+                                     *receipts_, std::move(workspaces)));
 
   api::HostFacts facts;
   facts.version = version;

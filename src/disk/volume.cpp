@@ -9,36 +9,48 @@
 #include <filesystem>
 
 #include "base/file.h"
-#include "base/process.h"
 #include "base/text.h"
-#include "model/units.h"
+#include "crypto/digest.h"
+#include "disk/luks.h"
+#include "disk/qcow2.h"
+#include "disk/volume_file.h"
 
 namespace cofferdam::disk {
-namespace {
 
-constexpr auto kGrowLimit = std::chrono::minutes(5);
-
-}  // namespace
-
-Result<Volume> Volume::lock(UniqueFd file, const std::string& what) {
+Status lock_for_use(int file, const std::string& what) {
   // flock(2) belongs to the open file, which the VMM shares: it is free again when the last of them has closed it.
-  while (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
+  while (::flock(file, LOCK_EX | LOCK_NB) != 0) {
     if (errno == EINTR) continue;
     if (errno != EWOULDBLOCK) return fail_errno(cat("lock ", what));
     return fail(Code::FailedPrecondition, cat(what, " is still in use by a virtual machine"),
                 "wait for it to end; `coffer ls` shows what runs");
   }
-  struct stat st{};
-  if (::fstat(file.get(), &st) != 0) return fail_errno(cat("stat ", what));
-  if (!S_ISREG(st.st_mode) || st.st_size == 0 || static_cast<std::uint64_t>(st.st_size) % model::kMiB != 0) {
-    return fail(Code::DataLoss, cat(what, " is not a disk: its size is ", st.st_size, " bytes"));
-  }
-  return Volume(std::move(file), static_cast<std::uint64_t>(st.st_size));
+  return {};
 }
 
-Result<Volume> Volume::open(const std::string& path) {
-  TRY_ASSIGN(UniqueFd file, open_file(path, O_RDWR | O_NOFOLLOW));
-  return lock(std::move(file), cat("the disk '", path, "'"));
+Result<Volume> Volume::open(const std::string& path, keys::Key key, VolumeFacts facts) {
+  return open_for(Use::by_a_machine, path, std::move(key), std::move(facts));
+}
+
+Result<Volume> Volume::open_to_read(const std::string& path, keys::Key key, VolumeFacts facts) {
+  return open_for(Use::to_read, path, std::move(key), std::move(facts));
+}
+
+Result<Volume> Volume::open_for(Use use, const std::string& path, keys::Key key, VolumeFacts facts) {
+  const std::string what = cat("the disk '", path, "'");
+  TRY_ASSIGN(UniqueFd file, open_file(path, (use == Use::to_read ? O_RDONLY : O_RDWR) | O_NOFOLLOW));
+  if (use == Use::by_a_machine) TRY(lock_for_use(file.get(), what));
+  struct stat st{};
+  if (::fstat(file.get(), &st) != 0) return fail_errno(cat("stat ", what));
+  if (!S_ISREG(st.st_mode)) return fail(Code::DataLoss, cat(what, " is no file"));
+  auto checked = check_image(file.get(), facts.bytes);
+  if (!checked) return fail(std::move(checked.error()).in(what));
+  TRY_ASSIGN(const auto header, read_header(file.get()));
+  if (crypto::sha256_hex(header.bytes) != facts.header_sha256) {
+    return fail(Code::DataLoss, cat(what, " has another LUKS header than this workspace's disk had"),
+                "put back the disk file that belongs here: the header was damaged, or it is another workspace's");
+  }
+  return Volume(std::move(file), std::move(key), std::move(facts));
 }
 
 Status Volume::persist(const std::string& path) {
@@ -57,40 +69,28 @@ Status Volume::persist(const std::string& path) {
   return {};
 }
 
-Status Volume::grow(std::uint32_t mib) {
-  const std::uint64_t wanted = mib * model::kMiB;
-  const std::string ours = cat("/proc/", ::getpid(), "/fd/", file_.get());
-  if (wanted > bytes_) {
-    if (::ftruncate(file_.get(), static_cast<off_t>(wanted)) != 0) return fail_errno("make a disk larger");
-    bytes_ = wanted;
-  }
-  // The check also replays the journal of a guest that had no time to end.
-  RunOptions check;
-  check.argv = {"/usr/sbin/e2fsck", "-f", "-p", ours};
-  check.timeout = kGrowLimit;
-  auto checked = run(check);
-  if (!checked) return fail(std::move(checked.error()).in("check a disk"));
-  constexpr int kCorrected = 1;
-  if (checked->status > kCorrected) {
-    return fail(Code::DataLoss,
-                cat("the file system of a disk has errors that are not corrected by themselves (e2fsck ended with ",
-                    checked->status, ")"),
-                "start the workspace as it is and save its files");
-  }
-  // Without a size it takes all of the room; one that has it already is left alone.
-  RunOptions resize;
-  resize.argv = {"/usr/sbin/resize2fs", ours};
-  resize.timeout = kGrowLimit;
-  auto resized = run_checked(resize);
-  if (!resized) return fail(std::move(resized.error()).in(cat("make a disk ", mib, " MiB large")));
-  if (::fsync(file_.get()) != 0) return fail_errno("fsync a disk");
-  return {};
-}
-
 Result<UniqueFd> Volume::descriptor() const {
   UniqueFd copy(::fcntl(file_.get(), F_DUPFD_CLOEXEC, 3));
   if (!copy) return fail_errno("duplicate a disk's descriptor");
   return copy;
 }
+
+Result<std::uint64_t> Volume::discard() { return discard_file(file_.get()); }
+
+Result<std::uint64_t> discard_file(int file) {
+  struct stat st{};
+  if (::fstat(file, &st) != 0) return fail_errno("stat a disk");
+  constexpr std::uint64_t kStatBlock = 512;
+  const auto allocated = static_cast<std::uint64_t>(st.st_blocks) * kStatBlock;
+  // Punched before it is cut: where the host's file system passes discards on, so does this.
+  if (st.st_size > 0 && ::fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, st.st_size) != 0 &&
+      errno != EOPNOTSUPP) {
+    return fail_errno("discard the blocks of a disk");
+  }
+  if (::ftruncate(file, 0) != 0) return fail_errno("cut a disk to nothing");
+  return allocated;
+}
+
+SecureBytes Volume::passphrase() const { return passphrase_of(key_.bytes); }
 
 }  // namespace cofferdam::disk

@@ -10,7 +10,11 @@
 #include "base/file.h"
 #include "base/random.h"
 #include "base/text.h"
+#include "crypto/digest.h"
 #include "disk/format.h"
+#include "disk/luks.h"
+#include "disk/qcow2.h"
+#include "disk/volume_file.h"
 #include "model/units.h"
 
 namespace cofferdam::disk {
@@ -72,13 +76,42 @@ Result<Volume> VolumeStore::make_ephemeral(std::uint32_t mib) const {
 
 Result<UniqueFd> VolumeStore::empty_disk(std::uint32_t mib) const { return open_format(formats_dir(), mib); }
 
-Result<Volume> VolumeStore::make_copy(int source, std::uint32_t mib) const {
+Result<Volume> VolumeStore::make(std::uint32_t mib,
+                                 const std::function<Status(int to, const LuksHeader& header)>& fill) const {
   TRY_ASSIGN(const HostRoom room, host_room());
   TRY(check_room(room, mib));
+  keys::Key key = keys::make_key(keys::kDiskKeyBytes);
+  TRY_ASSIGN(const LuksHeader header, make_luks_header(passphrase_of(key.bytes)));
   TRY_ASSIGN(UniqueFd file, make_nameless(dir_));
-  auto copied = copy_sparse(source, file.get());
-  if (!copied) return fail(std::move(copied.error()).in(cat("make a disk of ", mib, " MiB")));
-  return Volume::lock(std::move(file), "a new disk");
+  auto written = fill(file.get(), header);
+  if (!written) return fail(std::move(written.error()).in(cat("make a disk of ", mib, " MiB")));
+  TRY(lock_for_use(file.get(), "a new disk"));
+  return Volume(std::move(file), std::move(key), {mib * model::kMiB, crypto::sha256_hex(header.bytes)});
+}
+
+Result<Volume> VolumeStore::make_copy(int source, std::uint32_t mib) const {
+  return make(mib,
+              [&](int to, const LuksHeader& header) { return write_image(to, mib * model::kMiB, header, source); });
+}
+
+Result<Volume> VolumeStore::make_from(const Volume& source, std::uint32_t mib) const {
+  TRY_ASSIGN(const UniqueFd file, source.descriptor());
+  TRY_ASSIGN(const LuksHeader header, read_header(file.get()));
+  TRY_ASSIGN(const SecureBytes volume_key, open_luks_header(header.bytes, source.passphrase()));
+  const EncryptedSource from{file.get(), source.bytes(), volume_key};
+  return make(mib, [&](int to, const LuksHeader& fresh) { return rewrite_image(to, mib * model::kMiB, fresh, from); });
+}
+
+Result<VolumeStore::Target> VolumeStore::make_target(const std::string& path, std::uint32_t mib,
+                                                     const keys::Key& key) const {
+  TRY_ASSIGN(const HostRoom room, host_room());
+  TRY(check_room(room, mib));
+  TRY_ASSIGN(const LuksHeader header, make_luks_header(passphrase_of(key.bytes)));
+  Target target;
+  TRY_ASSIGN(target.file, open_file(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
+  TRY(write_image(target.file.get(), mib * model::kMiB, header, -1));
+  target.facts = {mib * model::kMiB, crypto::sha256_hex(header.bytes)};
+  return target;
 }
 
 Status VolumeStore::remove_leftovers() const {

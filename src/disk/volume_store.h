@@ -1,9 +1,11 @@
 // Makes workspaces' disks, and knows how much room the host has for them.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "base/result.h"
+#include "disk/luks.h"
 #include "disk/volume.h"
 
 namespace cofferdam::disk {
@@ -21,11 +23,19 @@ class VolumeStore {
   // Everything lies in `disks_dir`, which is made.
   static Result<VolumeStore> open(std::string disks_dir);
 
-  // A formatted, empty volume that has no name: it is gone when its last descriptor is closed. ResourceExhausted when
-  // the host is short of room, or smaller than the disk.
+  // A formatted, empty volume that has no name, under a key that is nowhere else: it is gone when its last descriptor
+  // is closed. ResourceExhausted when the host is short of room, or smaller than the disk.
   [[nodiscard]] Result<Volume> make_ephemeral(std::uint32_t mib) const;
-  // The same with the content of `source`, a disk image of that size.
+  // The same with the content of `source`, a raw disk of at most that size.
   [[nodiscard]] Result<Volume> make_copy(int source, std::uint32_t mib) const;
+  // The same with the content of another volume, under a key of its own.
+  [[nodiscard]] Result<Volume> make_from(const Volume& source, std::uint32_t mib) const;
+  // An empty volume with a name of its own that nobody holds, for a virtual machine to copy its disk to.
+  struct Target {
+    UniqueFd file;
+    VolumeFacts facts;
+  };
+  [[nodiscard]] Result<Target> make_target(const std::string& path, std::uint32_t mib, const keys::Key& key) const;
   // What make_ephemeral() copies, read-only.
   [[nodiscard]] Result<UniqueFd> empty_disk(std::uint32_t mib) const;
   [[nodiscard]] Result<HostRoom> host_room() const;
@@ -33,6 +43,8 @@ class VolumeStore {
   [[nodiscard]] Status remove_leftovers() const;
 
  private:
+  [[nodiscard]] Result<Volume> make(std::uint32_t mib,
+                                    const std::function<Status(int to, const LuksHeader& header)>& fill) const;
   explicit VolumeStore(std::string dir) : dir_(std::move(dir)) {}
   [[nodiscard]] std::string formats_dir() const { return dir_ + "/formats"; }
   std::string dir_;

@@ -31,6 +31,20 @@ class VolumeTest : public testing::Test {
     EXPECT_EQ(::fstat(fd, &st), 0);
     return static_cast<std::uint64_t>(st.st_blocks) * 512;
   }
+  struct Kept {
+    keys::Key original;
+    VolumeFacts facts;
+    [[nodiscard]] keys::Key key() const { return {original.id, original.bytes.clone()}; }
+  };
+  // A volume of 64 MiB that is no longer in use, with `text` far behind what it holds.
+  Kept keep(const std::string& path, std::string_view text = {}) {
+    auto volume = store().make_ephemeral(64).value();
+    const auto fd = volume.descriptor().value();
+    EXPECT_EQ(::pwrite(fd.get(), text.data(), text.size(), 32 << 20), static_cast<ssize_t>(text.size()));
+    EXPECT_TRUE(volume.persist(path));
+    EXPECT_EQ(volume.persist(path).error().code, Code::AlreadyExists);
+    return {{volume.key().id, volume.key().bytes.clone()}, volume.facts()};
+  }
   std::string dir_;
 };
 
@@ -40,16 +54,18 @@ TEST_F(VolumeTest, a_new_volume_is_an_ext4_of_the_asked_size_without_a_name) {
   EXPECT_EQ(list_directory(dir_ + "/disks").value(), std::vector<std::string>{"formats"});
   const auto fd = volume.descriptor().value();
   EXPECT_LT(allocated(fd.get()), model::kMiB);
+  EXPECT_EQ(volume.key().bytes.size(), keys::kDiskKeyBytes);
+  EXPECT_EQ(volume.facts().header_sha256.size(), 64U);
 
+  const UniqueFd format = store().empty_disk(4096).value();
   RunOptions check;
-  check.argv = {"/usr/sbin/e2fsck", "-fn", cat("/proc/", ::getpid(), "/fd/", fd.get())};
+  check.argv = {"/usr/sbin/e2fsck", "-fn", cat("/proc/", ::getpid(), "/fd/", format.get())};
   const auto checked = run(check).value();
   EXPECT_EQ(checked.status, 0) << checked.out << checked.err;
 }
 
 TEST_F(VolumeTest, the_inode_tables_need_no_work_in_the_guest) {
-  auto volume = store().make_ephemeral(1024).value();
-  const auto fd = volume.descriptor().value();
+  const UniqueFd fd = store().empty_disk(1024).value();
   RunOptions dump;
   dump.argv = {"/usr/sbin/dumpe2fs", cat("/proc/", ::getpid(), "/fd/", fd.get())};
   const auto text = run_checked(dump).value();
@@ -63,32 +79,25 @@ TEST_F(VolumeTest, the_inode_tables_need_no_work_in_the_guest) {
   EXPECT_EQ(zeroed, groups);
 }
 
-TEST_F(VolumeTest, two_volumes_do_not_share_bytes) {
+TEST_F(VolumeTest, two_volumes_share_neither_bytes_nor_keys) {
   const auto disks = store();
   auto one = disks.make_ephemeral(64).value();
   auto two = disks.make_ephemeral(64).value();
+  EXPECT_FALSE(one.key().bytes.view() == two.key().bytes.view());
+  EXPECT_NE(one.key().id, two.key().id);
+  EXPECT_NE(one.facts().header_sha256, two.facts().header_sha256);
   const auto a = one.descriptor().value();
   const auto b = two.descriptor().value();
   ASSERT_EQ(::pwrite(a.get(), "mine", 4, 32 << 20), 4);
-  char seen[4] = {1, 1, 1, 1};
-  ASSERT_EQ(::pread(b.get(), seen, 4, 32 << 20), 4);
-  EXPECT_EQ(std::string(seen, 4), std::string(4, '\0'));
-  auto three = disks.make_ephemeral(64).value();
-  const auto c = three.descriptor().value();
-  ASSERT_EQ(::pread(c.get(), seen, 4, 32 << 20), 4);
-  EXPECT_EQ(std::string(seen, 4), std::string(4, '\0'));
+  struct stat st{};
+  ASSERT_EQ(::fstat(b.get(), &st), 0);
+  EXPECT_LT(st.st_size, 32 << 20);
 }
 
 TEST_F(VolumeTest, a_persisted_volume_keeps_its_bytes) {
   const std::string path = dir_ + "/disk.img";
-  {
-    auto volume = store().make_ephemeral(64).value();
-    const auto fd = volume.descriptor().value();
-    ASSERT_EQ(::pwrite(fd.get(), "kept", 4, 32 << 20), 4);
-    ASSERT_TRUE(volume.persist(path));
-    EXPECT_EQ(volume.persist(path).error().code, Code::AlreadyExists);
-  }
-  auto again = Volume::open(path).value();
+  const Kept kept = keep(path, "kept");
+  auto again = Volume::open(path, kept.key(), kept.facts).value();
   const auto fd = again.descriptor().value();
   char seen[4];
   ASSERT_EQ(::pread(fd.get(), seen, 4, 32 << 20), 4);
@@ -100,53 +109,70 @@ TEST_F(VolumeTest, a_persisted_volume_keeps_its_bytes) {
 
 TEST_F(VolumeTest, a_volume_that_any_descriptor_still_holds_is_refused) {
   const std::string path = dir_ + "/disk.img";
-  UniqueFd held;  // what a VMM would have
-  {
-    auto volume = store().make_ephemeral(64).value();
-    ASSERT_TRUE(volume.persist(path));
-    held = volume.descriptor().value();
-  }
-  const auto refused = Volume::open(path);
+  const Kept kept = keep(path);
+  auto first = std::make_unique<Volume>(Volume::open(path, kept.key(), kept.facts).value());
+  UniqueFd held = first->descriptor().value();  // what a VMM would have
+  first.reset();
+  const auto refused = Volume::open(path, kept.key(), kept.facts);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Code::FailedPrecondition);
   EXPECT_NE(refused.error().message.find("in use"), std::string::npos);
   held.reset();
-  EXPECT_TRUE(Volume::open(path));
+  EXPECT_TRUE(Volume::open(path, kept.key(), kept.facts));
 }
 
-TEST_F(VolumeTest, a_grown_volume_keeps_its_bytes_and_has_a_larger_file_system) {
+TEST_F(VolumeTest, a_volume_may_be_opened_as_a_larger_one) {
   const std::string path = dir_ + "/disk.img";
+  const Kept kept = keep(path);
+  auto facts = kept.facts;
+  facts.bytes = 512 * model::kMiB;
+  EXPECT_EQ(Volume::open(path, kept.key(), facts).value().bytes(), 512 * model::kMiB);
+  facts.bytes = 32 * model::kMiB;
+  EXPECT_EQ(Volume::open(path, kept.key(), facts).error().code, Code::DataLoss);
+}
+
+TEST_F(VolumeTest, a_damaged_header_or_another_disk_is_refused) {
+  const std::string path = dir_ + "/disk.img";
+  const Kept kept = keep(path);
+  const Kept other = keep(dir_ + "/other.img");
+  const auto moved = Volume::open(dir_ + "/other.img", kept.key(), kept.facts);
+  ASSERT_FALSE(moved);
+  EXPECT_EQ(moved.error().code, Code::DataLoss);
+  EXPECT_NE(moved.error().message.find("header"), std::string::npos);
+  // The first byte of the key slot.
+  const auto bytes = read_file(path, 8U << 20).value();
+  const auto at = bytes.find("LUKS\xba\xbe") + 4096;
   {
-    auto volume = store().make_ephemeral(64).value();
-    ASSERT_TRUE(volume.persist(path));
+    const UniqueFd file = open_file(path, O_RDWR).value();
+    const char flipped = static_cast<char>(bytes[at] ^ 1);
+    ASSERT_EQ(::pwrite(file.get(), &flipped, 1, static_cast<off_t>(at)), 1);
   }
-  auto volume = Volume::open(path).value();
-  const auto grown = volume.grow(512);
-  ASSERT_TRUE(grown) << grown.error().message;
-  EXPECT_EQ(volume.bytes(), 512 * model::kMiB);
-  const auto again = volume.grow(512);
-  EXPECT_TRUE(again) << again.error().message;
+  EXPECT_EQ(Volume::open(path, kept.key(), kept.facts).error().code, Code::DataLoss);
+}
+
+TEST_F(VolumeTest, nothing_is_left_of_a_discarded_volume) {
+  const std::string path = dir_ + "/disk.img";
+  const Kept kept = keep(path);
+  auto volume = Volume::open(path, kept.key(), kept.facts).value();
   const auto fd = volume.descriptor().value();
-  RunOptions dump;
-  dump.argv = {"/usr/sbin/dumpe2fs", "-h", cat("/proc/", ::getpid(), "/fd/", fd.get())};
-  const auto text = run_checked(dump).value();
-  EXPECT_NE(text.find("Block count:              131072"), std::string::npos) << text;
-  RunOptions check;
-  check.argv = {"/usr/sbin/e2fsck", "-fn", cat("/proc/", ::getpid(), "/fd/", fd.get())};
-  EXPECT_EQ(run(check).value().status, 0);
+  const auto before = allocated(fd.get());
+  EXPECT_EQ(volume.discard().value(), before);
+  EXPECT_EQ(allocated(fd.get()), 0U);
+  EXPECT_TRUE(read_file(path, 1).value().empty());
 }
 
 TEST_F(VolumeTest, what_is_no_disk_is_refused) {
   const std::string path = dir_ + "/disk.img";
-  EXPECT_EQ(Volume::open(path).error().code, Code::NotFound);
+  const VolumeFacts facts{64 * model::kMiB, std::string(64, '0')};
+  EXPECT_EQ(Volume::open(path, {}, facts).error().code, Code::NotFound);
   ASSERT_TRUE(write_file_atomically(path, "torn"));
-  EXPECT_EQ(Volume::open(path).error().code, Code::DataLoss);
+  EXPECT_EQ(Volume::open(path, {}, facts).error().code, Code::DataLoss);
 }
 
 TEST_F(VolumeTest, a_torn_format_is_made_again) {
   const auto disks = store();
   ASSERT_TRUE(disks.make_ephemeral(64));
-  const std::string format = dir_ + "/disks/formats/64-ext4-1.img";
+  const std::string format = dir_ + "/disks/formats/64-ext4-2.img";
   ASSERT_TRUE(path_exists(format));
   ASSERT_EQ(::truncate(format.c_str(), 4096), 0);
   auto volume = disks.make_ephemeral(64);
@@ -168,12 +194,12 @@ TEST_F(VolumeTest, several_may_ask_for_a_new_size_at_once) {
 TEST_F(VolumeTest, leftovers_of_dead_processes_and_old_versions_go) {
   const auto disks = store();
   ASSERT_TRUE(disks.make_ephemeral(64));
-  for (const auto* name : {"/disks/disk.tmp-00", "/disks/formats/64-ext4-0.img", "/disks/formats/64-ext4-1.img.tmp"}) {
+  for (const auto* name : {"/disks/disk.tmp-00", "/disks/formats/64-ext4-1.img", "/disks/formats/64-ext4-2.img.tmp"}) {
     ASSERT_TRUE(write_file_atomically(dir_ + name, "x"));
   }
   ASSERT_TRUE(disks.remove_leftovers());
   EXPECT_EQ(list_directory(dir_ + "/disks").value(), std::vector<std::string>{"formats"});
-  EXPECT_EQ(list_directory(dir_ + "/disks/formats").value(), (std::vector<std::string>{"64-ext4-1.img", "lock"}));
+  EXPECT_EQ(list_directory(dir_ + "/disks/formats").value(), (std::vector<std::string>{"64-ext4-2.img", "lock"}));
 }
 
 TEST(HostRoom, a_nearly_full_or_too_small_host_is_named) {

@@ -51,6 +51,25 @@ Result<std::uint64_t> wait_for_size(const std::string& disk) {
   }
 }
 
+// A file system on a disk that was made larger grows while it is mounted: the host never looks into a guest's.
+Status grow_file_system(const std::string& disk, std::uint64_t bytes) {
+  constexpr std::uint64_t kBlock = 4096;
+  constexpr off_t kBlockCount = 1024 + 4;  // s_blocks_count_lo, in the superblock
+  std::uint32_t now = 0;
+  TRY_ASSIGN(const UniqueFd device, open_file(disk, O_RDONLY));
+  if (::pread(device.get(), &now, sizeof now, kBlockCount) != static_cast<ssize_t>(sizeof now)) {
+    return fail_errno(cat("read the superblock of '", disk, "'"));
+  }
+  std::uint64_t wanted = bytes / kBlock;
+  if (now >= wanted) return {};
+  TRY_ASSIGN(const UniqueFd root, open_file("/disk", O_RDONLY | O_DIRECTORY));
+  constexpr unsigned long kResize = _IOW('f', 16, std::uint64_t);  // EXT4_IOC_RESIZE_FS
+  if (::ioctl(root.get(), kResize, &wanted) != 0) {
+    return fail_errno(cat("make the file system of '", disk, "' ", wanted, " blocks large"));
+  }
+  return {};
+}
+
 Status link_at(const char* target, const std::string& path) {
   if (::symlink(target, path.c_str()) != 0 && errno != EEXIST) return fail_errno(cat("link '", path, "'"));
   return {};
@@ -115,6 +134,7 @@ Result<std::uint64_t> enter_root(const std::string& disk) {
   TRY_ASSIGN(const std::uint64_t bytes, wait_for_size(disk));
   // Its inode tables are zero as they are, and its bitmaps few: no thread needs to look after them.
   TRY(mount_at(disk.c_str(), "/disk", "ext4", MS_NOATIME, "noinit_itable,no_prefetch_block_bitmaps"));
+  TRY(grow_file_system(disk, bytes));
   TRY(make_folder("/disk/upper"));
   TRY(make_folder("/disk/work", 0700));
   const std::string root = "/root";

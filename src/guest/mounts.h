@@ -17,8 +17,9 @@ Status mount_early();
 // The image (erofs) at kLowerRoot.
 Status mount_image(const std::string& device);
 
-// Mounts `disk` (ext4), lays it over the image, and makes that the caller's root. Waits at most 2 s for the disk to
-// have a size. Answers the disk's bytes. After an error the guest is neither here nor there: it is of no further use.
+// Mounts `disk` (ext4, which grows to the disk's size), lays it over the image, and makes that the caller's root. Waits
+// at most 2 s for the disk to have a size. Answers the disk's bytes. After an error the guest is neither here nor
+// there: it is of no further use.
 Result<std::uint64_t> enter_root(const std::string& disk);
 
 Status mount_one(const wire::Mount& request);

@@ -96,7 +96,14 @@ const std::vector<std::string>& event_names() {
                                                "namespace.restored",
                                                "namespace.quota_threshold",
                                                "namespace.quota_used_up",
-                                               "alert.raised"};
+                                               "alert.raised",
+                                               "vm.snapshot_taken",
+                                               "vm.snapshot_removed",
+                                               "vm.restored",
+                                               "vm.archive_made",
+                                               "vm.archive_removed",
+                                               "vm.held",
+                                               "vm.unheld"};
   return kNames;
 }
 

@@ -52,13 +52,18 @@ struct TarWriter::Impl {
   }
 };
 
-TarWriter::TarWriter() : impl_(std::make_unique<Impl>()) {
+TarWriter::TarWriter(Compression compression) : impl_(std::make_unique<Impl>()) {
   impl_->writer.reset(::archive_write_new());
   archive* const a = impl_->writer.get();
   ::archive_write_set_format_pax_restricted(a);
-  ::archive_write_add_filter_gzip(a);
   // The loop waits for it: speed before size.
-  ::archive_write_set_filter_option(a, "gzip", "compression-level", "1");
+  if (compression == Compression::gzip) {
+    ::archive_write_add_filter_gzip(a);
+    ::archive_write_set_filter_option(a, "gzip", "compression-level", "1");
+  } else {
+    ::archive_write_add_filter_zstd(a);
+    ::archive_write_set_filter_option(a, "zstd", "compression-level", "1");
+  }
   ::archive_write_set_bytes_per_block(a, 0);
   ::archive_write_open(a, impl_.get(), nullptr, Impl::take, nullptr);
 }
@@ -160,6 +165,7 @@ Result<std::unique_ptr<TarReader>> TarReader::open(Source source) {
   if (a == nullptr) return fail(Code::ResourceExhausted, "no memory for an archive");
   // Only what is needed: every further format is one more parser of hostile bytes.
   ::archive_read_support_filter_gzip(a);
+  ::archive_read_support_filter_zstd(a);
   ::archive_read_support_format_tar(a);
   ::archive_read_support_format_empty(a);
   if (::archive_read_open(a, impl.get(), nullptr, Impl::give, nullptr) != ARCHIVE_OK) return impl->broken();

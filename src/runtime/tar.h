@@ -1,4 +1,4 @@
-// tar.gz, written and read piece by piece. What is read is hostile.
+// tar.gz and tar.zst, written and read piece by piece. What is read is hostile.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -25,9 +25,11 @@ struct TarEntry {
 inline constexpr std::size_t kMaxTarPath = 4000;
 inline constexpr std::size_t kMaxTarEntries = 1'000'000;
 
+enum class Compression { gzip, zstd };
+
 class TarWriter {
  public:
-  TarWriter();
+  explicit TarWriter(Compression compression = Compression::gzip);
   TarWriter(const TarWriter&) = delete;
   TarWriter& operator=(const TarWriter&) = delete;
   ~TarWriter();

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -22,15 +23,19 @@ constexpr std::chrono::seconds kEnd{20};
 constexpr std::uint32_t kVmmThreads = 96;
 
 struct Files {
-  UniqueFd kernel, initrd, root, monitor, agent, adoption;
+  UniqueFd kernel, initrd, root, disk_key, disk_key_kept, monitor, agent, adoption;
 };
 
-Result<Files> open_files(const Host& host, const LaunchSpec& spec) {
+Result<Files> open_files(const Host& host, const LaunchSpec& spec, std::uint32_t uid) {
   Files files;
   TRY_ASSIGN(files.root, open_file(spec.image.rootfs_path, O_RDONLY));
   if (spec.role == Role::template_) {
     TRY_ASSIGN(files.kernel, open_file(spec.image.kernel_path, O_RDONLY));
     TRY_ASSIGN(files.initrd, open_file(spec.image.initramfs_path, O_RDONLY));
+  }
+  if (!spec.disk_passphrase.empty()) {
+    TRY_ASSIGN(files.disk_key, pipe_with(spec.disk_passphrase, uid));
+    TRY_ASSIGN(files.disk_key_kept, pipe_with(spec.disk_passphrase, uid));
   }
   TRY_ASSIGN(files.monitor, listen_unix(monitor_socket(host, spec.id), SOCK_STREAM));
   TRY_ASSIGN(files.agent, listen_unix(agent_socket(host, spec.id), SOCK_STREAM));
@@ -47,10 +52,11 @@ jail::JailPlan make_plan(const Host& host, const LaunchSpec& spec, const Files& 
   plan.root = host.bundle.root;
   QemuSpec qemu;
   qemu.role = spec.role;
+  qemu.state = spec.state_form;
   qemu.accelerator = host.accelerator;
   qemu.shape = spec.shape;
   qemu.io = spec.io;
-  qemu.disk = spec.disk >= 0 ? DiskSlot::filled : DiskSlot::empty;
+  if (spec.disk_passphrase.empty()) qemu.disk = spec.disk >= 0 ? DiskSlot::plain : DiskSlot::empty;
   qemu.program = host.bundle.program;
   qemu.firmware_folder = host.bundle.firmware_folder;
   qemu.host_tsc_khz = host.host_tsc_khz;
@@ -67,6 +73,8 @@ jail::JailPlan make_plan(const Host& host, const LaunchSpec& spec, const Files& 
   pass(spec.state, fd_number::kState);
   pass(files.root.get(), fd_number::kRoot);
   pass(spec.disk, fd_number::kDisk);
+  pass(files.disk_key.get(), fd_number::kDiskKey);
+  pass(files.disk_key_kept.get(), fd_number::kDiskKeyKept);
   pass(files.monitor.get(), fd_number::kMonitor);
   pass(files.agent.get(), fd_number::kAgent);
   plan.listener = static_cast<std::uint32_t>(fds.size());
@@ -81,7 +89,7 @@ jail::JailPlan make_plan(const Host& host, const LaunchSpec& spec, const Files& 
       spec.role == Role::clone ? spec.cpu_millis : std::max(spec.shape.vcpus, 1U) * 1000 + 1000;
   plan.cgroup.cpu_weight = spec.urgency == Urgency::background ? kBackgroundWeight : kNormalWeight;
   plan.cgroup.pids_max = spec.shape.vcpus + kVmmThreads;
-  plan.rlimits.fsize_bytes = std::max<std::uint64_t>(spec.disk_bytes, memory) + model::kMiB;
+  plan.rlimits.fsize_bytes = std::max<std::uint64_t>(spec.disk_file_bytes, memory) + model::kMiB;
   plan.rlimits.nproc = plan.cgroup.pids_max + 32;
   plan.lease = jail::Lease::kill_on_loss;
   plan.cleanup_root = host.machines_dir;
@@ -113,7 +121,7 @@ Task<Launched> launch(Host& host, LaunchSpec spec) {
     co_return fail(std::move(error).in(cat("start of ", spec.id)));
   };
   if (auto made = make_directories(run_folder(host, spec.id), 0700); !made) co_return co_await give_up(made.error());
-  auto files = open_files(host, spec);
+  auto files = open_files(host, spec, launched.uid);
   if (!files) co_return co_await give_up(files.error());
   std::vector<int> fds;
   auto plan = make_plan(host, spec, *files, launched.uid, fds);
@@ -128,6 +136,32 @@ Task<Launched> launch(Host& host, LaunchSpec spec) {
   launched.qmp = std::move(*qmp);
   launched.laps.lap("monitor");
   co_return launched;
+}
+
+Result<UniqueFd> pipe_with(const SecureBytes& secret, std::uint32_t uid) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("make a pipe");
+  UniqueFd reading(ends[0]);
+  const UniqueFd writing(ends[1]);
+  if (::fchown(reading.get(), uid, uid) != 0) return fail_errno("give a pipe to a VMM");
+  TRY(write_all(writing.get(), secret.view()));
+  return reading;
+}
+
+Result<SecureBytes> kept_passphrase(int vmm_pid) {
+  // tee(2) looks without taking anything out.
+  TRY_ASSIGN(const UniqueFd kept, open_file(cat("/proc/", vmm_pid, "/fd/", fd_number::kDiskKeyKept), O_RDONLY));
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("make a pipe");
+  const UniqueFd reading(ends[0]);
+  UniqueFd writing(ends[1]);
+  constexpr std::size_t kMaxPassphrase = 512;
+  const ssize_t length = ::tee(kept.get(), writing.get(), kMaxPassphrase, SPLICE_F_NONBLOCK);
+  if (length <= 0) return fail(Code::NotFound, "the machine no longer has its disk's passphrase");
+  writing.reset();
+  SecureBytes secret(static_cast<std::size_t>(length));
+  if (::read(reading.get(), secret.writable().data(), secret.size()) != length) return fail_errno("read a pipe");
+  return secret;
 }
 
 Task<void> land(Host& host, std::string id, Launched launched) {
@@ -148,6 +182,18 @@ Task<void> land(Host& host, std::string id, Launched launched) {
   }
   host.uids.give_back(launched.uid);
   co_return Status{};
+}
+
+Result<std::vector<std::pair<std::string, std::string>>> remains(const Host& host, const std::string& id) {
+  const auto found = [](bool there) { return std::string(there ? "there" : "gone"); };
+  std::vector<std::pair<std::string, std::string>> places;
+  places.emplace_back("run folder and sockets of the VMM", found(path_exists(run_folder(host, id))));
+  TRY_ASSIGN(const auto layout, jail::detect_cgroups());
+  bool grouped = false;
+  for (const auto& root : layout.roots()) grouped |= path_exists(cat(root, "/", host.cgroup_parent, "/", id));
+  places.emplace_back("processes and control groups of the VMM", found(grouped));
+  places.emplace_back("network namespace and TAP of the VMM", found(grouped));
+  return places;
 }
 
 Status sweep(Host& host, const std::string& id) {

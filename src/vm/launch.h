@@ -2,6 +2,8 @@
 #pragma once
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/laps.h"
 #include "base/unique_fd.h"
@@ -25,6 +27,7 @@ struct Host {
   std::string cgroup_parent;
   Bundle bundle;
   AcceleratorKind accelerator;
+  std::string processor;  // what a guest's state depends on beside the model it sees
   std::uint64_t host_tsc_khz;
   UidPool uids;
 };
@@ -41,10 +44,12 @@ struct LaunchSpec {
   std::uint32_t cpu_millis = 1000;
   model::IoLimits io;
   Urgency urgency = Urgency::awaited;
+  StateForm state_form = StateForm::migration;
   int memory = -1;  // borrowed: guest memory
   int state = -1;   // borrowed: device state; clone only
   int disk = -1;    // borrowed; -1: none, in a template
-  std::uint64_t disk_bytes = 0;
+  std::uint64_t disk_file_bytes = 0;
+  SecureBytes disk_passphrase;  // clone only
 };
 
 struct Launched {
@@ -67,7 +72,17 @@ Task<Launched> launch(Host& host, LaunchSpec spec);
 // After a jail that died first, removes what it left.
 Task<void> land(Host& host, std::string id, Launched launched);
 
+// The reading end of a pipe that holds `secret`: in no file, in no memory that can be swapped, gone once it was read.
+// QEMU opens it again by way of /proc, as `uid`.
+Result<UniqueFd> pipe_with(const SecureBytes& secret, std::uint32_t uid);
+
+// What the VMM with this process id keeps for a daemon that takes it over: its disk's passphrase. The VMM's word.
+Result<SecureBytes> kept_passphrase(int vmm_pid);
+
 // Removes what a jail that died could not: cgroups with all that is in them, and the run folder.
 Status sweep(Host& host, const std::string& id);
+// The places where something of it could be, each with "gone" or what is there. A VMM's processes, and with them its
+// network namespace and TAP, live in its control groups. Blocking.
+Result<std::vector<std::pair<std::string, std::string>>> remains(const Host& host, const std::string& id);
 
 }  // namespace cofferdam::vm

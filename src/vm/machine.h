@@ -5,11 +5,14 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "base/secure_bytes.h"
 #include "base/unique_fd.h"
 #include "image/image_store.h"
 #include "loop/task.h"
@@ -225,6 +228,39 @@ struct Claim {
   Lease lease = Lease::own;
 };
 
+// What a machine that was saved goes on from. Several machines may: each has its own copy of what it changes.
+struct Saved {
+  UniqueFd memory;  // sealed
+  UniqueFd state;   // of its devices; sealed
+};
+
+// A machine's memory at one moment.
+class MemoryCopy {
+ public:
+  MemoryCopy() = default;
+  MemoryCopy(const MemoryCopy&) = delete;
+  MemoryCopy& operator=(const MemoryCopy&) = delete;
+  virtual ~MemoryCopy() = default;
+  // All of it that is not zero, as a run of bytes for read_memory(). Blocking, on any thread; once.
+  virtual Status write(const std::function<Status(std::string_view)>& sink) = 0;
+};
+// From what MemoryCopy::write() gave: `source` fills exactly what it is asked for. Blocking. DataLoss when it is no
+// such thing, or not of a guest with `bytes` of memory.
+Result<UniqueFd> read_memory(const std::function<Status(char* to, std::size_t size)>& source, std::uint64_t bytes);
+
+enum class AfterSave { run_on, stand_still };
+struct SaveWish {
+  AfterSave after = AfterSave::run_on;
+  // An empty image, as MachineSpec::disk, that gets what the disk holds at that moment. None: it is not copied.
+  UniqueFd disk;
+  SecureBytes disk_passphrase;
+};
+struct SavedMachine {
+  UniqueFd state;
+  std::unique_ptr<MemoryCopy> memory;
+  std::chrono::microseconds pause{0};  // that the guest saw
+};
+
 // A running microVM. All calls after its end answer Unavailable.
 class Machine {
  public:
@@ -261,6 +297,11 @@ class Machine {
   virtual Task<std::string> console() = 0;
   // Guest file systems synced and the guest powered off, at most `grace`; then as destroy().
   virtual Task<void> shut_down(std::chrono::milliseconds grace) = 0;
+  // Memory, devices and disk as they are at one moment, for which the guest stands still. Returns when all is copied;
+  // the guest runs on before, if it is to. One at a time.
+  virtual Task<SavedMachine> save(SaveWish wish) = 0;
+  // What opens its disk, as the machine itself has it: for a daemon that came after the one that made it.
+  [[nodiscard]] virtual Result<SecureBytes> disk_passphrase() const = 0;
   // Killed; returns when process, cgroup, namespaces and run folder are gone.
   virtual Task<void> destroy() = 0;
   // Returns when the machine has ended, for whatever reason. Many may wait.
@@ -304,11 +345,15 @@ struct MachineSpec {
   model::Shape shape;
   std::uint32_t cpu_millis = 1000;
   model::IoLimits io;
-  UniqueFd disk;  // a raw disk holding an ext4 file system, read and write
-  std::uint64_t disk_bytes = 0;
+  // A qcow2 image holding an ext4 file system, encrypted as LUKS; read and write.
+  UniqueFd disk;
+  std::uint64_t disk_bytes = 0;       // that the guest sees: the image is made larger when it has less
+  std::uint64_t disk_file_bytes = 0;  // the file may become so large
+  SecureBytes disk_passphrase;        // text
   Stage stage = Stage::rehearsed;
   Urgency urgency = Urgency::background;
-  std::shared_ptr<const Seed> seed;  // whose disk `disk` is a copy of; null: any disk, which the clone mounts itself
+  std::shared_ptr<const Saved> saved;  // goes on from there, with a disk that holds what it held then; on standby
+  std::shared_ptr<const Seed> seed;  // whose disk `disk` holds a copy of; null: any disk, which the clone mounts itself
 };
 
 struct AcceleratorInfo {
@@ -332,11 +377,17 @@ class MachineDriver {
   // stand still: its vCPUs do not run from here on, and its guest is asked nothing before resume(). NotFound when it
   // does not answer: then remove_orphan().
   virtual Task<std::shared_ptr<Machine>> adopt(std::string id, Adopted as) = 0;
+  // The places where something of an ended machine could be, each with what was found there: "gone", or what is left.
+  virtual Task<std::vector<std::pair<std::string, std::string>>> remains(std::string id) = 0;
   // Kills it and removes everything of it; also what is left of one whose processes are gone.
   virtual Task<void> remove_orphan(std::string id) = 0;
   // The daemon's last call: lets go of every machine. Those leased to the daemon end; the others run on.
   virtual Task<void> release() = 0;
   [[nodiscard]] virtual const AcceleratorInfo& accelerator() const = 0;
+  // What a saved machine of this image and shape can go on with, by name: VMM, processor, kernel and so on. All must be
+  // as they were when it was saved.
+  [[nodiscard]] virtual std::map<std::string, std::string> build_of(const image::Image& image,
+                                                                    model::Shape shape) const = 0;
 };
 
 }  // namespace cofferdam::vm

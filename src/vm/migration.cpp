@@ -1,5 +1,8 @@
 #include "vm/migration.h"
 
+#include <fcntl.h>
+
+#include "base/file.h"
 #include "base/text.h"
 
 namespace cofferdam::vm {
@@ -10,6 +13,7 @@ namespace json = boost::json;
 constexpr std::chrono::seconds kQuick{30};
 constexpr std::chrono::milliseconds kPoll{1};
 constexpr int kPolls = 30'000;
+constexpr int kStateSet = 10;  // those on the command line are smaller
 
 Task<void> leave_memory_out(QmpClient& qmp) {
   const json::object capability{{"capability", "x-ignore-shared"}, {"state", true}};
@@ -47,6 +51,20 @@ Task<void> save_device_state(QmpClient& qmp, int fd) {
   auto begun = co_await qmp.execute("migrate", std::move(arguments), kQuick);
   if (!begun) co_return fail(std::move(begun.error()));
   co_return co_await wait_until_done(qmp, "save of the device state");
+}
+
+Task<void> save_devices(QmpClient& qmp, int memfd) {
+  // QEMU takes a descriptor of a set for a file only when it is open for exactly what it wants.
+  CO_TRY_ASSIGN(const UniqueFd writing, open_file(cat("/proc/self/fd/", memfd), O_WRONLY));
+  json::object set{{"fdset-id", kStateSet}};
+  auto added = co_await qmp.execute_with(writing.get(), "add-fd", set, kQuick);
+  if (!added) co_return fail(std::move(added.error()));
+  json::object arguments{{"filename", cat("/dev/fdset/", kStateSet)}, {"live", false}};
+  auto saved = co_await qmp.execute("xen-save-devices-state", std::move(arguments), kQuick);
+  auto removed = co_await qmp.execute("remove-fd", std::move(set), kQuick);
+  if (!saved) co_return fail(std::move(saved.error()));
+  if (!removed) co_return fail(std::move(removed.error()));
+  co_return Status{};
 }
 
 Task<void> load_device_state(QmpClient& qmp, int fd_number) {

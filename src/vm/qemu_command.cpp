@@ -49,7 +49,9 @@ std::vector<std::string> qemu_argv(const QemuSpec& spec) {
   for (const char* flag : {"-nodefaults", "-no-user-config", "-no-reboot"}) argv.emplace_back(flag);
   add("-display", "none");
   add("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
-  add("-M", "microvm,pit=on,pic=on,rtc=on,isa-serial=off,memory-backend=ram");
+  const bool without_foot = clone && spec.state == StateForm::devices;
+  add("-M",
+      cat("microvm,pit=on,pic=on,rtc=on,isa-serial=off,memory-backend=ram", without_foot ? ",suppress-vmdesc=on" : ""));
   add("-accel", tcg ? cat("tcg,thread=multi,tb-size=", kTranslationBufferMib) : "kvm");
   add("-cpu", cpu_model(spec.accelerator));
   add("-smp", cat(spec.shape.vcpus));
@@ -61,6 +63,7 @@ std::vector<std::string> qemu_argv(const QemuSpec& spec) {
     // The monitor says what comes in, once it has said that guest memory does not.
     add("-incoming", "defer");
     argv.emplace_back("-S");
+    if (spec.state == StateForm::devices) add("-global", "migration.send-configuration=off");
   } else {
     add("-kernel", fd_path(fd_number::kKernel));
     add("-initrd", fd_path(fd_number::kInitrd));
@@ -74,10 +77,19 @@ std::vector<std::string> qemu_argv(const QemuSpec& spec) {
   add("-blockdev", "driver=file,node-name=root-file,filename=/dev/fdset/1,read-only=on,locking=off");
   add("-blockdev", "driver=raw,node-name=root,file=root-file,read-only=on");
   const bool throttled = clone && (spec.io.bytes_per_second != 0 || spec.io.operations_per_second != 0);
-  if (spec.disk == DiskSlot::filled) {
+  if (spec.disk != DiskSlot::empty) {
     add("-add-fd", cat("fd=", fd_number::kDisk, ",set=2"));
     add("-blockdev", "driver=file,node-name=disk-file,filename=/dev/fdset/2,locking=off,discard=unmap");
-    add("-blockdev", cat("driver=raw,node-name=", throttled ? "disk-raw" : kDiskNode, ",file=disk-file,discard=unmap"));
+  }
+  const char* const node = throttled ? "disk-image" : kDiskNode;
+  if (spec.disk == DiskSlot::plain) {
+    add("-blockdev", cat("driver=raw,node-name=", node, ",file=disk-file,discard=unmap"));
+  } else if (spec.disk == DiskSlot::encrypted) {
+    add("-object", cat("secret,id=disk-key,file=", fd_path(fd_number::kDiskKey)));
+    // Whatever the image may say of a file behind it: there is none. One that says it is not encrypted is refused.
+    add("-blockdev", cat(R"({"driver":"qcow2","node-name":")", node,
+                         R"(","file":"disk-file","backing":null,"discard":"unmap",)"
+                         R"("encrypt":{"format":"luks","key-secret":"disk-key"}})"));
   } else {
     // Takes the slot that a clone's own disk will have.
     add("-blockdev", cat("driver=null-co,node-name=", kDiskNode, ",size=0,read-zeroes=on"));
@@ -87,7 +99,7 @@ std::vector<std::string> qemu_argv(const QemuSpec& spec) {
     if (spec.io.bytes_per_second != 0) limits += cat(",x-bps-total=", spec.io.bytes_per_second);
     if (spec.io.operations_per_second != 0) limits += cat(",x-iops-total=", spec.io.operations_per_second);
     add("-object", limits);
-    add("-blockdev", cat("driver=throttle,node-name=", kDiskNode, ",throttle-group=limits,file=disk-raw"));
+    add("-blockdev", cat("driver=throttle,node-name=", kDiskNode, ",throttle-group=limits,file=disk-image"));
   }
 
   // An error of the host's disk is the guest's error: by default a full one would stop the guest, without a word.

@@ -20,6 +20,8 @@ inline constexpr int kDisk = 25;     // the workspace's disk
 inline constexpr int kMonitor = 26;  // listening socket of QMP
 inline constexpr int kAgent = 27;    // listening socket of the guest link
 inline constexpr int kTap = 28;
+inline constexpr int kDiskKey = 29;      // clone only: what opens its disk, read once
+inline constexpr int kDiskKeyKept = 30;  // the same, for a daemon that takes the machine over; QEMU does not read it
 }  // namespace fd_number
 
 // The block node behind the guest's /dev/vdb, for QMP's block_resize and the figures.
@@ -32,15 +34,21 @@ enum class Role {
 };
 enum class AcceleratorKind { kvm, tcg };
 enum class DiskSlot {
-  empty,   // a template that knows no disk: its clones find one there that has grown
-  filled,  // a disk is there
+  empty,      // a template that knows no disk: its clones find one there that has grown
+  plain,      // a template's disk, raw: nothing of anybody's is in it
+  encrypted,  // a clone's
 };
+
+// What a clone starts from: a template's state was written by an ordinary migration; that of a saved machine holds
+// devices alone, without a head and a foot.
+enum class StateForm { migration, devices };
 
 struct QemuSpec {
   Role role = Role::clone;
+  StateForm state = StateForm::migration;  // clone only
   AcceleratorKind accelerator = AcceleratorKind::tcg;
   model::Shape shape;
-  DiskSlot disk = DiskSlot::filled;
+  DiskSlot disk = DiskSlot::encrypted;
   model::IoLimits io;              // clone only
   std::string program;             // inside the bundle
   std::string firmware_folder;     // inside the bundle

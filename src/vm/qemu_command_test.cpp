@@ -60,7 +60,7 @@ TEST(QemuCommand, a_limit_puts_a_throttle_under_the_disk) {
   spec.io.bytes_per_second = 1'000'000;
   spec.io.operations_per_second = 100;
   EXPECT_THAT(qemu_argv(spec), Contains("throttle-group,id=limits,x-bps-total=1000000,x-iops-total=100"));
-  EXPECT_THAT(qemu_argv(spec), Contains("driver=throttle,node-name=disk,throttle-group=limits,file=disk-raw"));
+  EXPECT_THAT(qemu_argv(spec), Contains("driver=throttle,node-name=disk,throttle-group=limits,file=disk-image"));
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "vm/qemu_driver.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
 #include <list>
 
@@ -40,9 +42,17 @@ class Driver : public MachineDriver {
   }
   Task<std::vector<std::string>> orphans() override;
   Task<std::shared_ptr<Machine>> adopt(std::string id, Adopted as) override;
+  Task<std::vector<std::pair<std::string, std::string>>> remains(std::string id) override {
+    auto look = [this, id = std::move(id)] { return vm::remains(host_, id); };
+    co_return co_await host_.workers.run(std::move(look));
+  }
   Task<void> remove_orphan(std::string id) override;
   Task<void> release() override;
   [[nodiscard]] const AcceleratorInfo& accelerator() const override { return accelerator_; }
+  [[nodiscard]] std::map<std::string, std::string> build_of(const image::Image& image,
+                                                            model::Shape shape) const override {
+    return facts_of(host_, image, shape);
+  }
 
  private:
   void watch(const std::shared_ptr<QemuMachine>& machine);
@@ -64,12 +74,13 @@ void Driver::watch(const std::shared_ptr<QemuMachine>& machine) {
 Task<std::shared_ptr<Machine>> Driver::create(MachineSpec spec) {
   // Every seed this driver gives is a template.
   auto base = std::static_pointer_cast<const Template>(spec.seed);
-  if (!base) {
+  if (!base && !spec.saved) {
     auto booted = co_await templates_.get(spec.image, spec.shape, std::nullopt);
     if (!booted) co_return fail(std::move(booted.error()));
     base = std::move(*booted);
   }
-  CO_TRY_ASSIGN(UniqueFd state, base->open_state());
+  const int saved_state = spec.saved ? spec.saved->state.get() : base->state.get();
+  CO_TRY_ASSIGN(const UniqueFd state, open_file(cat("/proc/self/fd/", saved_state), O_RDONLY));  // at its start
   LaunchSpec launch_spec;
   launch_spec.id = spec.id;
   launch_spec.image = spec.image;
@@ -77,14 +88,17 @@ Task<std::shared_ptr<Machine>> Driver::create(MachineSpec spec) {
   launch_spec.cpu_millis = spec.cpu_millis;
   launch_spec.io = spec.io;
   launch_spec.urgency = spec.urgency;
-  launch_spec.memory = base->memory.get();
+  launch_spec.memory = spec.saved ? spec.saved->memory.get() : base->memory.get();
+  if (spec.saved) launch_spec.state_form = StateForm::devices;
   launch_spec.state = state.get();
   launch_spec.disk = spec.disk.get();
-  launch_spec.disk_bytes = spec.disk_bytes;
+  launch_spec.disk_file_bytes = spec.disk_file_bytes;
+  launch_spec.disk_passphrase = std::move(spec.disk_passphrase);
   auto launched = co_await launch(host_, std::move(launch_spec));
   if (!launched) co_return fail(std::move(launched.error()));
-  QemuMachine::Clone clone{spec.seed ? QemuMachine::Clone::Root::mounted : QemuMachine::Clone::Root::to_mount,
-                           spec.disk_bytes, spec.image.config};
+  auto root = spec.seed ? QemuMachine::Clone::Root::mounted : QemuMachine::Clone::Root::to_mount;
+  if (spec.saved) root = QemuMachine::Clone::Root::saved;
+  QemuMachine::Clone clone{root, spec.disk_bytes, spec.image.config};
   auto machine = std::make_shared<QemuMachine>(executor_, host_, spec.id, std::move(*launched), std::move(clone));
   watch(machine);
   if (spec.stage == Stage::rehearsed) {
@@ -195,13 +209,15 @@ Result<std::unique_ptr<MachineDriver>> QemuDriver::make(loop::asio::any_io_execu
   const auto machines_dir = options.run_dir + "/vm";
   TRY(make_directories(machines_dir, 0700));
   constexpr std::size_t kNameDigits = 8;
+  const auto accelerator = choice.kind == Accelerator::kvm ? AcceleratorKind::kvm : AcceleratorKind::tcg;
   Host host{workers,
             options.state_dir,
             machines_dir,
             options.jail_binary,
             "cofferdam-" + crypto::sha256_hex(machines_dir).substr(0, kNameDigits),
             std::move(bundle),
-            choice.kind == Accelerator::kvm ? AcceleratorKind::kvm : AcceleratorKind::tcg,
+            accelerator,
+            processor_of(accelerator),
             host_tsc_khz(),
             UidPool(options.uid_first, options.uid_count)};
   AcceleratorInfo info{choice.kind == Accelerator::kvm ? "kvm" : "tcg", choice.reason};

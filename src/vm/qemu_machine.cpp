@@ -90,6 +90,7 @@ QemuMachine::QemuMachine(loop::asio::any_io_executor executor, Host& host, std::
       link_(std::move(link)),
       files_(link_),
       machine_id_(std::move(machine_id)),
+      stands_still_(as == Adopted::standing_still),
       greeting_owed_(as == Adopted::standing_still),
       ended_(executor, loop::asio::steady_timer::time_point::max()) {}
 
@@ -115,15 +116,25 @@ Task<void> QemuMachine::begin(std::string hostname) {
   boost::json::object none;
   auto resumed = co_await launched_.qmp->execute("cont", none, kQuick);
   if (!resumed) co_return fail(std::move(resumed.error()));
-  CO_TRY(co_await link_->greet(Reconnect::no, kHandshake));
-  if (link_->boot_state() != (to_mount ? wire::BootState::Booted : wire::BootState::Prepared)) {
-    co_return fail(Code::DataLoss, "the guest is not in the state that its template was saved in");
-  }
-  laps.lap("greet");
-  CO_TRY(co_await give_identity(*link_, {std::move(hostname), machine_id_}));
-  laps.lap("identity");
+  CO_TRY(co_await greet_and_name(std::move(hostname)));
   if (to_mount) CO_TRY(co_await prepare_root(*link_, clone_.config));
   laps.lap("root");
+  co_return Status{};
+}
+
+Task<void> QemuMachine::greet_and_name(std::string hostname) {
+  // A saved guest was in the middle of a conversation with another host.
+  const bool saved = clone_.root == Clone::Root::saved;
+  CO_TRY(co_await link_->greet(saved ? Reconnect::yes : Reconnect::no, kHandshake));
+  const bool to_mount = clone_.root == Clone::Root::to_mount;
+  if (link_->boot_state() != (to_mount ? wire::BootState::Booted : wire::BootState::Prepared)) {
+    co_return fail(Code::DataLoss, "the guest is not in the state that it was saved in");
+  }
+  launched_.laps.lap("greet");
+  CO_TRY(co_await give_identity(*link_, {std::move(hostname), machine_id_}));
+  launched_.laps.lap("identity");
+  // Whoever ran commands in it has lost them there: they end as when a client goes away.
+  if (saved) CO_TRY(co_await sort_tasks());
   co_return Status{};
 }
 
@@ -238,6 +249,7 @@ Task<void> QemuMachine::pause() {
   boost::json::object none;
   auto stopped = co_await launched_.qmp->execute("stop", none, kQuick);
   if (!stopped) co_return fail(std::move(stopped.error()));
+  stands_still_ = true;
   co_return Status{};
 }
 
@@ -246,6 +258,7 @@ Task<void> QemuMachine::resume() {
   boost::json::object none;
   auto resumed = co_await launched_.qmp->execute("cont", none, kQuick);
   if (!resumed) co_return fail(std::move(resumed.error()));
+  stands_still_ = false;
   if (greeting_owed_) {
     if (auto greeted = co_await link_->greet(Reconnect::yes, kHandshake); !greeted) {
       boost::json::object again;
@@ -390,6 +403,11 @@ Task<std::string> QemuMachine::console() {
   auto text = co_await launched_.qmp->execute("ringbuf-read", std::move(arguments), kQuick);
   if (!text) co_return fail(std::move(text.error()));
   co_return text->is_string() ? std::string(text->get_string()) : std::string();
+}
+
+Result<SecureBytes> QemuMachine::disk_passphrase() const {
+  if (exit_) return fail(Code::Unavailable, "the machine has ended");
+  return kept_passphrase(launched_.jail->vmm_pid());
 }
 
 Task<void> QemuMachine::shut_down(std::chrono::milliseconds grace) {

@@ -17,7 +17,7 @@ class QemuMachine : public Machine {
  public:
   // What a guest that has not run yet still has to find.
   struct Clone {
-    enum class Root { mounted, to_mount } root = Root::mounted;
+    enum class Root { mounted, to_mount, saved } root = Root::mounted;
     std::uint64_t disk_bytes = 0;
     image::ImageConfig config;
   };
@@ -58,6 +58,8 @@ class QemuMachine : public Machine {
   Task<Figures> figures() override;
   Task<std::string> kernel_log() override;
   Task<std::string> console() override;
+  Task<SavedMachine> save(SaveWish wish) override;
+  [[nodiscard]] Result<SecureBytes> disk_passphrase() const override;
   Task<void> shut_down(std::chrono::milliseconds grace) override;
   Task<void> destroy() override;
   Task<MachineExit> wait_for_exit() override;
@@ -68,6 +70,7 @@ class QemuMachine : public Machine {
   Task<void> wait_until_ended();
   // Unavailable when the machine has ended, or its guest has not begun.
   [[nodiscard]] Status check_running() const;
+  Task<void> greet_and_name(std::string hostname);
 
   Host& host_;
   std::string id_;
@@ -83,6 +86,7 @@ class QemuMachine : public Machine {
   std::optional<std::string> runs_as_;  // its identity, when it was not paused since
   loop::asio::steady_timer ended_;      // never expires; cancelled at the end
   std::optional<MachineExit> exit_;
+  bool stands_still_ = false;  // by a wish
   bool destroy_asked_ = false;
 };
 

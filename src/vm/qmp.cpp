@@ -115,17 +115,22 @@ Task<json::value> QmpClient::execute(std::string command, json::object arguments
   co_return co_await await_answer(pending, std::move(command), deadline);
 }
 
-Task<void> QmpClient::give_descriptor(std::string name, int fd, std::chrono::milliseconds deadline) {
+Task<json::value> QmpClient::execute_with(int fd, std::string command, json::object arguments,
+                                          std::chrono::milliseconds deadline) {
   if (failure_) co_return fail(*failure_);
-  if (!unsent_.empty()) co_return fail(Code::FailedPrecondition, "QMP getfd: the monitor is busy");
+  if (!unsent_.empty()) co_return fail(Code::FailedPrecondition, cat("QMP ", command, ": the monitor is busy"));
   const auto id = next_id_++;
   PendingAnswer pending(executor_);
   pending_[id] = &pending;
   const Forget<decltype(pending_)> forget{pending_, id};
-  json::object arguments{{"fdname", name}};
   // The descriptor travels with this line's bytes: it cannot go through the writer's buffer.
-  CO_TRY(send_with_fds(socket_.native_handle(), request_line(id, "getfd", std::move(arguments)), {fd}));
-  auto answer = co_await await_answer(pending, "getfd", deadline);
+  CO_TRY(send_with_fds(socket_.native_handle(), request_line(id, command, std::move(arguments)), {fd}));
+  co_return co_await await_answer(pending, std::move(command), deadline);
+}
+
+Task<void> QmpClient::give_descriptor(std::string name, int fd, std::chrono::milliseconds deadline) {
+  json::object arguments{{"fdname", std::move(name)}};
+  auto answer = co_await execute_with(fd, "getfd", std::move(arguments), deadline);
   if (!answer) co_return fail(std::move(answer.error()));
   co_return Status{};
 }

@@ -43,6 +43,10 @@ class QmpClient {
   Task<boost::json::value> execute(std::string command, boost::json::object arguments,
                                    std::chrono::milliseconds deadline);
 
+  // The same for a command that takes a descriptor along, such as "add-fd". `fd` stays the caller's.
+  Task<boost::json::value> execute_with(int fd, std::string command, boost::json::object arguments,
+                                        std::chrono::milliseconds deadline);
+
   // Gives the VMM a descriptor under a name, for commands that take "fd:NAME". `fd` stays the caller's.
   Task<void> give_descriptor(std::string name, int fd, std::chrono::milliseconds deadline);
 

@@ -55,10 +55,9 @@ std::string config_digest(const image::ImageConfig& config) {
   return crypto::sha256_hex(text);
 }
 
-std::string make_manifest(const Host& host, const image::Image& image, model::Shape shape,
-                          const std::optional<EmptyDisk>& empty) {
+std::string machine_text(const Host& host, model::Shape shape, DiskSlot disk) {
   QemuSpec spec;
-  spec.disk = empty ? DiskSlot::filled : DiskSlot::empty;
+  spec.disk = disk;
   spec.role = Role::template_;
   spec.accelerator = host.accelerator;
   spec.shape = shape;
@@ -66,9 +65,14 @@ std::string make_manifest(const Host& host, const image::Image& image, model::Sh
   spec.firmware_folder = host.bundle.firmware_folder;
   std::string machine;
   for (const auto& word : qemu_argv(spec)) machine += word + " ";
+  return machine;
+}
+
+std::string make_manifest(const Host& host, const image::Image& image, model::Shape shape,
+                          const std::optional<EmptyDisk>& empty) {
   return cat("cofferdam template 1\nqemu ", host.bundle.qemu_version, "\nbundle ", host.bundle.digest, "\nmachine ",
-             machine, "\ncpu ", cpu_model(host.accelerator), "\nprocessor ",
-             host.accelerator == AcceleratorKind::kvm ? host_processor() : "emulated", "\nkernel ", image.kernel_digest,
+             machine_text(host, shape, empty ? DiskSlot::plain : DiskSlot::empty), "\ncpu ",
+             cpu_model(host.accelerator), "\nprocessor ", host.processor, "\nkernel ", image.kernel_digest,
              "\ninitramfs ", image.initramfs_digest, "\nroot ", image.digest, "\nprotocol ", wire::kProtocolVersion,
              empty ? cat("\ndisk ", empty->mib, " ", empty->form, "\nconfig ", config_digest(image.config)) : "", "\n");
 }
@@ -92,7 +96,19 @@ struct TemplateStore::Work {
   std::optional<Result<std::shared_ptr<const Template>>> result;
 };
 
-Result<UniqueFd> Template::open_state() const { return open_file(cat("/proc/self/fd/", state.get()), O_RDONLY); }
+std::string processor_of(AcceleratorKind accelerator) {
+  return accelerator == AcceleratorKind::kvm ? host_processor() : "emulated";
+}
+
+std::map<std::string, std::string> facts_of(const Host& host, const image::Image& image, model::Shape shape) {
+  return {{"vmm", cat("qemu ", host.bundle.qemu_version, " ", host.bundle.digest)},
+          {"machine", crypto::sha256_hex(machine_text(host, shape, DiskSlot::plain))},
+          {"cpu", cat(cpu_model(host.accelerator), " ", host.processor)},
+          {"kernel", image.kernel_digest},
+          {"initramfs", image.initramfs_digest},
+          {"image", image.digest},
+          {"protocol", cat(wire::kProtocolVersion)}};
+}
 
 TemplateStore::TemplateStore(Host& host) : host_(host), folder_(host.state_dir + "/templates") {
   (void)make_directories(folder_, 0700);
@@ -178,8 +194,8 @@ Task<std::shared_ptr<const Template>> TemplateStore::build(Wish wish) {
   CO_TRY_ASSIGN(made->state, make_memory_file("coffer-template-state", 0));
   spec.memory = made->memory.get();
   if (wish.empty) {
-    spec.disk_bytes = wish.empty->mib * model::kMiB;
-    CO_TRY_ASSIGN(made->disk, make_memory_file("coffer-template-disk", spec.disk_bytes));
+    spec.disk_file_bytes = wish.empty->mib * model::kMiB;
+    CO_TRY_ASSIGN(made->disk, make_memory_file("coffer-template-disk", spec.disk_file_bytes));
     spec.disk = made->disk.get();
     auto fill = [&empty = *wish.empty, to = spec.disk]() -> Status {
       TRY_ASSIGN(const UniqueFd from, empty.open());

@@ -18,8 +18,13 @@ struct Template : Seed {
   std::string key;
   UniqueFd memory;  // sealed memfd: nobody can change it, or map it shared for writing
   UniqueFd state;   // sealed memfd
-  [[nodiscard]] Result<UniqueFd> open_state() const;  // a description of its own, at the start
 };
+
+// Host::processor.
+std::string processor_of(AcceleratorKind accelerator);
+
+// What a guest's state depends on, by name.
+std::map<std::string, std::string> facts_of(const Host& host, const image::Image& image, model::Shape shape);
 
 class TemplateStore {
  public:

@@ -39,9 +39,10 @@ Status check_ttl(milliseconds ttl) {
 Task<void> ManagerImpl::apply_ttl(EntryPtr entry) {
   Record& record = entry->record;
   if (!entry->machine) co_return Status{};
-  CO_TRY(co_await machines_.set_ttl(entry->machine, hard_ttl(record.spec)));
+  const auto ttl = record.held ? std::nullopt : record.spec.ttl;
+  CO_TRY(co_await machines_.set_ttl(entry->machine, record.held ? std::nullopt : hard_ttl(record.spec)));
   record.expires_at.reset();
-  if (record.spec.ttl) record.expires_at = system_clock::now() + *record.spec.ttl;
+  if (ttl) record.expires_at = system_clock::now() + *ttl;
   if (entry->clock) entry->clock->notify();
   co_return Status{};
 }
@@ -51,26 +52,6 @@ Task<Info> ManagerImpl::save_change(EntryPtr entry) {
   CO_TRY(co_await save(entry));
   if (entry->clock) entry->clock->notify();
   co_return info_of(*entry);
-}
-
-Task<void> ManagerImpl::keep_disk(EntryPtr entry) {
-  Record& record = entry->record;
-  if (record.disk_kept) co_return Status{};
-  if (!entry->volume) {
-    co_return fail(Code::FailedPrecondition,
-                   cat("the disk of the workspace '", record.id, "' has no name and cannot be given one any more"),
-                   "copy what it holds into a permanent workspace");
-  }
-  // The row comes first: a folder without one is taken for somebody's lost disk.
-  CO_TRY(co_await save(entry));
-  auto keep = [table = table_, id = record.id, volume = std::move(*entry->volume)]() mutable -> Status {
-    TRY(table.make_folder(id));
-    return volume.persist(table.disk_path(id));
-  };
-  entry->volume.reset();
-  CO_TRY(co_await workers_.run(std::move(keep)));
-  record.disk_kept = true;
-  co_return co_await save(entry);
 }
 
 Task<Info> ManagerImpl::set_ttl(std::string id, std::optional<milliseconds> from_now,
@@ -259,18 +240,17 @@ Task<Resized> ManagerImpl::do_resize(EntryPtr entry, Resources resources, Apply 
   co_return answer;
 }
 
-// Makes the record, and the disk, what a resize asked for. Not while it runs.
+// Makes the record what a resize asked for. Not while it runs.
 Task<void> ManagerImpl::apply_pending(EntryPtr entry) {
   Record& record = entry->record;
   auto spec = resized(record.spec, record.pending.value_or(Resources{}));
   if (spec.disk_mib > record.spec.disk_mib) {
-    auto grow = [this, path = table_.disk_path(record.id), mib = spec.disk_mib]() -> Status {
+    // The machine makes the disk larger at the next start, and the guest its file system.
+    auto check = [this, mib = spec.disk_mib]() -> Status {
       TRY_ASSIGN(const auto room, volumes_.host_room());
-      TRY(disk::check_room(room, mib));
-      TRY_ASSIGN(auto volume, disk::Volume::open(path));
-      return volume.grow(mib);
+      return disk::check_room(room, mib);
     };
-    CO_TRY(co_await workers_.run(std::move(grow)));
+    CO_TRY(co_await workers_.run(std::move(check)));
   }
   record.spec = std::move(spec);
   record.pending.reset();

@@ -125,7 +125,7 @@ Task<Info> ManagerImpl::do_create(EntryPtr entry, Lane::Place /*place*/, identit
     co_return info_of(*entry);
   }
   (void)co_await let_go(entry);
-  (void)co_await forget(entry);
+  (void)co_await erase(entry);
   co_return fail(std::move(up.error()));
 }
 
@@ -153,7 +153,7 @@ Task<Prepared> ManagerImpl::cold_start(EntryPtr entry, MachineWish wish, std::op
 Task<void> ManagerImpl::hand_over(EntryPtr entry) {
   vm::Claim claim;
   claim.hostname = entry->record.hostname;
-  claim.ttl = hard_ttl(entry->record.spec);
+  if (!entry->record.held) claim.ttl = hard_ttl(entry->record.spec);
   claim.lease = vm::Lease::own;
   co_return co_await machines_.claim(entry->machine, std::move(claim));
 }
@@ -176,6 +176,7 @@ Task<void> ManagerImpl::bring_up(EntryPtr entry) {
   }
   record.image_digest = image.digest;
   record.image_config = image.config;
+  record.build = driver_.build_of(image, record.spec.shape());
 
   MachineWish wish;
   wish.shape = record.spec.shape();
@@ -197,8 +198,7 @@ Task<void> ManagerImpl::bring_up(EntryPtr entry) {
       source = Source::made;
       std::optional<disk::Volume> volume;
       if (!first_start) {
-        auto open = [path = table_.disk_path(record.id)] { return disk::Volume::open(path); };
-        CO_TRY_ASSIGN(volume, co_await workers_.run(std::move(open)));
+        CO_TRY_ASSIGN(volume, co_await open_disk(entry));
       }
       wish.image = image;
       CO_TRY_ASSIGN(prepared, co_await cold_start(entry, wish, std::move(volume)));
@@ -206,7 +206,7 @@ Task<void> ManagerImpl::bring_up(EntryPtr entry) {
     entry->machine = prepared->machine;
     entry->memory = std::move(prepared->memory);
     record.vm_id = entry->machine->id();
-    if (first_start) entry->volume = std::move(prepared->volume);
+    if (first_start) take_disk(*entry, std::move(prepared->volume));
     // Written before the machine outlives the daemon: its disk has a name now.
     if (record.spec.keeps_disk() && first_start) CO_TRY(co_await keep_disk(entry));
     const Pool::Hold hold(pool_);
@@ -217,7 +217,7 @@ Task<void> ManagerImpl::bring_up(EntryPtr entry) {
     log_warn("a pool member could not be handed over", {{"vm", record.vm_id}, {"error", handed_over.error().message}});
     CO_TRY(co_await let_go(entry));
     if (record.disk_kept && first_start) {
-      (void)co_await remove_folder(record.id);
+      CO_TRY(co_await remove_old_disk(record));
       record.disk_kept = false;
     }
     source = Source::made;
@@ -225,7 +225,7 @@ Task<void> ManagerImpl::bring_up(EntryPtr entry) {
   CO_TRY(co_await attach_network(entry));
   record.started_at = system_clock::now();
   record.expires_at.reset();
-  if (record.spec.ttl) record.expires_at = *record.started_at + *record.spec.ttl;
+  if (record.spec.ttl && !record.held) record.expires_at = *record.started_at + *record.spec.ttl;
   step(*entry, model::State::running);
   CO_TRY(co_await save(entry));
   begin_run(entry);

@@ -2,14 +2,19 @@
 #pragma once
 #include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
+#include "base/secure_bytes.h"
 #include "disk/volume.h"
 #include "loop/event.h"
 #include "loop/lane.h"
 #include "model/event.h"
 #include "vm/machine.h"
+#include "workspace/archive.h"
 #include "workspace/journal.h"
 #include "workspace/limits.h"
+#include "workspace/snapshot.h"
 #include "workspace/workspace_table.h"
 
 namespace cofferdam::workspace {
@@ -33,8 +38,13 @@ struct Entry {
   std::shared_ptr<vm::Machine> machine;  // null unless running, or on the way there or from there
   std::optional<disk::Volume> volume;    // a disk without a name, while it may still get one
   MemoryBudget::Reservation memory;
-  Lane lane;          // whoever changes the workspace holds a place in it
-  bool gone = false;  // removed while somebody waited for the lane
+  SecureBytes seal_key;               // of what of its guest lies beside the disk; empty before there is a disk
+  std::string last_vm_id;             // the machine it had last
+  std::uint64_t discarded_bytes = 0;  // of disks it had
+  std::vector<Snapshot> snapshots;    // oldest first
+  std::vector<Archive> archives;      // oldest first
+  Lane lane;                          // whoever changes the workspace holds a place in it
+  bool gone = false;                  // removed while somebody waited for the lane
   Journal journal;
   std::string heard_vm;                // the machine whose kernel's words are in the journal
   std::shared_ptr<loop::Event> clock;  // wakes whoever keeps the time of this run; null between runs

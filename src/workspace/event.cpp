@@ -26,6 +26,20 @@ std::string_view event_name(EventKind kind) {
       return "failed";
     case EventKind::ttl_expired:
       return "ttl_expired";
+    case EventKind::snapshot_taken:
+      return "snapshot_taken";
+    case EventKind::snapshot_removed:
+      return "snapshot_removed";
+    case EventKind::restored:
+      return "restored";
+    case EventKind::archive_made:
+      return "archive_made";
+    case EventKind::archive_removed:
+      return "archive_removed";
+    case EventKind::held:
+      return "held";
+    case EventKind::unheld:
+      return "unheld";
     case EventKind::workload_started:
       return "workload_started";
     case EventKind::workload_exited:

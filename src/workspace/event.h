@@ -19,6 +19,13 @@ enum class EventKind {
   removed,
   failed,
   ttl_expired,
+  snapshot_taken,  // its id is the detail
+  snapshot_removed,
+  restored,
+  archive_made,  // its version is the detail
+  archive_removed,
+  held,
+  unheld,
   workload_started,
   workload_exited,  // with 0, or stopped by somebody
   workload_failed,

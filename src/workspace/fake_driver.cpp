@@ -1,9 +1,13 @@
 #include "workspace/fake_driver.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <cstdlib>
 
+#include "base/bytes.h"
+#include "base/file.h"
 #include "loop/task.h"
 
 namespace cofferdam::workspace {
@@ -118,6 +122,40 @@ Task<void> FakeMachine::resume() {
   co_return Status{};
 }
 
+namespace {
+
+// A memory that holds one page.
+class FakeMemory : public vm::MemoryCopy {
+ public:
+  Status write(const std::function<Status(std::string_view)>& sink) override {
+    std::string text;
+    ByteWriter writer(text);
+    writer.u64(0);
+    writer.u32(4096);
+    writer.raw(std::string(4096, 'm'));
+    writer.u64(UINT64_MAX);
+    writer.u32(0);
+    return sink(text);
+  }
+};
+
+}  // namespace
+
+Task<vm::SavedMachine> FakeMachine::save(vm::SaveWish wish) {
+  if (exit_) co_return fail(Code::Unavailable, "the machine has ended");
+  if (driver_.saves_that_fail > 0) {
+    --driver_.saves_that_fail;
+    co_return fail(Code::Internal, "the machine could not be saved");
+  }
+  paused_ = wish.after == vm::AfterSave::stand_still;
+  vm::SavedMachine saved;
+  saved.memory = std::make_unique<FakeMemory>();
+  saved.state = UniqueFd(::memfd_create("fake-state", MFD_CLOEXEC));
+  CO_TRY(write_all(saved.state.get(), "devices"));
+  saved.pause = std::chrono::microseconds(7);
+  co_return saved;
+}
+
 Task<std::unique_ptr<vm::GuestProcess>> FakeMachine::start(model::ExecSpec spec) {
   if (exit_) co_return ended();
   co_return std::make_unique<FakeProcess>(executor_, shared_from_this(), std::move(spec));
@@ -215,6 +253,15 @@ Task<std::shared_ptr<vm::Machine>> FakeDriver::adopt(std::string id, vm::Adopted
   if (adoption_fails || found == alive.end()) co_return fail(Code::NotFound, "it does not answer");
   (void)co_await (as == vm::Adopted::running ? found->second->resume() : found->second->pause());
   co_return found->second;
+}
+
+Task<std::vector<std::pair<std::string, std::string>>> FakeDriver::remains(std::string id) {
+  std::vector<std::pair<std::string, std::string>> places{{"the machine", alive.contains(id) ? "there" : "gone"}};
+  co_return places;
+}
+
+std::map<std::string, std::string> FakeDriver::build_of(const image::Image& image, model::Shape /*shape*/) const {
+  return {{"vmm", vmm_version}, {"image", image.digest}};
 }
 
 Task<void> FakeDriver::remove_orphan(std::string id) {

@@ -40,6 +40,8 @@ class FakeMachine : public vm::Machine, public std::enable_shared_from_this<Fake
   loop::Task<vm::Figures> figures() override;
   loop::Task<std::string> kernel_log() override;
   loop::Task<std::string> console() override;
+  loop::Task<vm::SavedMachine> save(vm::SaveWish wish) override;
+  [[nodiscard]] Result<SecureBytes> disk_passphrase() const override { return spec_.disk_passphrase.clone(); }
   loop::Task<void> shut_down(std::chrono::milliseconds grace) override;
   loop::Task<void> destroy() override;
   loop::Task<vm::MachineExit> wait_for_exit() override;
@@ -73,10 +75,13 @@ class FakeDriver : public vm::MachineDriver {
                                                    vm::EmptyDisk empty) override;
   loop::Task<std::vector<std::string>> orphans() override;
   loop::Task<std::shared_ptr<vm::Machine>> adopt(std::string id, vm::Adopted as) override;
+  loop::Task<std::vector<std::pair<std::string, std::string>>> remains(std::string id) override;
   loop::Task<void> remove_orphan(std::string id) override;
   // Those that were not claimed end, the others become orphans of the next manager.
   loop::Task<void> release() override;
   [[nodiscard]] const vm::AcceleratorInfo& accelerator() const override { return accelerator_; }
+  [[nodiscard]] std::map<std::string, std::string> build_of(const image::Image& image,
+                                                            model::Shape shape) const override;
 
   // What the next calls do.
   std::chrono::milliseconds create_takes{1};
@@ -85,6 +90,8 @@ class FakeDriver : public vm::MachineDriver {
   int wakes_that_fail = 0;
   int claims_that_fail = 0;
   bool adoption_fails = false;
+  int saves_that_fail = 0;
+  std::string vmm_version = "fake 1";
 
   // What happened.
   int created = 0;  // up to any stage

@@ -5,16 +5,21 @@
 
 #include <iterator>
 
+#include "base/bytes.h"
 #include "base/file.h"
 #include "base/text.h"
 #include "base/time.h"
+#include "crypto/aead.h"
 
 namespace cofferdam::workspace {
 namespace {
 
 constexpr std::size_t kMaxBytes = 256U << 10;
 constexpr std::size_t kMaxFile = 512U << 10;
+constexpr std::size_t kMaxPiece = 256U << 10;
 constexpr std::size_t kLineCost = 32;  // what a line takes beside its text
+
+std::string_view source_name(LogSource source) { return source == LogSource::boot ? "boot.log" : "cmd.log"; }
 
 }  // namespace
 
@@ -31,26 +36,35 @@ std::vector<LogLine> parse_lines(std::string_view text) {
   return lines;
 }
 
-std::string log_path(const std::string& folder, LogSource source) {
-  return cat(folder, source == LogSource::boot ? "/boot.log" : "/cmd.log");
-}
+std::string log_path(const std::string& folder, LogSource source) { return cat(folder, "/", source_name(source)); }
 
-Status append_log(const std::string& path, std::string_view text) {
+Status append_log(const std::string& folder, LogSource source, std::string_view text, const SecureBytes& key) {
+  if (text.size() > kMaxPiece) text.remove_prefix(text.size() - kMaxPiece);
+  std::string record;
+  ByteWriter(record).text(crypto::seal(key, text, source_name(source)));
+  const std::string path = log_path(folder, source);
   TRY_ASSIGN(UniqueFd file, open_file(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, 0600));
   struct stat st{};
   if (::fstat(file.get(), &st) != 0) return fail_errno(cat("stat '", path, "'"));
-  if (static_cast<std::size_t>(st.st_size) + text.size() > kMaxFile) {
+  if (static_cast<std::size_t>(st.st_size) + record.size() > kMaxFile) {
     if (::rename(path.c_str(), cat(path, ".1").c_str()) != 0) return fail_errno(cat("rename '", path, "'"));
     TRY_ASSIGN(file, open_file(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, 0600));
   }
-  if (text.size() > kMaxFile) text.remove_prefix(text.size() - kMaxFile);
-  return write_all(file.get(), text);
+  return write_all(file.get(), record);
 }
 
-std::vector<LogLine> read_log(const std::string& path) {
+std::vector<LogLine> read_log(const std::string& folder, LogSource source, const SecureBytes& key) {
   std::string all;
+  const std::string path = log_path(folder, source);
   for (const auto& name : {cat(path, ".1"), path}) {
-    if (auto text = read_file(name, 2 * kMaxFile)) all += *text;
+    const auto bytes = read_file(name, 2 * kMaxFile);
+    if (!bytes) continue;
+    ByteReader reader(as_bytes(*bytes));
+    while (reader.left() > 0) {
+      const auto sealed = reader.text(kMaxFile);
+      if (!reader.ok()) break;  // the daemon died while it wrote this one
+      if (const auto text = crypto::unseal(key, sealed, source_name(source))) all += text->view();
+    }
   }
   std::string_view text = all;
   if (text.size() > kMaxBytes) {

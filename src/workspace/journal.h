@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/secure_bytes.h"
 #include "loop/event.h"
 #include "loop/feed.h"
 #include "workspace/log_line.h"
@@ -21,12 +22,12 @@ using loop::Feeds;
 std::string format_line(const LogLine& line);  // "2026-01-31T23:59:59.123Z text", and a line end
 std::vector<LogLine> parse_lines(std::string_view text);
 
-// Log files in a workspace's folder. Calls block.
+// Log files in a workspace's folder, encrypted: each piece is sealed under `key` and bound to its source. Calls block.
 std::string log_path(const std::string& folder, LogSource source);
 // Keeps the file, and the one before it, at half a MiB each.
-Status append_log(const std::string& path, std::string_view text);
-// The end of what the files hold, at most 256 KiB.
-std::vector<LogLine> read_log(const std::string& path);
+Status append_log(const std::string& folder, LogSource source, std::string_view text, const SecureBytes& key);
+// The end of what the files hold, at most 256 KiB. What does not open under `key` is left out.
+std::vector<LogLine> read_log(const std::string& folder, LogSource source, const SecureBytes& key);
 
 class Journal {
  public:

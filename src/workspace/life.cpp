@@ -51,39 +51,18 @@ void ManagerImpl::end_run(Entry& entry) {
 Task<void> ManagerImpl::let_go(EntryPtr entry) {
   end_run(*entry);
   if (options_.network.detach) options_.network.detach(entry->record.id);
-  if (entry->volume) {
-    // A nameless disk is freed by whoever lets go of it last, which takes its time: not on the loop.
-    auto close = [volume = std::exchange(entry->volume, std::nullopt)]() mutable -> Status {
-      volume.reset();
-      return {};
-    };
-    if (entry->machine && entry->machine->alive()) {
-      (void)close();
-    } else {
-      CO_TRY(co_await workers_.run(std::move(close)));
-    }
-  }
   if (entry->machine) CO_TRY(co_await machines_.end(entry->machine));
+  if (!entry->record.vm_id.empty()) entry->last_vm_id = entry->record.vm_id;
   entry->machine.reset();
+  if (entry->volume) {
+    // A disk without a name is nobody's now. To free its blocks takes its time: not on the loop.
+    auto discard = [volume = std::exchange(entry->volume, std::nullopt)]() mutable { return volume->discard(); };
+    CO_TRY_ASSIGN(const auto bytes, co_await workers_.run(std::move(discard)));
+    entry->discarded_bytes += bytes;
+  }
   entry->memory.release();
   entry->record.vm_id.clear();
   entry->record.expires_at.reset();
-  co_return Status{};
-}
-
-Task<void> ManagerImpl::remove_folder(std::string id, store::Durability durability) {
-  co_return co_await table_.remove(std::move(id), durability);
-}
-
-Task<void> ManagerImpl::forget(EntryPtr entry) {
-  workloads_.workspace_is_gone(entry->record.id);
-  CO_TRY(co_await close_journal(entry));
-  CO_TRY(co_await remove_folder(entry->record.id, durability_of(entry->record)));
-  if (options_.network.forget) options_.network.forget(entry->record.id);
-  entry->gone = true;
-  entries_.erase(entry->record.id);
-  last_removal_ = std::chrono::steady_clock::now();
-  if (!std::exchange(sweeping_, true)) watchers_.spawn("sweep of the database", sweep_soon());
   co_return Status{};
 }
 
@@ -150,7 +129,7 @@ Task<Info> ManagerImpl::do_stop(EntryPtr entry) {
   CO_TRY(co_await take_down(entry));
   tell(entry, EventKind::stopped);
   const auto info = info_of(*entry);
-  if (entry->record.spec.on_exit == model::OnExit::remove) {
+  if (entry->record.spec.on_exit == model::OnExit::remove && !entry->record.held) {
     CO_TRY_ASSIGN(const auto removal, co_await do_remove(entry));
     (void)removal;
   }
@@ -206,6 +185,7 @@ Task<Removal> ManagerImpl::remove(std::string id) {
 }
 
 Task<Removal> ManagerImpl::do_remove(EntryPtr entry) {
+  CO_TRY(check_not_held(entry->record));
   const auto began = steady_clock::now();
   ++entry->round;
   if (entry->record.state != model::State::removing) step(*entry, model::State::removing);
@@ -213,8 +193,8 @@ Task<Removal> ManagerImpl::do_remove(EntryPtr entry) {
   if (entry->permanent()) CO_TRY(co_await save(entry));
   CO_TRY(co_await let_go(entry));
   tell(entry, EventKind::removed);
-  CO_TRY(co_await forget(entry));
   Removal removal;
+  CO_TRY_ASSIGN(removal.receipt_id, co_await erase(entry));
   removal.id = entry->record.id;
   removal.took_us = std::chrono::duration_cast<std::chrono::microseconds>(steady_clock::now() - began).count();
   co_return removal;
@@ -260,7 +240,7 @@ Task<void> ManagerImpl::note_end(EntryPtr entry, std::shared_ptr<vm::Machine> ma
     record.restarts = backoff.in_a_row(record.restarts, ran);
     again = backoff.delay(record.restarts);
   }
-  const bool held = contained(*entry);
+  const bool held = record.held || contained(*entry);
   const bool stays =
       held || (record.disk_kept && record.spec.on_exit == model::OnExit::keep &&
                (entry->permanent() || (by_time && record.spec.at_end_of_ttl() == model::TtlAction::stop)));
@@ -268,7 +248,9 @@ Task<void> ManagerImpl::note_end(EntryPtr entry, std::shared_ptr<vm::Machine> ma
   if (!again && (!stays || unwanted)) {
     step(*entry, model::State::removing, why);
     tell(entry, EventKind::removed, std::move(why));
-    co_return co_await forget(entry);
+    CO_TRY_ASSIGN(const auto receipt, co_await erase(entry));
+    (void)receipt;
+    co_return Status{};
   }
   if (model::may_change(record.state, model::State::stopped)) step(*entry, model::State::stopped, why);
   const auto round = ++entry->round;

@@ -1,4 +1,6 @@
 // What a workspace can be told beyond start and stop, and what happens to it with time.
+#include "crypto/aead.h"
+#include "crypto/random.h"
 #include "workspace/journal.h"
 #include "workspace/test_support.h"
 
@@ -411,10 +413,10 @@ TEST(Journal, a_log_is_bounded_in_memory_and_on_the_disk) {
   ASSERT_NE(::mkdtemp(folder.data()), nullptr);
   loop::asio::io_context io;
   Journal journal(io.get_executor());
-  const auto path = log_path(folder, LogSource::cmd);
+  const auto key = crypto::random_secret(crypto::kAeadKeyBytes);
   for (int i = 0; i < 3000; ++i) {
     journal.add(LogSource::cmd, {std::chrono::system_clock::now(), std::string(1000, 'x')});
-    if (i % 100 == 0) ASSERT_TRUE(append_log(path, journal.take_unwritten(LogSource::cmd)));
+    if (i % 100 == 0) ASSERT_TRUE(append_log(folder, LogSource::cmd, journal.take_unwritten(LogSource::cmd), key));
   }
   EXPECT_LE(journal.tail(LogSource::cmd, 0).size(), 262U);
   EXPECT_EQ(journal.tail(LogSource::cmd, 3).size(), 3U);
@@ -424,9 +426,12 @@ TEST(Journal, a_log_is_bounded_in_memory_and_on_the_disk) {
     on_disk += read_file(folder + "/" + name, 8U << 20).value().size();
   }
   EXPECT_LE(on_disk, 1U << 20);
-  const auto back = read_log(path);
+  const auto back = read_log(folder, LogSource::cmd, key);
   EXPECT_GT(back.size(), 100U);
   EXPECT_EQ(back.back().message, std::string(1000, 'x'));
+  EXPECT_EQ(read_file(log_path(folder, LogSource::cmd), 1U << 20).value().find("xxxxxxxx"), std::string::npos);
+  const auto other = crypto::random_secret(crypto::kAeadKeyBytes);
+  EXPECT_TRUE(read_log(folder, LogSource::cmd, other).empty());
   ASSERT_TRUE(remove_tree(folder));
 }
 

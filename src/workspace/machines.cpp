@@ -3,6 +3,7 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "disk/format.h"
+#include "disk/qcow2.h"
 #include "loop/deadline.h"
 
 namespace cofferdam::workspace {
@@ -21,6 +22,7 @@ constexpr auto kStartProcessLimit = 30s;
 constexpr auto kShutDownSlack = 30s;
 constexpr auto kDestroyLimit = 30s;
 constexpr auto kListLimit = 30s;
+constexpr auto kSaveLimit = std::chrono::minutes(40);  // a large disk is copied
 constexpr auto kAdoptLimit = 30s;
 
 // Each holds its machine, which may outlive whoever asked.
@@ -34,6 +36,9 @@ Task<std::unique_ptr<vm::GuestProcess>> do_start(MachinePtr machine, model::Exec
 }
 Task<void> do_pause(MachinePtr machine) { co_return co_await machine->pause(); }
 Task<void> do_resume(MachinePtr machine) { co_return co_await machine->resume(); }
+Task<vm::SavedMachine> do_save(MachinePtr machine, vm::SaveWish wish) {
+  co_return co_await machine->save(std::move(wish));
+}
 Task<void> do_shut_down(MachinePtr machine, std::chrono::milliseconds grace) {
   co_return co_await machine->shut_down(grace);
 }
@@ -77,7 +82,10 @@ Task<Prepared> Machines::start(disk::Volume volume, MachineWish wish, MemoryBudg
   spec.cpu_millis = wish.cpu_millis;
   spec.io = wish.io;
   spec.disk_bytes = volume.bytes();
+  spec.disk_file_bytes = disk::largest_file(volume.bytes());
+  spec.disk_passphrase = volume.passphrase();
   spec.seed = std::move(seed);
+  spec.saved = std::move(wish.saved);
   spec.stage = wish.stage;
   spec.urgency = wish.urgency;
   CO_TRY_ASSIGN(spec.disk, volume.descriptor());
@@ -115,6 +123,16 @@ Task<std::unique_ptr<vm::GuestProcess>> Machines::start_process(MachinePtr machi
   // One that nobody waits for is killed when its object goes.
   return bounded<std::unique_ptr<vm::GuestProcess>>("start of a command", kStartProcessLimit,
                                                     do_start(std::move(machine), std::move(spec)));
+}
+
+Task<vm::SavedMachine> Machines::save(MachinePtr machine, vm::SaveWish wish) {
+  return bounded<vm::SavedMachine>("save of a virtual machine", kSaveLimit,
+                                   do_save(std::move(machine), std::move(wish)));
+}
+
+Task<std::vector<std::pair<std::string, std::string>>> Machines::remains(std::string id) {
+  return bounded<std::vector<std::pair<std::string, std::string>>>("search for what is left of a virtual machine",
+                                                                   kListLimit, driver_.remains(std::move(id)));
 }
 
 Task<void> Machines::shut_down(MachinePtr machine, std::chrono::milliseconds grace) {

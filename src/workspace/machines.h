@@ -35,6 +35,7 @@ struct MachineWish {
   std::uint32_t cpu_millis = 1000;
   model::IoLimits io;
   std::uint32_t disk_mib = 0;
+  std::shared_ptr<const vm::Saved> saved;  // goes on from there; with make_on() alone
   vm::Stage stage = vm::Stage::rehearsed;
   vm::Urgency urgency = vm::Urgency::background;
 };
@@ -57,9 +58,13 @@ class Machines {
   Task<void> pause(std::shared_ptr<vm::Machine> machine);
   Task<void> resume(std::shared_ptr<vm::Machine> machine);
   Task<std::unique_ptr<vm::GuestProcess>> start_process(std::shared_ptr<vm::Machine> machine, model::ExecSpec spec);
+  Task<vm::SavedMachine> save(std::shared_ptr<vm::Machine> machine, vm::SaveWish wish);
   Task<void> shut_down(std::shared_ptr<vm::Machine> machine, std::chrono::milliseconds grace);
   // Returns when nothing is left of the machine.
   Task<void> end(std::shared_ptr<vm::Machine> machine);
+
+  // Where something of an ended machine could be, and what is there.
+  Task<std::vector<std::pair<std::string, std::string>>> remains(std::string id);
 
   Task<std::vector<std::string>> orphans();
   Task<std::shared_ptr<vm::Machine>> adopt(std::string id, vm::Adopted as);

@@ -41,29 +41,40 @@ Info info_of(const Entry& entry) {
   info.pending = record.pending;
   info.restarts = record.restarts;
   info.last_active_at = entry.last_active_at;
+  info.disk_key_id = record.disk_key_id;
+  info.disk_kept = record.disk_kept;
+  info.held = record.held;
+  info.hold_reason = record.hold_reason;
+  info.snapshots = entry.snapshots.size();
   return info;
 }
 
 Result<std::unique_ptr<Manager>> Manager::open(loop::asio::any_io_executor executor, loop::WorkerPool& workers,
                                                store::Database& database, FindImage find_image,
-                                               vm::MachineDriver& driver, ManagerOptions options) {
+                                               vm::MachineDriver& driver, keys::KeyStore& keys,
+                                               keys::ReceiptBook& receipts, ManagerOptions options) {
   TRY_ASSIGN(auto volumes, disk::VolumeStore::open(options.state_dir + "/disks"));
   WorkspaceTable table(options.state_dir + "/workspaces", database, workers);
   TRY(table.open());
-  return std::make_unique<ManagerImpl>(std::move(executor), workers, std::move(find_image), driver, std::move(options),
-                                       std::move(volumes), std::move(table), WorkloadTable(database));
+  return std::make_unique<ManagerImpl>(std::move(executor), workers, std::move(find_image), driver, keys, receipts,
+                                       std::move(options), std::move(volumes), std::move(table), database);
 }
 
 ManagerImpl::ManagerImpl(loop::asio::any_io_executor executor, loop::WorkerPool& workers, FindImage find_image,
-                         vm::MachineDriver& driver, ManagerOptions options, disk::VolumeStore volumes,
-                         WorkspaceTable table, WorkloadTable workloads)
+                         vm::MachineDriver& driver, keys::KeyStore& keys, keys::ReceiptBook& receipts,
+                         ManagerOptions options, disk::VolumeStore volumes, WorkspaceTable table,
+                         store::Database& database)
     : executor_(std::move(executor)),
       workers_(workers),
       find_image_(std::move(find_image)),
       driver_(driver),
+      keys_(keys),
+      receipts_(receipts),
       options_(std::move(options)),
       volumes_(std::move(volumes)),
       table_(std::move(table)),
+      snapshot_table_(database),
+      archive_table_(database),
       budget_(options_.memory),
       machines_(executor_, workers_, driver_, volumes_),
       pool_(executor_, workers_, find_image_, machines_, budget_, pool_options(options_)),
@@ -71,7 +82,7 @@ ManagerImpl::ManagerImpl(loop::asio::any_io_executor executor, loop::WorkerPool&
                    options_.max_workspaces),
       operations_(executor_),
       watchers_(executor_),
-      workloads_(executor_, workloads, workload_host(),
+      workloads_(executor_, WorkloadTable(database), workload_host(),
                  {options_.workload_figures_every, options_.workload_stop_grace}) {}
 
 Result<ManagerImpl::EntryPtr> ManagerImpl::find(const std::string& id) const {
@@ -136,7 +147,11 @@ void ManagerImpl::step(Entry& entry, model::State to, std::string detail) {
   record.updated_at = system_clock::now();
 }
 
-Task<void> ManagerImpl::save(EntryPtr entry) { co_return co_await table_.write(entry->record); }
+Task<void> ManagerImpl::save(EntryPtr entry) {
+  Record record = entry->record;
+  seal_env(record, entry->seal_key);
+  co_return co_await table_.write(std::move(record));
+}
 
 // What the workspace says beyond its image, secrets included: not to be kept.
 Task<std::vector<std::string>> ManagerImpl::environment_of(EntryPtr entry) {

@@ -12,6 +12,8 @@
 #include "base/secure_bytes.h"
 #include "identity/limits.h"
 #include "image/image_store.h"
+#include "keys/key_store.h"
+#include "keys/receipt_book.h"
 #include "ledger/recorder.h"
 #include "loop/feed.h"
 #include "loop/task.h"
@@ -19,10 +21,12 @@
 #include "model/workspace_spec.h"
 #include "model/workspace_state.h"
 #include "vm/machine.h"
+#include "workspace/archive.h"
 #include "workspace/event.h"
 #include "workspace/limits.h"
 #include "workspace/log_line.h"
 #include "workspace/pool.h"
+#include "workspace/snapshot.h"
 #include "workspace/workloads.h"
 #include "workspace/workspace_table.h"
 
@@ -48,6 +52,11 @@ struct Info {
   std::optional<Resources> pending;  // resized to at the next start
   std::uint32_t restarts = 0;        // by its restart policy, in a row
   std::chrono::system_clock::time_point last_active_at;
+  std::string disk_key_id;
+  bool disk_kept = false;  // it outlives its machine, and its key lies in the key tree
+  bool held = false;
+  std::string hold_reason;
+  std::size_t snapshots = 0;
 };
 
 struct Owner {
@@ -90,6 +99,7 @@ struct NetworkHooks {
 struct Removal {
   std::string id;
   std::int64_t took_us = 0;
+  std::string receipt_id;  // of its erasure
 };
 
 using PoolInfo = PoolStatus;
@@ -132,7 +142,8 @@ class Manager {
   // Makes its folders. `workers` should not be shared with work that takes minutes. All arguments outlive the manager.
   static Result<std::unique_ptr<Manager>> open(loop::asio::any_io_executor executor, loop::WorkerPool& workers,
                                                store::Database& database, FindImage find_image,
-                                               vm::MachineDriver& driver, ManagerOptions options);
+                                               vm::MachineDriver& driver, keys::KeyStore& keys,
+                                               keys::ReceiptBook& receipts, ManagerOptions options);
   virtual ~Manager() = default;
 
   // Adopts what still lives, removes what should not be there. Once, before anything else.
@@ -162,6 +173,7 @@ class Manager {
   virtual Task<Info> pause(std::string id) = 0;
   virtual Task<Info> suspend(std::string id) = 0;
   virtual Task<Info> resume(std::string id) = 0;
+  // FailedPrecondition for one on hold.
   virtual Task<Removal> remove(std::string id) = 0;
   // For whoever contains workspaces. As long as ManagerOptions::contained has a reason, every other operation and every
   // command is refused with it, no time ends the workspace, and it outlives the daemon.
@@ -171,6 +183,26 @@ class Manager {
   virtual Task<Info> keep_still(std::string id) = 0;
   // FailedPrecondition when it is contained.
   [[nodiscard]] virtual Status check_free(const std::string& id) const = 0;
+  // Until unhold() nothing deletes it, nor its snapshots: no removal, no end of its time. Its disk is kept.
+  virtual Task<Info> hold(std::string id, std::string reason) = 0;
+  virtual Task<Info> unhold(std::string id) = 0;
+
+  // Memory, devices and disk of one that runs or stands still, as they are at one moment, under a key of its own.
+  virtual Task<Snapshot> snapshot(std::string id, AfterSnapshot after) = 0;
+  [[nodiscard]] virtual Result<std::vector<Snapshot>> snapshots(const std::string& id) const = 0;  // oldest first
+  virtual Task<void> remove_snapshot(std::string id, std::string snapshot_id) = 0;
+  // Back to where it was; without an id, to the latest. What runs is touched only when its successor runs.
+  // FailedPrecondition when VMM, processor, kernel or image are not as they were; DataLoss names what is damaged.
+  virtual Task<Info> restore(std::string id, std::string snapshot_id) = 0;
+  // Workspaces of their own that go on from there: all or none.
+  virtual Task<std::vector<Info>> fork(std::string id, ForkWish wish) = 0;
+
+  // Keeps what `bytes` gives (a tar.zst) until its end, encrypted under a key of its own. AlreadyExists: the version.
+  virtual Task<Archive> add_archive(std::string id, ArchiveWish wish, ArchiveBytes bytes) = 0;
+  [[nodiscard]] virtual Result<std::vector<Archive>> archives(const std::string& id) const = 0;  // oldest first
+  // What was kept, block by block; DataLoss names one that was changed.
+  virtual Task<ArchiveBytes> read_archive(std::string id, std::string version) = 0;
+  virtual Task<void> remove_archive(std::string id, std::string version) = 0;
 
   // From now; nullopt: no end, which only a permanent one may have.
   virtual Task<Info> set_ttl(std::string id, std::optional<std::chrono::milliseconds> from_now,

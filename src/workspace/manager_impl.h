@@ -1,6 +1,7 @@
 // The Manager's parts: manager.cpp (questions, exec), create.cpp, life.cpp (start, stop, remove, death), pauses.cpp
-// (pause, resume, what is due with time), changes.cpp (all else that can be changed), notes.cpp (logs and events),
-// workload_host.cpp (for workloads), reconcile.cpp (start and end of the daemon), contained.cpp (what is contained).
+// (pause, resume, what is due with time), changes.cpp (all else that can be changed), disks.cpp (its disk and key),
+// snapshots.cpp, archives.cpp, erasure.cpp (its end, holds), contained.cpp (what is contained), notes.cpp (logs and
+// events), workload_host.cpp (for workloads), reconcile.cpp (start and end of the daemon).
 #pragma once
 #include <functional>
 #include <map>
@@ -11,12 +12,14 @@
 
 #include "disk/volume_store.h"
 #include "loop/task_group.h"
+#include "workspace/archive_table.h"
 #include "workspace/entry.h"
 #include "workspace/exec_record.h"
 #include "workspace/machines.h"
 #include "workspace/manager.h"
 #include "workspace/owned.h"
 #include "workspace/pool.h"
+#include "workspace/snapshot_table.h"
 #include "workspace/supervisor.h"
 
 namespace cofferdam::workspace {
@@ -24,8 +27,8 @@ namespace cofferdam::workspace {
 class ManagerImpl : public Manager {
  public:
   ManagerImpl(loop::asio::any_io_executor executor, loop::WorkerPool& workers, FindImage find_image,
-              vm::MachineDriver& driver, ManagerOptions options, disk::VolumeStore volumes, WorkspaceTable table,
-              WorkloadTable workloads);
+              vm::MachineDriver& driver, keys::KeyStore& keys, keys::ReceiptBook& receipts, ManagerOptions options,
+              disk::VolumeStore volumes, WorkspaceTable table, store::Database& database);
 
   Task<void> reconcile() override;
   void start_pools() override;
@@ -44,6 +47,17 @@ class ManagerImpl : public Manager {
   Task<void> seize(std::string id) override;
   Task<Info> keep_still(std::string id) override;
   [[nodiscard]] Status check_free(const std::string& id) const override;
+  Task<Info> hold(std::string id, std::string reason) override;
+  Task<Info> unhold(std::string id) override;
+  Task<Snapshot> snapshot(std::string id, AfterSnapshot after) override;
+  [[nodiscard]] Result<std::vector<Snapshot>> snapshots(const std::string& id) const override;
+  Task<void> remove_snapshot(std::string id, std::string snapshot_id) override;
+  Task<Info> restore(std::string id, std::string snapshot_id) override;
+  Task<std::vector<Info>> fork(std::string id, ForkWish wish) override;
+  Task<Archive> add_archive(std::string id, ArchiveWish wish, ArchiveBytes bytes) override;
+  [[nodiscard]] Result<std::vector<Archive>> archives(const std::string& id) const override;
+  Task<ArchiveBytes> read_archive(std::string id, std::string version) override;
+  Task<void> remove_archive(std::string id, std::string version) override;
   Task<Info> set_ttl(std::string id, std::optional<std::chrono::milliseconds> from_now,
                      std::optional<model::TtlAction> action) override;
   Task<Info> update(std::string id, Change change) override;
@@ -71,6 +85,7 @@ class ManagerImpl : public Manager {
  private:
   using EntryPtr = std::shared_ptr<Entry>;
   struct Orphans;
+  struct Loaded;
 
   // Every one of these that takes an entry is called with a place in its lane.
   Task<Info> do_create(EntryPtr entry, Lane::Place place, identity::Totals in_use);
@@ -106,6 +121,15 @@ class ManagerImpl : public Manager {
   Task<void> apply_pending(EntryPtr entry);
   // Gives the disk a name, so that it outlives its machine.
   Task<void> keep_disk(EntryPtr entry);
+  Task<void> name_disk(EntryPtr entry);
+  Task<void> remove_old_disk(Record old);
+  Task<void> remove_strange_disks(EntryPtr entry);
+  // A kept disk, for a machine.
+  Task<disk::Volume> open_disk(EntryPtr entry);
+  // Makes a fresh one the workspace's.
+  static void take_disk(Entry& entry, disk::Volume volume);
+  // What the record and the log's files hold under the workspace's key.
+  Task<void> unseal(EntryPtr entry);
   Task<Info> save_change(EntryPtr entry);
   Task<std::vector<std::string>> environment_of(EntryPtr entry);
   Task<std::unique_ptr<vm::GuestProcess>> begin_exec(std::string id, model::ExecSpec spec, AfterExec after,
@@ -120,8 +144,38 @@ class ManagerImpl : public Manager {
   Task<void> attach_network(EntryPtr entry);
   Task<void> watch(EntryPtr entry, std::shared_ptr<vm::Machine> machine);
   Task<void> note_end(EntryPtr entry, std::shared_ptr<vm::Machine> machine, vm::MachineExit exit);
-  Task<void> forget(EntryPtr entry);
-  Task<void> remove_folder(std::string id, store::Durability durability = store::Durability::power_loss);
+  // The end of it, and of every trace on the host; answers the receipt's id. Its machine has ended.
+  Task<std::string> erase(EntryPtr entry);
+  Result<keys::ErasureFacts> erase_files(const std::string& id);
+  Task<Info> do_hold(EntryPtr entry, std::string reason);
+  Task<Snapshot> do_snapshot(EntryPtr entry, AfterSnapshot after);
+  Task<Snapshot> take_snapshot(EntryPtr entry, Snapshot snapshot, vm::AfterSave after);
+  struct NewArchive;
+  [[nodiscard]] std::string archive_path(const Archive& archive) const;
+  Task<Archive> do_add_archive(std::shared_ptr<NewArchive> made, ArchiveBytes bytes);
+  Task<Archive> write_archive(std::shared_ptr<NewArchive> made, ArchiveBytes bytes);
+  Task<Archive> finish_archive(EntryPtr entry, std::shared_ptr<NewArchive> made);
+  Task<std::string> read_block(std::function<Result<std::optional<SecureBytes>>()> next);
+  Task<void> clear_archive(Archive archive);
+  Task<void> do_remove_archive(EntryPtr entry, std::string version);
+  Task<void> load_archives(EntryPtr entry);
+  Task<void> clear_snapshot(Snapshot snapshot);
+  Task<void> drop_snapshot(EntryPtr entry, std::string snapshot_id);
+  Task<void> do_remove_snapshot(EntryPtr entry, std::string snapshot_id);
+  Task<void> load_snapshots(EntryPtr entry);
+  Task<std::shared_ptr<Loaded>> load_snapshot(Snapshot snapshot);
+  [[nodiscard]] std::string snapshot_folder(const Snapshot& snapshot) const;
+  static Result<Snapshot> find_snapshot(const Entry& entry, const std::string& id);
+  Task<Prepared> grow_from(std::shared_ptr<Loaded> loaded, std::string hostname);
+  Task<void> run_on(EntryPtr entry, Prepared prepared);
+  Task<Info> do_restore(EntryPtr entry, std::string snapshot_id);
+  Task<std::shared_ptr<Loaded>> prepare_fork(EntryPtr entry, ForkWish wish);
+  Task<std::vector<Info>> fork_from(std::string id, ForkWish wish);
+  Task<std::vector<Info>> fork_all(std::shared_ptr<Loaded> loaded, ForkWish wish);
+  struct Forks;
+  Task<void> fork_number(std::shared_ptr<Forks> forks, std::uint32_t number);
+  Task<Info> fork_one(std::shared_ptr<Loaded> loaded, std::string name);
+  Task<Info> do_fork(EntryPtr entry, Lane::Place place, identity::Totals in_use, std::shared_ptr<Loaded> loaded);
   Task<void> sweep_soon();
   Task<void> let_go(EntryPtr entry);
   Task<void> save(EntryPtr entry);
@@ -132,6 +186,7 @@ class ManagerImpl : public Manager {
   Task<void> remove_orphan(std::string vm_id);
   Task<void> clear_leftover(std::string id, std::string why);
   Task<bool> has_disk_of(std::string id);
+  Task<void> read_sealed(EntryPtr entry);
   Task<void> finish_stop(EntryPtr entry);
   Task<void> end_at_shut_down(EntryPtr entry, Permanent permanent);
   void keep_unreadable(const std::string& id, const Error& error);
@@ -161,6 +216,7 @@ class ManagerImpl : public Manager {
   Task<void> write_journal(EntryPtr entry);
   Task<void> close_journal(EntryPtr entry);
   Task<void> load_journal(EntryPtr entry);
+  Task<void> rewrite_journal(EntryPtr entry);
   // What the guest's kernel said at its boot goes to the journal, once for each machine.
   Task<void> hear_kernel(EntryPtr entry);
 
@@ -168,10 +224,14 @@ class ManagerImpl : public Manager {
   loop::WorkerPool& workers_;
   FindImage find_image_;
   vm::MachineDriver& driver_;
+  keys::KeyStore& keys_;
+  keys::ReceiptBook& receipts_;
   ManagerOptions options_;
   ledger::NoRecorder nothing_;
   disk::VolumeStore volumes_;
   WorkspaceTable table_;
+  SnapshotTable snapshot_table_;
+  ArchiveTable archive_table_;
   MemoryBudget budget_;
   Machines machines_;
   Pool pool_;
@@ -186,6 +246,8 @@ class ManagerImpl : public Manager {
   Supervisor workloads_;
 };
 
+// FailedPrecondition when it is on hold.
+[[nodiscard]] Status check_not_held(const Record& record);
 void touch_entry(Entry& entry);
 [[nodiscard]] Info info_of(const Entry& entry);
 

@@ -145,7 +145,7 @@ TEST_F(ManagerTest, a_temporary_workspace_is_gone_when_its_time_is_over) {
 
 TEST_F(ManagerTest, a_permanent_workspace_stops_and_starts_on_the_same_disk) {
   const auto made = run(manager_->create(spec("box", Mode::permanent))).value();
-  const std::string disk = state_ + "/workspaces/" + made.id + "/disk.img";
+  const std::string disk = disk_of(made);
   ASSERT_TRUE(path_exists(disk));
   ASSERT_EQ(::pwrite(fake(made.vm_id)->spec().disk.get(), "kept", 4, 32 << 20), 4);
 

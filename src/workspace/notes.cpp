@@ -35,7 +35,7 @@ void ManagerImpl::note(const EntryPtr& entry, LogSource source, std::string mess
 }
 
 void ManagerImpl::write_notes(const EntryPtr& entry) {
-  if (!entry->record.disk_kept || entry->journal.closed() || entry->journal.writing) return;
+  if (!entry->record.disk_kept || entry->seal_key.empty() || entry->journal.closed() || entry->journal.writing) return;
   entry->journal.writing = true;
   operations_.spawn("log of a workspace", write_journal(entry));
 }
@@ -48,9 +48,8 @@ Task<void> ManagerImpl::write_journal(EntryPtr entry) {
       std::string text = entry->journal.take_unwritten(source);
       if (text.empty() || entry->journal.closed()) continue;
       more = true;
-      auto append = [path = log_path(table_.folder(entry->record.id), source), text = std::move(text)] {
-        return append_log(path, text);
-      };
+      auto append = [folder = table_.folder(entry->record.id), source, text = std::move(text),
+                     key = entry->seal_key.clone()] { return append_log(folder, source, text, key); };
       outcome = co_await workers_.run(std::move(append));
     }
   }
@@ -69,13 +68,34 @@ Task<void> ManagerImpl::close_journal(EntryPtr entry) {
 Task<void> ManagerImpl::load_journal(EntryPtr entry) {
   if (!entry->record.disk_kept) co_return Status{};
   for (const auto source : {LogSource::boot, LogSource::cmd}) {
-    auto read = [path = log_path(table_.folder(entry->record.id), source)]() -> Result<std::vector<LogLine>> {
-      return read_log(path);
+    auto read = [folder = table_.folder(entry->record.id), source,
+                 key = entry->seal_key.clone()]() -> Result<std::vector<LogLine>> {
+      return read_log(folder, source, key);
     };
     CO_TRY_ASSIGN(auto lines, co_await workers_.run(std::move(read)));
     entry->journal.restore(source, std::move(lines));
   }
   co_return Status{};
+}
+
+// Under the key that the workspace has now: what is kept in memory is what is kept.
+Task<void> ManagerImpl::rewrite_journal(EntryPtr entry) {
+  if (!entry->record.disk_kept) co_return Status{};
+  while (entry->journal.writing) CO_TRY(co_await entry->journal.written.wait());
+  auto rewrite = [folder = table_.folder(entry->record.id), boot = entry->journal.tail(LogSource::boot, 0),
+                  cmd = entry->journal.tail(LogSource::cmd, 0), key = entry->seal_key.clone()]() -> Status {
+    for (const auto source : {LogSource::boot, LogSource::cmd}) {
+      TRY(remove_tree(log_path(folder, source)));
+      TRY(remove_tree(log_path(folder, source) + ".1"));
+      std::string text;
+      for (const auto& line : source == LogSource::boot ? boot : cmd) text += format_line(line);
+      if (!text.empty()) TRY(append_log(folder, source, text, key));
+    }
+    return {};
+  };
+  (void)entry->journal.take_unwritten(LogSource::boot);
+  (void)entry->journal.take_unwritten(LogSource::cmd);
+  co_return co_await workers_.run(std::move(rewrite));
 }
 
 Task<void> ManagerImpl::hear_kernel(EntryPtr entry) {

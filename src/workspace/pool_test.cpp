@@ -35,7 +35,7 @@ TEST_F(PoolTest, the_second_workspace_of_a_kind_comes_from_the_pool) {
   const auto info = run(manager_->create(spec("box", model::Mode::permanent))).value();
   EXPECT_TRUE(info.from_pool);
   EXPECT_EQ(fake(info.vm_id)->claimed()->lease, vm::Lease::own);
-  EXPECT_TRUE(path_exists(state_ + "/workspaces/" + info.id + "/disk.img"));
+  EXPECT_TRUE(path_exists(disk_of(info)));
   ASSERT_TRUE(until_ready(2));
   EXPECT_EQ(driver_.created, 4);  // none is used twice
 }

@@ -1,4 +1,5 @@
 // The first and the last thing a daemon does: take over or clear away what a former one left, and leave in order.
+#include <algorithm>
 #include <set>
 
 #include "base/file.h"
@@ -71,7 +72,7 @@ Task<void> ManagerImpl::reconcile_one(std::shared_ptr<Orphans> orphans, StoredRe
   const bool was_up = entry->running() || stood_still || record.state == model::State::stopping;
   const bool removed = record.state == model::State::removing;
   const bool never_ran = record.state == model::State::creating && !record.started_at;
-  const bool client_is_gone = !entry->permanent() && record.after_exec == AfterExec::remove;
+  const bool client_is_gone = !entry->permanent() && record.after_exec == AfterExec::remove && !record.held;
   const bool seized = contained(*entry);
   const bool wanted = was_up && !client_is_gone && (!expired(record) || rests_at_the_end(record));
 
@@ -83,7 +84,7 @@ Task<void> ManagerImpl::reconcile_one(std::shared_ptr<Orphans> orphans, StoredRe
       entry->memory = budget_.adopt(record.spec.memory_mib);
       entries_.emplace(record.id, entry);
       log_info("a running workspace was taken over", {{"workspace", record.id}, {"vm", record.vm_id}});
-      (void)co_await load_journal(entry);
+      (void)co_await read_sealed(entry);
       if (seized) record.state = model::State::paused;
       if (record.state == model::State::stopping) co_return co_await finish_stop(entry);
       if (auto attached = co_await attach_network(entry); !attached) {
@@ -99,12 +100,17 @@ Task<void> ManagerImpl::reconcile_one(std::shared_ptr<Orphans> orphans, StoredRe
              {{"workspace", record.id}, {"vm", record.vm_id}, {"error", machine.error().message}});
   }
   if (lives) (void)co_await remove_orphan(record.vm_id);
-  const bool stays = entry->permanent() || seized || (record.disk_kept && record.state == model::State::stopped);
-  const bool unwanted = was_up && !seized &&
+  const bool stays =
+      entry->permanent() || record.held || seized || (record.disk_kept && record.state == model::State::stopped);
+  const bool unwanted = was_up && !record.held && !seized &&
                         (record.spec.on_exit == model::OnExit::remove ||
                          (expired(record) && record.spec.at_end_of_ttl() == model::TtlAction::remove));
   if (!stays || removed || never_ran || unwanted) {
-    co_return co_await clear_leftover(record.id, "its machine is gone");
+    log_info("what is left of a workspace is removed", {{"workspace", record.id}, {"why", "its machine is gone"}});
+    entry->last_vm_id = record.vm_id;
+    CO_TRY_ASSIGN(const auto receipt, co_await erase(entry));
+    (void)receipt;
+    co_return Status{};
   }
   const bool was_over = expired(record);
   if (was_up || record.state == model::State::creating) {
@@ -116,12 +122,26 @@ Task<void> ManagerImpl::reconcile_one(std::shared_ptr<Orphans> orphans, StoredRe
   record.vm_id.clear();
   record.expires_at.reset();
   entries_.emplace(record.id, entry);
-  (void)co_await load_journal(entry);
+  (void)co_await read_sealed(entry);
   CO_TRY(co_await save(entry));
   if (!was_up) co_return Status{};
   tell(entry, EventKind::stopped, record.detail);
   if (record.spec.restart_policy == model::RestartPolicy::always && !was_over && !seized) {
     operations_.spawn("restart of a workspace", start_if_unchanged(entry, entry->round));
+  }
+  co_return Status{};
+}
+
+// What cannot be opened is missed, and said.
+Task<void> ManagerImpl::read_sealed(EntryPtr entry) {
+  auto opened = co_await unseal(entry);
+  if (opened && entry->record.disk_kept) opened = co_await remove_strange_disks(entry);
+  if (opened) opened = co_await load_snapshots(entry);
+  if (opened) opened = co_await load_archives(entry);
+  if (opened) opened = co_await load_journal(entry);
+  if (!opened) {
+    log_error("what a workspace has under its key cannot be opened",
+              {{"workspace", entry->record.id}, {"error", opened.error().message}});
   }
   co_return Status{};
 }
@@ -149,14 +169,21 @@ void ManagerImpl::keep_unreadable(const std::string& id, const Error& error) {
 }
 
 Task<bool> ManagerImpl::has_disk_of(std::string id) {
-  auto look = [path = table_.disk_path(id)]() -> Result<bool> { return path_exists(path); };
+  auto look = [folder = table_.folder(id)]() -> Result<bool> {
+    if (!path_exists(folder)) return false;
+    TRY_ASSIGN(const auto names, list_directory(folder));
+    return std::any_of(names.begin(), names.end(), [](const auto& name) { return starts_with(name, "disk-"); });
+  };
   co_return co_await workers_.run(std::move(look));
 }
 
 Task<void> ManagerImpl::clear_leftover(std::string id, std::string why) {
   log_info("what is left of a workspace is removed", {{"workspace", id}, {"why", std::move(why)}});
   workloads_.workspace_is_gone(id);
-  CO_TRY(co_await remove_folder(id));
+  auto files = [this, id] { return erase_files(id); };
+  CO_TRY_ASSIGN(const auto facts, co_await workers_.run(std::move(files)));
+  (void)facts;
+  CO_TRY(co_await table_.remove(id, store::Durability::power_loss));
   if (options_.network.forget) options_.network.forget(id);
   co_return Status{};
 }
@@ -199,7 +226,7 @@ Task<void> ManagerImpl::shut_down(Permanent permanent) {
 Task<void> ManagerImpl::end_at_shut_down(EntryPtr entry, Permanent permanent) {
   CO_TRY_ASSIGN(const auto place, co_await entry->lane.enter(5s));
   if (entry->gone || contained(*entry)) co_return Status{};
-  if (!entry->permanent()) {
+  if (!entry->permanent() && !entry->record.held) {
     auto removed = co_await do_remove(entry);
     if (!removed) {
       log_error("a workspace could not be removed",
@@ -207,7 +234,7 @@ Task<void> ManagerImpl::end_at_shut_down(EntryPtr entry, Permanent permanent) {
     }
     co_return Status{};
   }
-  if (permanent == Permanent::stop && entry->machine) {
+  if ((permanent == Permanent::stop || !entry->permanent()) && entry->machine) {
     auto stopped = co_await do_stop(entry);
     if (!stopped) {
       log_error("a workspace could not be stopped",

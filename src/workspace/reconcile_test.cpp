@@ -26,7 +26,11 @@ class ReconcileTest : public WorkspaceTest {
     if (mode == Mode::permanent) {
       EXPECT_TRUE(table().make_folder(record.id));
       auto volume = disk::VolumeStore::open(state_ + "/disks").value().make_ephemeral(64).value();
-      EXPECT_TRUE(volume.persist(table().disk_path(record.id)));
+      open_keys();
+      record.disk_header = volume.facts().header_sha256;
+      record.disk_key_id = volume.key().id;
+      EXPECT_TRUE(keys_->keep({record.id, "disk/" + record.disk_key_id}, volume.key()));
+      EXPECT_TRUE(volume.persist(table().disk_path(record.id, record.disk_key_id)));
     }
     if (left == Left::with_machine) run_machine(record.vm_id);
     rewrite(record);
@@ -196,7 +200,11 @@ TEST_F(ReconcileTest, records_of_former_versions_are_taken_over_once) {
   const std::string folder = state_ + "/workspaces/" + record.id;
   ASSERT_TRUE(make_directories(folder));
   auto volume = disk::VolumeStore::open(state_ + "/disks").value().make_ephemeral(64).value();
-  ASSERT_TRUE(volume.persist(folder + "/disk.img"));
+  open_keys();
+  record.disk_header = volume.facts().header_sha256;
+  record.disk_key_id = volume.key().id;
+  ASSERT_TRUE(keys_->keep({record.id, "disk/" + record.disk_key_id}, volume.key()));
+  ASSERT_TRUE(volume.persist(folder + "/disk-" + record.disk_key_id + ".img"));
   volume = disk::Volume();
   // As it was written before there was a database.
   std::string text = record_to_text(record);
@@ -218,7 +226,7 @@ TEST_F(ReconcileTest, a_disk_without_a_record_is_kept) {
   ASSERT_TRUE(execute("DELETE FROM workspaces", {}));
   reconcile();
   EXPECT_EQ(manager_->get(record.id).value().state, State::failed);
-  EXPECT_TRUE(path_exists(state_ + "/workspaces/" + record.id + "/disk.img"));
+  EXPECT_TRUE(path_exists(table().disk_path(record.id, record.disk_key_id)));
 }
 
 TEST_F(ReconcileTest, a_rest_that_was_due_meanwhile_is_begun) {
@@ -255,7 +263,7 @@ TEST_F(ReconcileTest, a_damaged_record_does_not_cost_a_person_the_disk) {
   ASSERT_TRUE(execute("UPDATE workspaces SET record = $2 WHERE id = $1", {record.id, std::string("{torn")}));
   reconcile();
   EXPECT_EQ(manager_->get(record.id).value().state, State::failed);
-  EXPECT_TRUE(path_exists(state_ + "/workspaces/" + record.id + "/disk.img"));
+  EXPECT_TRUE(path_exists(table().disk_path(record.id, record.disk_key_id)));
   EXPECT_TRUE(run(manager_->remove(record.id)));
   EXPECT_TRUE(folders().empty());
 }

@@ -7,7 +7,7 @@ namespace {
 
 // Times are milliseconds since 1970. `record` is the whole of a workspace or workload as JSON; the columns beside it
 // are what is looked for by hand.
-constexpr std::array<store::Migration, 1> kMigrations{{{"workspace", 1, R"sql(
+constexpr std::array<store::Migration, 3> kMigrations{{{"workspace", 1, R"sql(
 CREATE TABLE workspaces (
   id TEXT PRIMARY KEY,
   name TEXT NOT NULL,
@@ -31,6 +31,26 @@ CREATE TABLE workloads (
   created_at INTEGER NOT NULL,
   record TEXT NOT NULL,
   PRIMARY KEY (workspace_id, id)
+) STRICT;
+)sql"},
+                                                       {"workspace", 2, R"sql(
+CREATE TABLE snapshots (
+  workspace_id TEXT NOT NULL REFERENCES workspaces (id) ON DELETE CASCADE,
+  id TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  record TEXT NOT NULL,
+  PRIMARY KEY (workspace_id, id)
+) STRICT;
+)sql"},
+                                                       {"workspace", 3, R"sql(
+CREATE TABLE archives (
+  workspace_id TEXT NOT NULL REFERENCES workspaces (id) ON DELETE CASCADE,
+  id TEXT NOT NULL,
+  version TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  record TEXT NOT NULL,
+  PRIMARY KEY (workspace_id, id),
+  UNIQUE (workspace_id, version)
 ) STRICT;
 )sql"}}};
 

@@ -1,4 +1,4 @@
-// The tables of this room: workspaces and their workloads.
+// The tables of this room: workspaces, their workloads, snapshots and archives.
 #pragma once
 #include <span>
 

@@ -13,6 +13,9 @@
 #include <string>
 
 #include "base/file.h"
+#include "keys/key_store.h"
+#include "keys/receipt_book.h"
+#include "keys/schema.h"
 #include "store/database.h"
 #include "workspace/fake_driver.h"
 #include "workspace/manager.h"
@@ -21,6 +24,28 @@
 namespace cofferdam::workspace {
 
 using namespace std::chrono_literals;
+
+// Roots in memory.
+class MemoryRoots : public keys::RootHolder {
+ public:
+  [[nodiscard]] std::string name() const override { return "memory"; }
+  Result<std::vector<keys::Root>> load(const std::string& /*store*/) override {
+    std::vector<keys::Root> all;
+    for (const auto& [id, key] : roots_) all.push_back({id, key.clone()});
+    return all;
+  }
+  Status add(const std::string& /*store*/, const keys::Root& root) override {
+    roots_[root.id] = root.key.clone();
+    return {};
+  }
+  Status remove(const std::string& /*store*/, const std::string& id) override {
+    roots_.erase(id);
+    return {};
+  }
+
+ private:
+  std::map<std::string, SecureBytes> roots_;
+};
 
 class WorkspaceTest : public testing::Test {
  protected:
@@ -46,14 +71,25 @@ class WorkspaceTest : public testing::Test {
 
   void open_database() {
     if (database_) return;
-    auto opened = store::Database::open(state_ + "/cofferd.db", store::join({migrations()}));
+    auto opened = store::Database::open(state_ + "/cofferd.db", store::join({migrations(), keys::migrations()}));
     ASSERT_TRUE(opened) << opened.error().message;
     database_ = std::move(*opened);
   }
+  void open_keys() {
+    if (keys_) return;
+    auto opened = keys::KeyStore::open(state_ + "/keys", roots_);
+    ASSERT_TRUE(opened) << opened.error().message;
+    keys_ = std::move(*opened);
+    open_database();
+    auto book = keys::ReceiptBook::open(*database_, *keys_, state_ + "/receipt.pub");
+    ASSERT_TRUE(book) << book.error().message;
+    receipts_ = std::move(*book);
+  }
   void open() {
     open_database();
+    open_keys();
     auto find = [this](const std::string& name) { return find_image(name); };
-    auto opened = Manager::open(io_.get_executor(), workers_, *database_, find, driver_, options_);
+    auto opened = Manager::open(io_.get_executor(), workers_, *database_, find, driver_, *keys_, *receipts_, options_);
     ASSERT_TRUE(opened) << opened.error().message;
     manager_ = std::move(*opened);
   }
@@ -132,6 +168,9 @@ class WorkspaceTest : public testing::Test {
     for (const auto& row : rows) left.insert(row.text(0));
     return {left.begin(), left.end()};
   }
+  [[nodiscard]] std::string disk_of(const Info& info) const {
+    return state_ + "/workspaces/" + info.id + "/disk-" + info.disk_key_id + ".img";
+  }
   std::shared_ptr<FakeMachine> fake(const std::string& vm_id) { return driver_.alive.at(vm_id); }
 
   std::string state_;
@@ -142,7 +181,10 @@ class WorkspaceTest : public testing::Test {
   loop::WorkerPool workers_{2};
   FakeDriver driver_{io_.get_executor()};
   ManagerOptions options_;
+  MemoryRoots roots_;
+  std::unique_ptr<keys::KeyStore> keys_;
   std::unique_ptr<store::Database> database_;
+  std::unique_ptr<keys::ReceiptBook> receipts_;
   std::unique_ptr<Manager> manager_;
 };
 

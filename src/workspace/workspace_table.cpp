@@ -8,10 +8,12 @@
 #include <cstdint>
 #include <set>
 
+#include "base/bytes.h"
 #include "base/file.h"
 #include "base/id.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "crypto/aead.h"
 #include "model/json.h"
 #include "store/database.h"
 #include "workspace/record_json.h"
@@ -85,7 +87,33 @@ Result<Record> read_record(const std::string& id, std::string_view text) {
 
 }  // namespace
 
+void seal_env(Record& record, const SecureBytes& key) {
+  // Without the key what was sealed before stays as it is.
+  if (!key.empty()) record.sealed_env.clear();
+  if (!key.empty() && !record.spec.env.empty()) {
+    std::string text;
+    ByteWriter writer(text);
+    for (const auto& item : record.spec.env) writer.text(item);
+    record.sealed_env = to_hex(crypto::seal(key, text, record.id));
+  }
+  record.spec.env.clear();
+}
+
+Status unseal_env(Record& record, const SecureBytes& key) {
+  if (record.sealed_env.empty()) return {};
+  TRY_ASSIGN(const auto sealed, from_hex(record.sealed_env));
+  auto text = crypto::unseal(key, sealed, record.id);
+  if (!text) return fail(std::move(text.error()).in(cat("the environment of '", record.id, "'")));
+  ByteReader reader(as_bytes(text->view()));
+  record.spec.env.clear();
+  while (reader.ok() && reader.left() > 0) record.spec.env.emplace_back(reader.text(kMaxRecordBytes));
+  if (!reader.ok()) return fail(Code::DataLoss, cat("the environment of '", record.id, "' cannot be read"));
+  return {};
+}
+
 std::string record_to_text(const Record& record) {
+  json::object build;
+  for (const auto& [name, value] : record.build) build[name] = value;
   json::object object{{"format", kFormat},
                       {"id", record.id},
                       {"spec", model::workspace_spec_to_json(record.spec)},
@@ -102,6 +130,12 @@ std::string record_to_text(const Record& record) {
                       {"image_workdir", record.image_config.workdir},
                       {"image_user", record.image_config.user},
                       {"disk_kept", record.disk_kept},
+                      {"disk_header", record.disk_header},
+                      {"disk_key_id", record.disk_key_id},
+                      {"sealed_env", record.sealed_env},
+                      {"build", std::move(build)},
+                      {"held", record.held},
+                      {"hold_reason", record.hold_reason},
                       {"restarts", record.restarts},
                       {"idempotency_key", record.idempotency_key}};
   if (record.pending) object["pending"] = resources_to_json(*record.pending);
@@ -145,6 +179,17 @@ Result<Record> record_from_text(std::string_view text) {
   // Before there was such a field, every permanent one kept its disk and no other.
   TRY_ASSIGN(const auto disk_kept, model::get_flag(*object, "", "disk_kept"));
   record.disk_kept = disk_kept.value_or(record.spec.mode == model::Mode::permanent);
+  TRY_ASSIGN(record.disk_header, get_text(*object, "disk_header"));
+  TRY_ASSIGN(record.disk_key_id, get_text(*object, "disk_key_id"));
+  TRY_ASSIGN(record.sealed_env, get_text(*object, "sealed_env"));
+  if (const auto* build = object->if_contains("build"); build != nullptr && build->is_object()) {
+    for (const auto& item : build->get_object()) {
+      if (item.value().is_string()) record.build[item.key()] = item.value().get_string();
+    }
+  }
+  TRY_ASSIGN(const auto held, model::get_flag(*object, "", "held"));
+  record.held = held.value_or(false);
+  TRY_ASSIGN(record.hold_reason, get_text(*object, "hold_reason"));
   TRY_ASSIGN(const auto restarts, get_count(*object, "restarts"));
   record.restarts = restarts.value_or(0);
   TRY_ASSIGN(record.idempotency_key, get_text(*object, "idempotency_key"));
@@ -184,7 +229,9 @@ Status WorkspaceTable::open() {
 
 std::string WorkspaceTable::folder(const std::string& id) const { return cat(dir_, "/", id); }
 
-std::string WorkspaceTable::disk_path(const std::string& id) const { return folder(id) + "/disk.img"; }
+std::string WorkspaceTable::disk_path(const std::string& id, const std::string& key_id) const {
+  return cat(folder(id), "/disk-", key_id, ".img");
+}
 
 Status WorkspaceTable::make_folder(const std::string& id) const {
   TRY(make_directories(folder(id), 0700));

@@ -1,12 +1,14 @@
 // The durable rows: what is known of each workspace. Its disk and its logs lie beside them, in STATE/workspaces/<id>/.
 #pragma once
 #include <chrono>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
+#include "base/secure_bytes.h"
 #include "image/image_store.h"
 #include "loop/task.h"
 #include "loop/worker_pool.h"
@@ -45,6 +47,12 @@ struct Record {
   std::string image_digest;
   image::ImageConfig image_config;  // kept here: the image may be gone while its machine still runs
   bool disk_kept = false;           // the disk has a name, and outlives its machine
+  std::string disk_header;          // SHA-256 of its LUKS header
+  std::string disk_key_id;
+  std::map<std::string, std::string> build;  // what its machine was made of: vm::MachineDriver::build_of
+  bool held = false;                         // nothing of it is deleted
+  std::string hold_reason;
+  std::string sealed_env;  // spec.env, in a record that is written or was read
   std::optional<Resources> pending;
   std::uint32_t restarts = 0;  // by the restart policy, in a row
   std::string idempotency_key;
@@ -52,6 +60,10 @@ struct Record {
 
 // Nothing but its machine would be left of it, and that ends with the host's power.
 store::Durability durability_of(const Record& record);
+
+// The workspace's environment is the guest's: in the database it is only under the workspace's key.
+void seal_env(Record& record, const SecureBytes& key);  // without a key it is left out
+Status unseal_env(Record& record, const SecureBytes& key);
 
 std::string record_to_text(const Record& record);
 Result<Record> record_from_text(std::string_view text);
@@ -80,7 +92,8 @@ class WorkspaceTable {
   Task<void> sweep() const;
 
   [[nodiscard]] std::string folder(const std::string& id) const;
-  [[nodiscard]] std::string disk_path(const std::string& id) const;
+  // Each disk has a name of its own: another one takes its place in one step, when the record names it.
+  [[nodiscard]] std::string disk_path(const std::string& id, const std::string& key_id) const;
   // Blocks, on any thread.
   [[nodiscard]] Status make_folder(const std::string& id) const;
 

@@ -194,6 +194,23 @@ def test_a_host_disk_that_fills_under_a_guest_is_the_guests_error(small_disk):
     works(small_disk, "--disk", "64M")
 
 
+def test_a_host_disk_that_fills_in_the_middle_of_a_snapshot_costs_the_snapshot_alone(small_disk):
+    small_disk.up()
+    with small_disk.workspace("--disk", "64M", "--memory", "256M", "--ttl", "600") as name:
+        assert small_disk.exec(name, "head -c 100000000 /dev/urandom >/dev/shm/x; echo kept >/root/x; sync").status == 0
+        filler = fill(small_disk.state)
+        os.truncate(filler, filler.stat().st_size - (48 << 20))
+        refused = small_disk("snapshot", "create", name)
+        assert refused.status == 1 and ("space" in refused.err.lower() or "room" in refused.err.lower()), refused
+        assert small_disk.json("snapshot", "ls", name)["snapshots"] == []
+        assert not [path for path in (small_disk.state / "workspaces").rglob("*") if path.is_file()]
+        assert small_disk.exec(name, "cat /root/x").out == "kept\n"
+        filler.unlink()
+        small_disk.ok("snapshot", "create", name)
+        assert len(small_disk.json("snapshot", "ls", name)["snapshots"]) == 1
+    works(small_disk, "--disk", "64M")
+
+
 def test_a_ledger_without_room_refuses_changes_and_lets_work_go_on(small_disk):
     small_disk.up()
     with small_disk.workspace("--disk", "64M", "--ttl", "600") as name:

@@ -1,0 +1,115 @@
+// A workspace's disk and its key: given a name, opened again, destroyed.
+#include <fcntl.h>
+
+#include <array>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "crypto/hmac.h"
+#include "disk/luks.h"
+#include "disk/volume_file.h"
+#include "workspace/manager_impl.h"
+
+namespace cofferdam::workspace {
+namespace {
+
+keys::KeyName disk_key_name(const Record& record) { return {record.id, "disk/" + record.disk_key_id}; }
+
+// What lies beside the disk and is the guest's: under a key that ends with the disk's.
+SecureBytes seal_key_of(const SecureBytes& passphrase) {
+  return crypto::derive_key(passphrase, "cofferdam workspace 1");
+}
+
+}  // namespace
+
+Task<void> ManagerImpl::keep_disk(EntryPtr entry) {
+  Record& record = entry->record;
+  if (record.disk_kept) co_return Status{};
+  if (!entry->volume) {
+    co_return fail(Code::FailedPrecondition,
+                   cat("the disk of the workspace '", record.id, "' has no name and cannot be given one any more"),
+                   "copy what it holds into a permanent workspace");
+  }
+  // The row comes first: a folder without one is taken for somebody's lost disk.
+  CO_TRY(co_await save(entry));
+  CO_TRY(co_await name_disk(entry));
+  record.disk_kept = true;
+  co_return co_await save(entry);
+}
+
+// Its key in the key store, and a name for its file.
+Task<void> ManagerImpl::name_disk(EntryPtr entry) {
+  auto keep = [this, record = entry->record, volume = std::move(*entry->volume)]() mutable -> Status {
+    TRY(table_.make_folder(record.id));
+    TRY(keys_.keep(disk_key_name(record), volume.key()));
+    return volume.persist(table_.disk_path(record.id, record.disk_key_id));
+  };
+  entry->volume.reset();
+  co_return co_await workers_.run(std::move(keep));
+}
+
+// Of a record that the workspace had before: nobody opens that disk any more.
+Task<void> ManagerImpl::remove_old_disk(Record old) {
+  auto remove = [this, old = std::move(old)]() -> Status {
+    const std::array<keys::KeyName, 1> names{disk_key_name(old)};
+    TRY(keys_.erase(names));
+    const auto path = table_.disk_path(old.id, old.disk_key_id);
+    const auto file = open_file(path, O_RDWR | O_NOFOLLOW);
+    if (file) TRY(disk::discard_file(file->get()));
+    return remove_tree(path);
+  };
+  co_return co_await workers_.run(std::move(remove));
+}
+
+// What a daemon left that died while one disk took the place of another.
+Task<void> ManagerImpl::remove_strange_disks(EntryPtr entry) {
+  auto look = [this, id = entry->record.id]() -> Result<std::vector<keys::KeyInfo>> { return keys_.list(id); };
+  CO_TRY_ASSIGN(const auto all, co_await workers_.run(std::move(look)));
+  for (const auto& key : all) {
+    Record strange;
+    strange.id = entry->record.id;
+    strange.disk_key_id = key.id;
+    if (key.name != disk_key_name(strange) || key.id == entry->record.disk_key_id) continue;
+    log_info("a disk that is no longer a workspace's is removed", {{"workspace", strange.id}, {"key", key.id}});
+    CO_TRY(co_await remove_old_disk(std::move(strange)));
+  }
+  co_return Status{};
+}
+
+Task<disk::Volume> ManagerImpl::open_disk(EntryPtr entry) {
+  const Record& record = entry->record;
+  disk::VolumeFacts facts{record.spec.disk_mib * model::kMiB, record.disk_header};
+  auto open = [this, name = disk_key_name(record), path = table_.disk_path(record.id, record.disk_key_id),
+               facts = std::move(facts)]() -> Result<disk::Volume> {
+    TRY_ASSIGN(auto key, keys_.get(name));
+    return disk::Volume::open(path, std::move(key), facts);
+  };
+  co_return co_await workers_.run(std::move(open));
+}
+
+void ManagerImpl::take_disk(Entry& entry, disk::Volume volume) {
+  entry.record.disk_header = volume.facts().header_sha256;
+  entry.record.disk_key_id = volume.key().id;
+  entry.seal_key = seal_key_of(volume.passphrase());
+  entry.volume = std::move(volume);
+}
+
+// For a workspace of a former daemon: its key is in the key store, or with its machine alone.
+Task<void> ManagerImpl::unseal(EntryPtr entry) {
+  if (entry->record.disk_kept) {
+    auto load = [this, name = disk_key_name(entry->record)]() -> Result<SecureBytes> {
+      TRY_ASSIGN(const auto key, keys_.get(name));
+      return seal_key_of(disk::passphrase_of(key.bytes));
+    };
+    CO_TRY_ASSIGN(entry->seal_key, co_await workers_.run(std::move(load)));
+  } else if (entry->machine) {
+    CO_TRY_ASSIGN(const auto passphrase, entry->machine->disk_passphrase());
+    entry->seal_key = seal_key_of(passphrase);
+  } else {
+    co_return Status{};
+  }
+  co_return unseal_env(entry->record, entry->seal_key);
+}
+
+}  // namespace cofferdam::workspace

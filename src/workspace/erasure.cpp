@@ -1,0 +1,126 @@
+// The end of a workspace: its key destroyed, every block given back, and a receipt that says so. And the hold, which
+// keeps all of that from happening.
+#include <fcntl.h>
+
+#include <filesystem>
+
+#include "base/file.h"
+#include "base/id.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "disk/volume_file.h"
+#include "workspace/manager_impl.h"
+
+namespace cofferdam::workspace {
+namespace {
+
+using std::chrono::system_clock;
+
+// Every file below `folder`, cut to nothing where it lies.
+Result<std::uint64_t> discard_files(const std::string& folder) {
+  std::uint64_t bytes = 0;
+  std::error_code ec;
+  for (std::filesystem::recursive_directory_iterator it(folder, ec), end; !ec && it != end; it.increment(ec)) {
+    if (!it->is_regular_file() || it->is_symlink()) continue;
+    TRY_ASSIGN(const UniqueFd file, open_file(it->path().string(), O_RDWR | O_NOFOLLOW));
+    TRY_ASSIGN(const auto given_back, disk::discard_file(file.get()));
+    bytes += given_back;
+  }
+  if (ec) return fail(Code::Unavailable, cat("list '", folder, "': ", ec.message()));
+  return bytes;
+}
+
+}  // namespace
+
+Status check_not_held(const Record& record) {
+  if (!record.held) return {};
+  return fail(Code::FailedPrecondition,
+              cat("the workspace '", record.id, "' is on hold", record.hold_reason.empty() ? "" : ": ",
+                  record.hold_reason, "; nothing of it is deleted"),
+              cat("lift the hold first: `coffer unhold ", record.id, "`"));
+}
+
+// What is left of a workspace on the host's disk. Its key goes first: after a failure the rest opens nothing.
+Result<keys::ErasureFacts> ManagerImpl::erase_files(const std::string& id) {
+  keys::ErasureFacts facts;
+  facts.workspace_id = id;
+  const std::string folder = table_.folder(id);
+  facts.tree_root_before = facts.tree_root_after = keys_.tree_root();
+  if (path_exists(folder)) {
+    TRY_ASSIGN(auto erased, keys_.erase_owner(id));
+    facts.keys = std::move(erased.erased);
+    facts.tree_root_before = std::move(erased.tree_root_before);
+    facts.tree_root_after = std::move(erased.tree_root_after);
+    TRY_ASSIGN(facts.bytes_discarded, discard_files(folder));
+    TRY(remove_tree(folder));
+  }
+  TRY_ASSIGN(const auto left, keys_.list(id));
+  facts.checked.push_back({"keys of the workspace in the key tree", left.empty() ? "none" : "some"});
+  facts.checked.push_back({"disks, snapshots and logs of the workspace", path_exists(folder) ? "there" : "gone"});
+  if (!left.empty()) return fail(Code::Internal, cat("the key tree still has keys of '", id, "'"));
+  return facts;
+}
+
+Task<std::string> ManagerImpl::erase(EntryPtr entry) {
+  Record& record = entry->record;
+  const auto vm_id = record.vm_id.empty() ? entry->last_vm_id : record.vm_id;
+  workloads_.workspace_is_gone(record.id);
+  CO_TRY(co_await close_journal(entry));
+  auto files = [this, id = record.id] { return erase_files(id); };
+  CO_TRY_ASSIGN(auto facts, co_await workers_.run(std::move(files)));
+  facts.bytes_discarded += entry->discarded_bytes;
+  entry->seal_key = SecureBytes();
+  if (!vm_id.empty()) {
+    CO_TRY_ASSIGN(auto places, co_await machines_.remains(vm_id));
+    for (auto& [place, finding] : places) facts.checked.push_back({std::move(place), std::move(finding)});
+  }
+  CO_TRY(co_await table_.remove(record.id, durability_of(record)));
+  if (options_.network.forget) options_.network.forget(record.id);
+  facts.checked.push_back({"record of the workspace in the database", "gone"});
+  facts.namespace_id = record.spec.namespace_id;
+  facts.key_id = record.disk_key_id;
+  facts.key_place = record.disk_kept ? keys::KeyPlace::tree : keys::KeyPlace::memory;
+  if (!record.disk_header.empty()) facts.header_sha256 = record.disk_header;
+  facts.erased_at = system_clock::now();
+  entry->gone = true;
+  entries_.erase(record.id);
+  last_removal_ = std::chrono::steady_clock::now();
+  if (!std::exchange(sweeping_, true)) watchers_.spawn("sweep of the database", sweep_soon());
+  // One that never had a guest is nothing to show.
+  if (!record.started_at) co_return std::string();
+  CO_TRY_ASSIGN(const auto receipt, co_await receipts_.issue(std::move(facts)));
+  co_return receipt.id;
+}
+
+Task<Info> ManagerImpl::hold(std::string id, std::string reason) {
+  auto operation = [this, reason](EntryPtr entry) { return do_hold(std::move(entry), reason); };
+  return in_turn<Info>(std::move(id), "hold", std::move(operation));
+}
+
+Task<Info> ManagerImpl::do_hold(EntryPtr entry, std::string reason) {
+  constexpr std::size_t kMaxReason = 500;
+  if (reason.size() > kMaxReason) {
+    co_return fail(Code::InvalidArgument, cat("/reason: longer than ", kMaxReason, " bytes"));
+  }
+  // What has no name would be gone with its machine.
+  if (!entry->record.disk_kept) CO_TRY(co_await keep_disk(entry));
+  entry->record.held = true;
+  entry->record.hold_reason = std::move(reason);
+  CO_TRY(co_await apply_ttl(entry));
+  tell(entry, EventKind::held, entry->record.hold_reason);
+  co_return co_await save_change(entry);
+}
+
+Task<Info> ManagerImpl::unhold(std::string id) {
+  std::function<Task<Info>(EntryPtr)> operation = [this](EntryPtr entry) -> Task<Info> {
+    if (!entry->record.held) co_return info_of(*entry);
+    entry->record.held = false;
+    entry->record.hold_reason.clear();
+    CO_TRY(co_await apply_ttl(entry));
+    tell(entry, EventKind::unheld);
+    co_return co_await save_change(entry);
+  };
+  return in_turn<Info>(std::move(id), "end of a hold", std::move(operation));
+}
+
+}  // namespace cofferdam::workspace

@@ -1,0 +1,34 @@
+// The files of one snapshot, in a folder of their own: a manifest, memory, devices, and a disk. All but the disk, which
+// is an encrypted volume like any, are sealed files; one key opens them all.
+#pragma once
+#include <map>
+#include <memory>
+#include <string>
+
+#include "disk/volume.h"
+#include "vm/machine.h"
+#include "workspace/workspace_table.h"
+
+namespace cofferdam::workspace {
+
+// What must be known, and be the same again, to go on from a snapshot.
+struct SnapshotManifest {
+  std::string id;
+  Record record;  // of the workspace, as it was, with its environment and what its machine was made of
+  disk::VolumeFacts disk;
+};
+
+// All calls block. Their errors name the file that is missing (NotFound) or damaged (DataLoss).
+
+std::string snapshot_disk_path(const std::string& folder);
+// Everything but the disk; on stable storage when it returns. Answers the bytes of all four.
+Result<std::uint64_t> write_snapshot(const std::string& folder, const SnapshotManifest& manifest,
+                                     vm::SavedMachine& saved, const keys::Key& key);
+Result<SnapshotManifest> read_manifest(const std::string& folder, const std::string& id, const keys::Key& key);
+Result<std::shared_ptr<const vm::Saved>> read_saved(const std::string& folder, const SnapshotManifest& manifest,
+                                                    const keys::Key& key);
+
+// FailedPrecondition names all that is not as it was.
+Status check_build(const std::map<std::string, std::string>& saved, const std::map<std::string, std::string>& now);
+
+}  // namespace cofferdam::workspace
