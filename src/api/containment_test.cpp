@@ -21,7 +21,7 @@ TEST_F(ContainmentTest, every_step_is_in_the_answer_and_a_second_call_answers_th
     steps.push_back(text(step.at("step")));
     EXPECT_FALSE(step.as_object().contains("error")) << first.text;
   }
-  EXPECT_EQ(steps, (std::vector<std::string>{"vcpus", "flows", "tokens", "hold", "report"}));
+  EXPECT_EQ(steps, (std::vector<std::string>{"vcpus", "flows", "tokens", "snapshot", "hold", "report"}));
   const auto again = ask("POST", "/workspace/box/contain", R"({"why": "again"})").body().at("incident");
   EXPECT_EQ(again.at("id"), incident.at("id"));
   EXPECT_EQ(text(again.at("why")), "it mines");

@@ -718,6 +718,9 @@ Task<void> FakeManager::seize(std::string id) {
   CO_TRY(get(id));
   co_return Status{};
 }
+Task<workspace::Snapshot> FakeManager::preserve(std::string id) {
+  return snapshot(std::move(id), workspace::AfterSnapshot::pause);
+}
 Task<workspace::Info> FakeManager::keep_still(std::string id) {
   return change_state(std::move(id), model::State::paused);
 }

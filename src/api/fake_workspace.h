@@ -89,6 +89,7 @@ class FakeManager final : public workspace::Manager {
   Task<workspace::Info> resume(std::string id) override;
   Task<workspace::Removal> remove(std::string id) override;
   Task<void> seize(std::string id) override;
+  Task<workspace::Snapshot> preserve(std::string id) override;
   Task<workspace::Info> keep_still(std::string id) override;
   [[nodiscard]] Status check_free(const std::string& id) const override;
   workspace::ContainedBecause contained;

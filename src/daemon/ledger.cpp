@@ -27,6 +27,20 @@ model::Event event_of(const workspace::Event& event, const workspace::Manager& m
     }
     case EventKind::removed:
       return model::WorkspaceRemoved{event.name};
+    case EventKind::snapshot_taken: {
+      model::SnapshotTaken taken;
+      taken.snapshot = event.detail;
+      if (const auto all = manager.snapshots(event.workspace_id)) {
+        for (const auto& one : *all) {
+          if (one.id == event.detail) taken.bytes = static_cast<std::int64_t>(one.bytes);
+        }
+      }
+      return taken;
+    }
+    case EventKind::snapshot_removed:
+      return model::SnapshotRemoved{event.detail};
+    case EventKind::restored:
+      return model::SnapshotRestored{event.detail, {}};
     case EventKind::workload_started:
     case EventKind::workload_exited:
     case EventKind::workload_failed:

@@ -98,6 +98,8 @@ Task<std::string> Containment::take(Step step, Incident& incident) {
       co_return co_await cut_flows(incident);
     case Step::tokens:
       co_return co_await revoke_tokens(incident);
+    case Step::snapshot:
+      co_return co_await preserve(incident);
     case Step::hold: {
       CO_TRY_ASSIGN(const auto info, co_await sources_.manager.keep_still(incident.workspace_id));
       co_return cat("it is ", model::state_name(info.state), ", its time does not run, and nobody can delete it");
@@ -128,6 +130,16 @@ Task<std::string> Containment::revoke_tokens(Incident& incident) {
   const auto info = sources_.manager.get(incident.workspace_id);
   const auto secrets = info ? info->spec.secrets.size() : 0;
   co_return cat(ended, " tokens revoked; ", secrets, " secrets withheld");
+}
+
+// Where it stands still; what has ended has no memory, and its disk is kept by the hold.
+Task<std::string> Containment::preserve(Incident& incident) {
+  if (!incident.snapshot.empty()) co_return cat(incident.snapshot, " was taken before");
+  CO_TRY_ASSIGN(const auto info, sources_.manager.get(incident.workspace_id));
+  if (info.vm_id.empty()) co_return std::string("it does not run: there is no memory to keep, and its disk is held");
+  CO_TRY_ASSIGN(const auto snapshot, co_await sources_.manager.preserve(incident.workspace_id));
+  incident.snapshot = snapshot.id;
+  co_return cat("memory and disk are kept in ", snapshot.id, ", ", snapshot.bytes >> 20, " MiB under a key of its own");
 }
 
 Task<Incident> Containment::release(std::string workspace, std::string why, model::Origin by) {

@@ -49,6 +49,7 @@ class Containment {
   Task<std::string> take(Step step, Incident& incident);
   Task<std::string> cut_flows(Incident& incident);
   Task<std::string> revoke_tokens(Incident& incident);
+  Task<std::string> preserve(Incident& incident);
   // One at a time for each workspace.
   Task<loop::Lane::Place> turn_of(std::string workspace_id);
 

@@ -55,6 +55,8 @@ std::string_view step_name(Step step) {
       return "flows";
     case Step::tokens:
       return "tokens";
+    case Step::snapshot:
+      return "snapshot";
     case Step::hold:
       return "hold";
     case Step::report:
@@ -114,6 +116,7 @@ json::object to_json(const Incident& incident) {
           {"finished_at", time_or_null(incident.finished_at)},
           {"steps", std::move(steps)},
           {"tokens", incident.tokens},
+          {"snapshot", incident.snapshot},
           {"released_at", time_or_null(incident.released_at)},
           {"released_by", incident.released_by},
           {"release_why", incident.release_why},
@@ -137,6 +140,7 @@ Result<Incident> incident_from_text(std::string_view text) {
   TRY_ASSIGN(incident.released_at, time_of(object, "released_at"));
   TRY_ASSIGN(incident.released_by, text_of(object, "released_by"));
   TRY_ASSIGN(incident.release_why, text_of(object, "release_why"));
+  TRY_ASSIGN(incident.snapshot, text_of(object, "snapshot"));
   if (const auto* steps = object.if_contains("steps"); steps != nullptr && steps->is_array()) {
     for (const auto& item : steps->get_array()) {
       if (!item.is_object()) return fail(Code::DataLoss, "a step of a containment is no object");

@@ -17,8 +17,8 @@ using Time = std::chrono::system_clock::time_point;
 inline constexpr std::size_t kMaxWhy = 500;  // bytes
 
 // In the order they are taken: what stops the harm comes first, what keeps the evidence next.
-enum class Step { vcpus, flows, tokens, hold, report };
-inline constexpr Step kSteps[] = {Step::vcpus, Step::flows, Step::tokens, Step::hold, Step::report};
+enum class Step { vcpus, flows, tokens, snapshot, hold, report };
+inline constexpr Step kSteps[] = {Step::vcpus, Step::flows, Step::tokens, Step::snapshot, Step::hold, Step::report};
 std::string_view step_name(Step step);
 
 struct StepTaken {
@@ -37,6 +37,7 @@ struct Incident {
   Time began_at;
   std::vector<StepTaken> steps;  // each once, in the order of kSteps
   boost::json::array tokens;     // that could reach it when it began, as objects with an "id"
+  std::string snapshot;          // its memory and disk as they were found; empty: none was taken
   boost::json::object report;
   std::optional<Time> finished_at;  // every step was taken; some may have failed
   std::optional<Time> released_at;

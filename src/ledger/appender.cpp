@@ -39,8 +39,7 @@ tl::unexpected<Error> damaged(std::string why) {
 Pending happened_now(model::Entry entry) {
   timespec up{};
   ::clock_gettime(CLOCK_BOOTTIME, &up);
-  Pending pending;
-  pending.entry = std::move(entry);
+  Pending pending{std::move(entry), 0, 0};
   pending.time_us =
       std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
           .count();

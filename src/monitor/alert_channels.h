@@ -13,6 +13,8 @@
 
 namespace cofferdam::monitor {
 
+using loop::Task;
+
 struct AlertChannelOptions {
   std::string syslog;   // see ledger::SyslogServer; empty: none
   std::string command;  // a program's path, given each alert as JSON on stdin; empty: none

@@ -20,7 +20,7 @@ class Notes final : public ledger::Recorder {
     note(std::move(entry));
     co_return Status{};
   }
-  void note(model::Entry entry) override { kinds.emplace_back(model::kind_of(entry.event).name); }
+  void note(model::Entry entry) override { kinds.emplace_back(entry.event.kind().name); }
   [[nodiscard]] std::uint64_t mark() const override { return 0; }
   Task<void> settled(std::uint64_t /*mark*/) override { co_return Status{}; }
   [[nodiscard]] Status ready() const override { return {}; }

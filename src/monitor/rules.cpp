@@ -175,13 +175,13 @@ Result<Rules> Rules::parse(const std::vector<std::string>& texts) {
 
 Rules::InForce Rules::for_workspace(std::string_view id, std::string_view name, std::string_view namespace_id,
                                     std::string_view namespace_slug) const {
-  enum Closeness { all, name_space, workspace };
+  enum Closeness { of_host, of_space, of_one };
   InForce chosen{};
   std::array<Closeness, kRuleKinds> closeness{};
   for (const auto& rule : rules_) {
     if (!rule.workspace.empty() && rule.workspace != id && rule.workspace != name) continue;
     if (!rule.name_space.empty() && rule.name_space != namespace_id && rule.name_space != namespace_slug) continue;
-    const auto of_rule = !rule.workspace.empty() ? workspace : !rule.name_space.empty() ? name_space : all;
+    const auto of_rule = !rule.workspace.empty() ? of_one : !rule.name_space.empty() ? of_space : of_host;
     const auto kind = static_cast<std::size_t>(rule.kind);
     if (chosen.at(kind) != nullptr && closeness.at(kind) > of_rule) continue;
     chosen.at(kind) = &rule;

@@ -67,6 +67,8 @@ class FakeMachine final : public vm::Machine {
   Task<vm::HostMetrics> host_metrics() override { co_return FakeFiles::none(); }
   Task<std::string> kernel_log() override { co_return FakeFiles::none(); }
   Task<std::string> console() override { co_return FakeFiles::none(); }
+  Task<vm::SavedMachine> save(vm::SaveWish) override { co_return FakeFiles::none(); }
+  [[nodiscard]] Result<SecureBytes> disk_passphrase() const override { return FakeFiles::none(); }
   Task<void> shut_down(std::chrono::milliseconds) override { co_return FakeFiles::none(); }
   Task<void> destroy() override { co_return FakeFiles::none(); }
   Task<vm::MachineExit> wait_for_exit() override { co_return FakeFiles::none(); }

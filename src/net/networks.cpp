@@ -487,7 +487,7 @@ Task<void> Networks::open_all() {
   for (const auto& [id, network] : networks_) {
     if (network->machine) all.push_back(network);
   }
-  std::stable_partition(all.begin(), all.end(), [this](const NetworkPtr& network) { return contained(network->id); });
+  std::partition(all.begin(), all.end(), [this](const NetworkPtr& network) { return contained(network->id); });
   for (const auto& network : all) {
     auto opened = co_await refresh(network);
     if (!opened && opened.error().code == Code::Cancelled) co_return opened;

@@ -90,9 +90,10 @@ QemuMachine::QemuMachine(loop::asio::any_io_executor executor, Host& host, std::
       link_(std::move(link)),
       files_(link_),
       machine_id_(std::move(machine_id)),
-      stands_still_(as == Adopted::standing_still),
       greeting_owed_(as == Adopted::standing_still),
-      ended_(executor, loop::asio::steady_timer::time_point::max()) {}
+      ended_(executor, loop::asio::steady_timer::time_point::max()) {
+  stands_still_ = greeting_owed_;
+}
 
 QemuMachine::~QemuMachine() = default;
 

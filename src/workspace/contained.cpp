@@ -42,6 +42,19 @@ Task<void> ManagerImpl::stop_vcpus(EntryPtr entry) {
   co_return co_await machines_.pause(entry->machine);
 }
 
+Task<Snapshot> ManagerImpl::preserve(std::string id) {
+  std::function<Task<Snapshot>(EntryPtr)> operation = [this](EntryPtr entry) -> Task<Snapshot> {
+    // It stands still since it was seized, which its state does not say yet.
+    if (entry->running()) {
+      step(*entry, State::paused);
+      tell(entry, EventKind::paused, "contained");
+    }
+    return do_snapshot(std::move(entry), AfterSnapshot::pause);
+  };
+  return in_turn<Snapshot>(std::move(id), "snapshot of what is contained", std::move(operation),
+                           Reaching::contained_too);
+}
+
 Task<Info> ManagerImpl::keep_still(std::string id) {
   auto operation = [this](EntryPtr entry) { return do_keep_still(std::move(entry)); };
   return in_turn<Info>(std::move(id), "containment", std::move(operation), Reaching::contained_too);
@@ -59,7 +72,9 @@ Task<Info> ManagerImpl::do_keep_still(EntryPtr entry) {
   CO_TRY(co_await machines_.set_ttl(entry->machine, std::nullopt));
   entry->record.expires_at.reset();
   entry->record.after_exec = AfterExec::keep;
-  co_return co_await save_change(entry);
+  CO_TRY_ASSIGN(auto still, co_await save_change(entry));
+  if (!entry->record.disk_kept) CO_TRY(co_await keep_disk(entry));
+  co_return still;
 }
 
 }  // namespace cofferdam::workspace

@@ -122,6 +122,10 @@ Task<Info> ManagerImpl::do_create(EntryPtr entry, Lane::Place /*place*/, identit
   if (up) up = co_await bring_up(entry);
   if (up) {
     tell(entry, EventKind::created);
+    recorder().note({{},
+                     subject_of(*entry),
+                     model::KeyCreated{entry->record.disk_key_id, "disk of a workspace",
+                                       entry->record.disk_kept ? "key tree" : "memory"}});
     co_return info_of(*entry);
   }
   (void)co_await let_go(entry);

@@ -88,7 +88,16 @@ Task<std::string> ManagerImpl::erase(EntryPtr entry) {
   if (!std::exchange(sweeping_, true)) watchers_.spawn("sweep of the database", sweep_soon());
   // One that never had a guest is nothing to show.
   if (!record.started_at) co_return std::string();
+  model::KeyDestroyed destroyed;
+  destroyed.key = facts.key_id;
+  destroyed.purpose = "disk of a workspace";
+  destroyed.header_digest = facts.header_sha256.value_or("");
+  destroyed.tree_before = facts.tree_root_before;
+  destroyed.tree_after = facts.tree_root_after;
+  destroyed.bytes = static_cast<std::int64_t>(facts.bytes_discarded);
   CO_TRY_ASSIGN(const auto receipt, co_await receipts_.issue(std::move(facts)));
+  destroyed.receipt = receipt.text;
+  recorder().note({{}, subject_of(*entry), std::move(destroyed)});
   co_return receipt.id;
 }
 

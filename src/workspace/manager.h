@@ -179,7 +179,9 @@ class Manager {
   // command is refused with it, no time ends the workspace, and it outlives the daemon.
   // Its vCPUs stand still when this returns: at once, whatever else is under way with it.
   virtual Task<void> seize(std::string id) = 0;
-  // When its turn has come: it is paused, and its time to live does not run. One that has stopped stays so.
+  // When its turn has come: its memory and disk as they are, in a snapshot. It stands still afterwards.
+  virtual Task<Snapshot> preserve(std::string id) = 0;
+  // When its turn has come: it is paused, its disk is kept whatever becomes of its machine, and its time to live does not run. One that has stopped stays so.
   virtual Task<Info> keep_still(std::string id) = 0;
   // FailedPrecondition when it is contained.
   [[nodiscard]] virtual Status check_free(const std::string& id) const = 0;

@@ -45,6 +45,7 @@ class ManagerImpl : public Manager {
   Task<Info> resume(std::string id) override;
   Task<Removal> remove(std::string id) override;
   Task<void> seize(std::string id) override;
+  Task<Snapshot> preserve(std::string id) override;
   Task<Info> keep_still(std::string id) override;
   [[nodiscard]] Status check_free(const std::string& id) const override;
   Task<Info> hold(std::string id, std::string reason) override;

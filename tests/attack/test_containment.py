@@ -16,7 +16,7 @@ import internet as nets
 import traces
 from cofferdam import Cofferdam, wait_for
 
-STEPS = ["vcpus", "flows", "tokens", "hold", "report"]
+STEPS = ["vcpus", "flows", "tokens", "snapshot", "hold", "report"]
 BUSY = "setsid sh -c 'i=0; while :; do i=$((i+1)); echo $i >/dev/shm/n; done' </dev/null >/dev/null 2>&1 &"
 
 
