@@ -81,8 +81,8 @@ std::vector<std::string> Incident::token_ids() const {
   std::vector<std::string> ids;
   for (const auto& token : tokens) {
     const auto* object = token.if_object();
-    const auto* id = object == nullptr ? nullptr : object->if_contains("id");
-    if (id != nullptr && id->is_string()) ids.emplace_back(id->get_string());
+    const auto* name = object == nullptr ? nullptr : object->if_contains("id");
+    if (name != nullptr && name->is_string()) ids.emplace_back(name->get_string());
   }
   return ids;
 }
