@@ -2,6 +2,7 @@
 #include "workspace/snapshot.h"
 
 #include "api/handlers.h"
+#include "api/permission.h"
 #include "api/workspace_json.h"
 #include "base/text.h"
 #include "base/time.h"
