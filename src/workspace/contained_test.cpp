@@ -75,6 +75,35 @@ TEST_F(ContainedTest, nothing_can_be_done_with_it) {
   EXPECT_TRUE(run(manager_->remove("box")));
 }
 
+TEST_F(ContainedTest, its_memory_and_disk_are_kept_and_may_be_gone_back_to_once_it_is_released) {
+  start();
+  const auto info = make();
+  contained_.insert(info.id);
+  ASSERT_TRUE(run(manager_->seize(info.id)));
+  const auto kept = run(manager_->preserve(info.id)).value();
+  EXPECT_EQ(run(manager_->keep_still(info.id)).value().state, State::paused);
+  EXPECT_TRUE(fake(info.vm_id)->paused());
+  expect_refused(run(manager_->remove_snapshot("box", kept.id)));
+  expect_refused(run(manager_->restore("box", kept.id)));
+  // The workspace was temporary: what it had is there nevertheless after the daemon's end.
+  close(Manager::Permanent::stop);
+  start();
+  ASSERT_EQ(manager_->snapshots("box").value().size(), 1U);
+  contained_.clear();
+  EXPECT_TRUE(run(manager_->restore("box", kept.id)));
+}
+
+// None of them could be removed to make place for it.
+TEST_F(ContainedTest, its_memory_is_kept_however_many_snapshots_there_are) {
+  start();
+  const auto info = make();
+  for (std::size_t i = 0; i < kMaxSnapshots; ++i) ASSERT_TRUE(run(manager_->snapshot("box", AfterSnapshot::resume)));
+  ASSERT_FALSE(run(manager_->snapshot("box", AfterSnapshot::resume)));
+  contained_.insert(info.id);
+  ASSERT_TRUE(run(manager_->seize(info.id)));
+  EXPECT_TRUE(run(manager_->preserve(info.id)));
+}
+
 TEST_F(ContainedTest, its_time_does_not_end_it) {
   start();
   auto wish = spec("box");

@@ -88,7 +88,8 @@ Task<Snapshot> ManagerImpl::do_snapshot(EntryPtr entry, AfterSnapshot after) {
                        "; only one that runs has a memory"),
                    "start it first");
   }
-  if (entry->snapshots.size() >= kMaxSnapshots) {
+  // Of what is contained one is taken however many there are: none of them could be removed.
+  if (entry->snapshots.size() >= kMaxSnapshots && !contained(*entry)) {
     co_return fail(Code::ResourceExhausted,
                    cat("the workspace has ", kMaxSnapshots, " snapshots, the most that are kept"),
                    "remove some with `coffer snapshot rm`");
