@@ -19,6 +19,18 @@ from cofferdam import Cofferdam, wait_for
 STEPS = ["vcpus", "flows", "tokens", "snapshot", "hold", "report"]
 BUSY = "setsid sh -c 'i=0; while :; do i=$((i+1)); echo $i >/dev/shm/n; done' </dev/null >/dev/null 2>&1 &"
 
+# Sends a request whose body never ends, and writes down what ended it.
+UPLOAD = b"""
+import socket
+try:
+    s = socket.create_connection(("allowed.example", 80))
+    s.sendall(b"POST /endless HTTP/1.1\\r\\nHost: allowed.example\\r\\nContent-Length: 1099511627776\\r\\n\\r\\n")
+    while True:
+        s.sendall(b"x" * 65536)
+except OSError as error:
+    open("/root/end", "w").write(type(error).__name__)
+"""
+
 
 @pytest.fixture(scope="module")
 def internet():
@@ -133,19 +145,32 @@ def test_its_token_and_those_it_minted_get_401(golden):
 
 def test_an_upload_in_progress_stops_and_the_report_says_where_it_went(daemon, internet):
     name = daemon.create("--ttl", "20m", "--allow", "allowed.example", image="debian-12")
-    # A request whose body never ends: the server reads its head, and the guest's bytes fill what is on the way.
-    daemon.exec(name, "setsid sh -c 'while :; do curl -sS -m 60 http://allowed.example/blob -o /dev/null; done' </dev/null >/dev/null 2>&1 &")
-    wait_for(lambda: len(internet.heard("/blob")) > 1, 60, "traffic of the guest")
+    daemon.ok("cp", "-", f"{name}:/root/upload.py", stdin=UPLOAD)
+    daemon.exec(name, "setsid python3 /root/upload.py </dev/null >/dev/null 2>&1 &")
+    wait_for(lambda: len(internet.heard("taken /endless")) > 2, 60, "an upload in progress")
     incident = contain(daemon, name)
     flows = [s for s in incident["steps"] if s["step"] == "flows"][0]
-    assert "flows closed" in flows["detail"], flows
+    assert flows["detail"].startswith("1 flows closed"), flows
+
+    # The other end has seen it break off, and nothing more comes.
+    ends = wait_for(lambda: internet.heard("broken off /endless"), 20, "the end of the upload")
     with internet.watching("not arp") as packets:
         time.sleep(2)
     assert packets == [], packets
+    assert internet.heard("broken off /endless") == ends and len(ends) == 1
+
+    # The report has every byte that the other end has.
+    taken = int(ends[0].split()[-1])
     reached = {d["name"]: d for d in incident["report"]["reached"]["destinations"]}
-    assert reached["allowed.example"]["opened"] > 0 and reached["allowed.example"]["bytes_in"] > 0, reached
+    assert reached["allowed.example"]["opened"] == 1 and reached["allowed.example"]["bytes_out"] >= taken > 2 << 20, (reached, taken)
     assert incident["report"]["could_reach"]["egress"] == ["allowed.example"]
     assert any("allowed.example" in line for line in incident["report"]["look_at"]), incident["report"]
+
+    # Its program finds out when it runs again.
+    daemon.ok("release", name, "--why", "seen")
+    daemon.ok("start", name)
+    wait_for(lambda: daemon.exec(name, "cat /root/end").status == 0, 60, "the program's own end")
+    assert daemon.exec(name, "cat /root/end").out in ("ConnectionResetError", "BrokenPipeError", "TimeoutError")
 
 
 def test_nobody_reaches_a_contained_workspace_over_a_link_or_an_exposed_port(daemon):

@@ -75,10 +75,20 @@ class Web(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def do_POST(self):
-        """Takes whatever comes, and logs what fits a line."""
-        left, first = int(self.headers.get("Content-Length", "0")), b""
-        while left > 0 and (piece := self.rfile.read(min(left, 65536))):
-            first, left = first or piece, left - len(piece)
+        """Takes whatever comes, and logs what fits a line; of much each MiB, and where it broke off."""
+        length, first, taken = int(self.headers.get("Content-Length", "0")), b"", 0
+        try:
+            while taken < length and (piece := self.rfile.read1(min(length - taken, 65536))):
+                first = first or piece
+                if (taken + len(piece)) >> 20 > taken >> 20:
+                    log("taken", self.path, (taken + len(piece)) >> 20, "MiB")
+                taken += len(piece)
+        except ConnectionError:
+            pass
+        if taken < length:
+            log("broken off", self.path, taken)
+            self.close_connection = True
+            return
         log("posted", self.path, first[:4096].decode("utf-8", "replace").replace("\n", " "))
         self.send_response(200)
         self.send_header("Content-Length", "0")
