@@ -104,9 +104,8 @@ class ApiTest : public ::testing::Test {
   ~ApiTest() override {
     EXPECT_TRUE(run(server_->stop(0ms)));
     EXPECT_TRUE(run(api_->stop()));
-    api_ = std::make_unique<Api>(io_.get_executor(), manager_, *identity_, *webhooks_, *usage_, *quotas_, *watch_,
-                                 *networks_, *containment_, *images_, *receipts_, workers_, facts, shutdown,
-                                 ledger_.get());
+    EXPECT_TRUE(run(containment_->stop()));
+    EXPECT_TRUE(run(watch_->close()));
     EXPECT_TRUE(run(networks_->stop()));
     EXPECT_TRUE(run(webhooks_->close()));
     EXPECT_TRUE(run(identity_->close()));
