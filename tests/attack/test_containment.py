@@ -17,7 +17,7 @@ import traces
 from cofferdam import Cofferdam, wait_for
 
 STEPS = ["vcpus", "flows", "tokens", "snapshot", "hold", "report"]
-BUSY = "setsid sh -c 'i=0; while :; do i=$((i+1)); echo $i >/dev/shm/n; done' </dev/null >/dev/null 2>&1 &"
+BUSY = "setsid sh -c 'echo $$ >/dev/shm/pid; i=0; while :; do i=$((i+1)); echo $i >/dev/shm/n; done' </dev/null >/dev/null 2>&1 &"
 
 # Sends a request whose body never ends, and writes down what ended it.
 UPLOAD = b"""
@@ -56,6 +56,16 @@ def contain(daemon, name, why="a test"):
 
 def incident(daemon, name):
     return daemon.json("incident", name)["incident"]
+
+
+def count(daemon, name):
+    """How far the loop of BUSY is; there is a moment in which the file is empty."""
+    return int(wait_for(lambda: daemon.exec(name, "cat /dev/shm/n").out.strip(), 20, "a count of the loop"))
+
+
+def runs_on(daemon, name):
+    first = count(daemon, name)
+    return wait_for(lambda: count(daemon, name) > first, 20, "the loop that goes on")
 
 
 def vmm(daemon, name):
@@ -103,9 +113,30 @@ def test_a_contained_workspace_answers_nothing_and_holds_its_state(daemon):
     assert incident(daemon, name)["release_why"] == "a false alarm"
     assert daemon.json("ls")["workspaces"][0]["status"] == "paused"
     daemon.ok("start", name)
-    first = int(daemon.exec(name, "cat /dev/shm/n").out)
-    assert wait_for(lambda: int(daemon.exec(name, "cat /dev/shm/n").out or 0) > first > 0, 20, "the loop that goes on")
+    assert runs_on(daemon, name)
     daemon.ok("rm", name)
+
+
+def test_its_snapshot_has_the_intruders_process_in_it(daemon):
+    name = daemon.create("--name", "seen", "--ttl", "20m")
+    daemon.exec(name, BUSY)
+    then = count(daemon, name)
+    kept = contain(daemon, name)["snapshot"]
+    assert [s["id"] for s in daemon.json("snapshot", "ls", name)["snapshots"]] == [kept]
+    for words in (["snapshot", "rm", name, kept], ["snapshot", "restore", name, kept], ["fork", name]):
+        done = daemon(*words)
+        assert done.status != 0 and "is contained" in done.err, (words, done)
+
+    # The loop ends, and the snapshot has it nevertheless: here, and in a fork.
+    daemon.ok("release", name, "--why", "to look into it")
+    daemon.ok("start", name)
+    assert daemon.exec(name, "kill $(cat /dev/shm/pid); echo 0 >/dev/shm/n").status == 0
+    assert count(daemon, name) == 0
+    daemon.ok("snapshot", "restore", name, kept)
+    fork = daemon.ok("fork", name, "--snapshot", kept, "--name", "looked-at").out.strip()
+    for one in (name, fork):
+        assert count(daemon, one) >= then and runs_on(daemon, one), one
+        daemon.ok("rm", one)
 
 
 def test_a_temporary_workspace_that_is_contained_is_not_ended_by_its_time_or_by_the_daemons_end(daemon):
