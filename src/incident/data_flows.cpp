@@ -116,18 +116,24 @@ json::array in_transit(const json::object& policy, const Observed& observed, Api
 json::array at_rest(const workspace::Info& info) {
   json::array lines;
   lines.emplace_back("root of this host: memory of the virtual machine while it runs");
-  lines.emplace_back(info.spec.keeps_disk() ? "its disk is kept in a file of this host, for root alone"
-                                            : "its disk is a file without a name, gone with its machine");
+  lines.emplace_back(info.spec.keeps_disk()
+                         ? "its disk is encrypted: who has the key tree of this host open, which is root, can read it"
+                         : "its disk is encrypted under a key that is written nowhere: root, while its machine runs");
+  if (info.snapshots > 0) {
+    lines.emplace_back(
+        cat("its ", info.snapshots, " snapshots of memory and disk are encrypted, each under its own key"));
+  }
   if (!info.spec.secrets.empty()) lines.emplace_back("its secrets are encrypted under a key of this host");
   return lines;
 }
 
 json::object when_destroyed(const workspace::Info& info, const Observed& observed) {
-  json::array gone{"its memory and its disk", "tokens that are good for it alone", "links and exposed ports",
-                   "its logs"};
-  if (info.spec.keeps_disk()) gone.emplace_back("the file of its disk");
-  json::array stays{"entries of the ledger about it", "the record of its connections, as long as there is room",
-                    "its use, as figures of its namespace", "its image, and secrets of its namespace"};
+  json::array gone{"its memory, its disk and the disk's key", "tokens that are good for it alone",
+                   "links and exposed ports", "its logs"};
+  if (info.snapshots > 0) gone.emplace_back("its snapshots and their keys");
+  json::array stays{"a signed receipt of what was destroyed", "entries of the ledger about it",
+                    "the record of its connections, as long as there is room", "its use, as figures of its namespace",
+                    "its image, and secrets of its namespace"};
   json::array beyond;
   for (const auto& seen : observed.destinations) {
     if (seen.kind == "egress" && seen.bytes_out > 0)
