@@ -313,6 +313,12 @@ class FakeMachine final : public vm::Machine, public vm::GuestFiles {
   [[nodiscard]] Result<UniqueFd> network_namespace() const override {
     return fail(Code::Unimplemented, "the fake machine has no network");
   }
+  Task<vm::SavedMachine> save(vm::SaveWish /*wish*/) override {
+    co_return fail(Code::Unimplemented, "the fake machine has no state to keep");
+  }
+  [[nodiscard]] Result<SecureBytes> disk_passphrase() const override {
+    return fail(Code::Unimplemented, "the fake machine has no disk");
+  }
   Task<vm::GuestMetrics> guest_metrics() override {
     vm::GuestMetrics metrics;
     metrics.memory_total_bytes = 512 * model::kMiB;

@@ -45,7 +45,7 @@ Result<std::string> text_field(const json::object& body, std::string_view field)
 
 Task<http::Response> with_workspace(Services& services, workspace::Info info) {
   CO_TRY_ASSIGN(const auto space, co_await slug_of(services, info.spec.namespace_id));
-  json::object shown = to_json(info, space);
+  json::object shown = api::to_json(info, space);
   json::object whole{{"id", info.id}, {"status", shown["status"]}};
   whole["workspace"] = std::move(shown);
   co_return answer(std::move(whole));
