@@ -300,9 +300,18 @@ Task<void> Alerts::contain(Alert alert) {
 }
 
 Task<void> Alerts::write_changed() {
+  // Those that are not told yet are written when they are: in the order in which they were raised.
+  std::set<std::string> untold;
+  for (const auto& news : news_) untold.insert(news.alert.id);
   std::vector<Alert> alerts;
   for (const auto& key : std::exchange(changed_, {})) {
-    if (const auto known = recent_.find(key); known != recent_.end()) alerts.push_back(known->second.alert);
+    const auto known = recent_.find(key);
+    if (known == recent_.end()) continue;
+    if (untold.contains(known->second.alert.id)) {
+      changed_.insert(key);
+    } else {
+      alerts.push_back(known->second.alert);
+    }
   }
   if (alerts.empty()) co_return Status{};
   auto write = [alerts = std::move(alerts)](store::Connection& connection) -> Status {
