@@ -125,7 +125,9 @@ class ArchiveDownload : public Command {
     request.target = archive_target(workspace_, version_, "/download");
     CO_TRY_ASSIGN(auto response, co_await api.open(std::move(request)));
     UniqueFd file;
-    if (file_ != "-") CO_TRY_ASSIGN(file, open_file(file_, O_WRONLY | O_CREAT | O_EXCL, 0600));
+    if (file_ != "-") {
+      CO_TRY_ASSIGN(file, open_file(file_, O_WRONLY | O_CREAT | O_EXCL, 0600));
+    }
     auto copied = co_await copy(*response, file ? file.get() : STDOUT_FILENO);
     // What is not whole is not kept.
     if (!copied && file) (void)::unlink(file_.c_str());
