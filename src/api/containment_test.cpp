@@ -58,8 +58,9 @@ TEST_F(ContainmentTest, its_tokens_and_those_they_have_minted_are_over) {
   const auto token =
       mint(R"({"scope": "workspace", "workspaceId": "box", "verbs": ["read", "tokens"], "label": "its"})");
   const auto elsewhere = mint(R"({"scope": "account", "verbs": ["read"]})");
-  const auto child = far("POST", "/tokens", bearer(token),
-                         R"({"scope": "workspace", "workspaceId": "box", "verbs": ["read"], "label": "child"})");
+  const auto child =
+      far("POST", "/tokens", bearer(token),
+          R"({"scope": "workspace", "workspaceId": "box", "verbs": ["read"], "label": "child", "ttl": "5m"})");
   ASSERT_EQ(child.status, 201) << child.text;
   const auto childs = text(child.body().at("token"));
   EXPECT_EQ(far("GET", "/workspace/box", bearer(token)).status, 200);

@@ -429,7 +429,7 @@ TEST_F(ControlTest, archives_are_kept_listed_read_and_removed) {
   EXPECT_EQ(text(made.at("version")), "7");
   EXPECT_EQ(text(made.at("format")), "tar.zst");
   EXPECT_GT(made.at("size_bytes").as_int64(), 0);
-  expect_error(ask("POST", "/workspace/box/archives", R"({"version": "7"})"), 409, "already_exists");
+  expect_error(ask("POST", "/workspace/box/archives", R"({"version": "7"})"), 409, "conflict");
   EXPECT_EQ(ask("GET", "/workspace/box/archives").body().at("archives").as_array().size(), 1U);
   EXPECT_EQ(text(ask("GET", "/workspace/box/archives/7").body().at("version")), "7");
   const auto bytes = ask("GET", "/workspace/box/archives/7/download");
