@@ -158,7 +158,7 @@ def test_its_token_and_those_it_minted_get_401(golden):
     try:
         one.up()
         name = one.create("--ttl", "20m")
-        token = one.json("token", "create", "--workspace", name, "--verbs", "read,exec,tokens")["token"]
+        token = one.json("token", "create", "--workspace", name, "--verbs", "read,exec,tokens", "--ttl", "30m")["token"]
         held = {"COFFER_URL": one.url, "COFFER_TOKEN": token}
         child = json.loads(one.ok("--json", "token", "create", "--workspace", name, "--verbs", "exec", env=held).out)["token"]
         childs = {**held, "COFFER_TOKEN": child}
