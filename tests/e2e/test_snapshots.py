@@ -124,10 +124,10 @@ def test_swapped_blocks_and_lost_files_are_named_and_the_workspace_untouched(fre
         assert refused.status == 1 and words in refused.err, (words, refused)
     (folder / "memory").write_bytes(whole)
     for part in ("manifest", "memory", "state", "disk"):
-        (folder / part).rename(fresh.base / part)
+        (folder / part).rename(fresh.base / f"lost-{part}")
         refused = fresh("snapshot", "restore", name, taken)
         assert refused.status == 1 and part in refused.err, (part, refused)
-        (fresh.base / part).rename(folder / part)
+        (fresh.base / f"lost-{part}").rename(folder / part)
     assert fresh.exec(name, "cat /proc/sys/kernel/random/boot_id").out == boot
     fresh.ok("snapshot", "restore", name, taken)
 
