@@ -141,6 +141,7 @@ void Flow::look() {
     if (got == 0) return refuse(FlowReason::ended);
     const std::string_view bytes(buffer.data(), static_cast<std::size_t>(got));
     opening_->head += bytes;
+    opening_->looked_at += bytes.size();
     const char first = opening_->head.front();
     if (static_cast<std::uint8_t>(first) == kTlsHandshake) {
       look_at_tls();
@@ -236,6 +237,7 @@ void Flow::dialled(UniqueFd socket, const Address& address) {
   address_ = address;
   if (!host_.loop().change(far_.fd.get(), kEvents, far_)) return refuse(FlowReason::gate_full);
   if (!http_) out_.put_first(std::move(opening_->head));
+  host_.count_bytes(opening_->looked_at, 0);
   state_ = State::relaying;
   deadline_ = {};
   active_ = host_.loop().now();

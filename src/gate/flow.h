@@ -102,7 +102,8 @@ class Flow final : public Dialer::Owner {
 
   // Needed only until the relay begins.
   struct Opening {
-    std::string head;  // what the near side has sent
+    std::string head;             // what the near side has sent
+    std::uint64_t looked_at = 0;  // bytes of it, those that were handed on too
     std::unique_ptr<Dialer> dialer;
   };
   void on_ready();

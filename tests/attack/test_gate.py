@@ -66,8 +66,12 @@ def test_an_allowed_name_is_reached_over_tls_and_http(world, guest):
     assert (opened.kind, opened.address, opened.port, opened.peer) == ("egress", GOOD, 443, "good.example")
     closed = world.gate.record(event="closed", name="good.example")
     assert closed.flow == opened.flow and closed.bytes_out > 5 and closed.bytes_in > 5 and closed.duration_us > 0
+    plain = world.gate.record(event="closed", name="a.sub.example")
     counters = world.gate.query("ws_0")["ws_0"]
     assert counters["opened"] == 2 and counters["dns_answered"] == 2 and counters["refused"] == 0
+    # What the gate looked at before it dialled is counted with the rest.
+    assert counters["bytes_out"] == closed.bytes_out + plain.bytes_out
+    assert counters["bytes_in"] == closed.bytes_in + plain.bytes_in
 
 
 def test_bytes_arrive_unchanged_both_ways_in_bulk(world, guest):
