@@ -28,7 +28,7 @@ try:
     while True:
         s.sendall(b"x" * 65536)
 except OSError as error:
-    open("/root/end", "w").write(type(error).__name__)
+    open("/tmp/end", "w").write(type(error).__name__)
 """
 
 
@@ -176,8 +176,8 @@ def test_its_token_and_those_it_minted_get_401(golden):
 
 def test_an_upload_in_progress_stops_and_the_report_says_where_it_went(daemon, internet):
     name = daemon.create("--ttl", "20m", "--allow", "allowed.example", image="debian-12")
-    daemon.ok("cp", "-", f"{name}:/root/upload.py", stdin=UPLOAD)
-    daemon.exec(name, "setsid python3 /root/upload.py </dev/null >/dev/null 2>&1 &")
+    daemon.ok("cp", "-", f"{name}:/tmp/upload.py", stdin=UPLOAD)
+    daemon.exec(name, "setsid python3 /tmp/upload.py </dev/null >/dev/null 2>&1 &")
     wait_for(lambda: len(internet.heard("taken /endless")) > 2, 60, "an upload in progress")
     incident = contain(daemon, name)
     flows = [s for s in incident["steps"] if s["step"] == "flows"][0]
@@ -200,8 +200,8 @@ def test_an_upload_in_progress_stops_and_the_report_says_where_it_went(daemon, i
     # Its program finds out when it runs again.
     daemon.ok("release", name, "--why", "seen")
     daemon.ok("start", name)
-    wait_for(lambda: daemon.exec(name, "cat /root/end").status == 0, 60, "the program's own end")
-    assert daemon.exec(name, "cat /root/end").out in ("ConnectionResetError", "BrokenPipeError", "TimeoutError")
+    wait_for(lambda: daemon.exec(name, "cat /tmp/end").status == 0, 60, "the program's own end")
+    assert daemon.exec(name, "cat /tmp/end").out in ("ConnectionResetError", "BrokenPipeError", "TimeoutError")
 
 
 def test_nobody_reaches_a_contained_workspace_over_a_link_or_an_exposed_port(daemon):
