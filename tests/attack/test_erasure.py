@@ -26,6 +26,15 @@ def vmm_of(daemon, name):
     return vmm
 
 
+def disk_of(daemon, vmm):
+    """The file of its disk, with a name or without, as the VMM has it open."""
+    places = [f"{daemon.state}/{folder}/" for folder in ("disks", "workspaces")]
+    found = [f"/proc/{vmm.pid}/fd/{fd}" for fd in os.listdir(f"/proc/{vmm.pid}/fd")]
+    files = {os.stat(path).st_ino: path for path in found if os.readlink(path).startswith(tuple(places))}
+    assert len(files) == 1, files
+    return next(iter(files.values()))
+
+
 def write_marks(daemon, name, in_file, in_memory):
     """One in a file that is synced, one in a process's memory alone, under its environment's name."""
     done = daemon.exec(name, f"echo {in_file[::-1]} | rev >/root/secret && sync; "
@@ -62,8 +71,8 @@ def test_is_anything_recoverable_after_a_delete(fresh, kind):
     before = copy_of(fresh.state, fresh.base / "before")
 
     headers = [forensics.luks_header(path) for path in before.rglob("disk*") if path.is_file()]
-    disk = open(f"/proc/{vmm.pid}/fd/25", "rb")  # what an attacker who was quick has kept
-    own = forensics.luks_header(f"/proc/{vmm.pid}/fd/25")
+    disk = open(disk_of(fresh, vmm), "rb")  # what an attacker who was quick has kept
+    own = forensics.luks_header(disk_of(fresh, vmm))
     assert own and forensics.opens(own, passphrase)
 
     removed = fresh.json("rm", name)
@@ -100,8 +109,8 @@ def test_two_workspaces_share_no_key_and_no_cipher_text(fresh):
         assert fresh.exec(name, "head -c 1048576 /dev/zero | tr '\\0' 'm' >/root/same; sync").status == 0
         vmm = vmm_of(fresh, name)
         passphrases.append(forensics.passphrase_of(vmm.pid))
-        headers.append(forensics.luks_header(f"/proc/{vmm.pid}/fd/25"))
-        with open(f"/proc/{vmm.pid}/fd/25", "rb") as disk:
+        headers.append(forensics.luks_header(disk_of(fresh, vmm)))
+        with open(disk_of(fresh, vmm), "rb") as disk:
             data = disk.read()
         assert b"m" * 16 not in data
         # Behind the tables and the header: 4 KiB blocks, of which none may be there twice.
@@ -151,7 +160,7 @@ def test_a_damaged_or_cut_disk_is_named(fresh):
 def test_discarded_blocks_go_back_to_the_host(fresh):
     fresh.up()
     with fresh.workspace() as name:
-        disk = f"/proc/{vmm_of(fresh, name).pid}/fd/25"
+        disk = disk_of(fresh, vmm_of(fresh, name))
         assert fresh.exec(name, "head -c 67108864 /dev/urandom >/root/x; sync").status == 0
         full = os.stat(disk).st_blocks * 512
         assert full > 64 << 20, full
