@@ -164,9 +164,9 @@ def test_discarded_blocks_go_back_to_the_host(fresh):
         assert fresh.exec(name, "head -c 67108864 /dev/urandom >/root/x; sync").status == 0
         full = os.stat(disk).st_blocks * 512
         assert full > 64 << 20, full
-        done = fresh.exec(name, "rm /root/x; sync; fstrim / || fstrim /disk", "--timeout", "60")
-        trimmed = os.stat(disk).st_blocks * 512
-        assert trimmed < full - (48 << 20), (full, trimmed, done)
+        # The guest's file system gives them back behind its commit, by itself.
+        assert fresh.exec(name, "rm /root/x; sync").status == 0
+        wait_for(lambda: os.stat(disk).st_blocks * 512 < full - (48 << 20), 60, "the deleted file's blocks")
 
 
 def test_nothing_deletes_a_workspace_on_hold(fresh):
