@@ -41,6 +41,8 @@ Result<std::uint32_t> set_limits(std::uint32_t max_flows) {
 Result<std::uint32_t> confine(std::uint32_t uid, std::uint32_t gid, std::uint32_t max_flows) {
   TRY_ASSIGN(const std::uint32_t flows, set_limits(max_flows));
   TRY(jail::drop_privileges(uid, gid));
+  // One that hangs would not see that its daemon is gone, and keep the next one's places.
+  TRY(jail::die_with_parent());
   // The kernel only reads it.
   const sock_fprog program{static_cast<unsigned short>(std::size(kFilter)), const_cast<sock_filter*>(kFilter)};
   if (::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) != 0) return fail_errno("load the seccomp filter");
