@@ -73,7 +73,8 @@ Task<Info> ManagerImpl::do_keep_still(EntryPtr entry) {
   entry->record.expires_at.reset();
   entry->record.after_exec = AfterExec::keep;
   CO_TRY_ASSIGN(auto still, co_await save_change(entry));
-  if (!entry->record.disk_kept) CO_TRY(co_await keep_disk(entry));
+  // The file of a former daemon's temporary disk is its machine's alone, and what is kept of it is in the snapshot.
+  if (entry->volume) CO_TRY(co_await keep_disk(entry));
   co_return still;
 }
 
