@@ -25,6 +25,7 @@ import at_rest  # noqa: E402
 import traces  # noqa: E402
 import ledger  # noqa: E402
 import watch  # noqa: E402
+import containment  # noqa: E402
 from api import Api  # noqa: E402
 from cofferdam import BIN, Cofferdam  # noqa: E402
 
@@ -421,6 +422,7 @@ def main():
                  ("F12", lambda: mixed_load(table, one, accelerator)),
                  ("F22", lambda: at_rest.snapshots(table, one, accelerator)),
                  ("F25", lambda: at_rest.erasure(table, one, accelerator)),
+                 ("F46", lambda: containment.steps(table, one, RUNS, accelerator)),
                  ("F9", lambda: leaks(table, one))]
         for promise, step in steps:
             if wanted(promise):
