@@ -131,6 +131,21 @@ TEST_F(ContainedTest, it_outlives_its_daemon_and_is_taken_over_without_running) 
   EXPECT_FALSE(machine->paused());
 }
 
+// The disk of a temporary one is its machine's alone then.
+TEST_F(ContainedTest, one_of_a_former_daemon_is_contained_too) {
+  start();
+  const auto info = make();
+  contained_.insert(info.id);  // no step is taken, but it outlives the daemon
+  close(Manager::Permanent::keep_running);
+  start();
+  ASSERT_TRUE(run(manager_->seize(info.id)));
+  EXPECT_TRUE(run(manager_->preserve(info.id)));
+  const auto held = run(manager_->keep_still(info.id));
+  ASSERT_TRUE(held) << held.error().message;
+  EXPECT_EQ(held->state, State::paused);
+  contained_.clear();
+}
+
 // The daemon died when the containment had begun and the machine still ran.
 TEST_F(ContainedTest, what_still_ran_stands_still_when_it_is_taken_over) {
   start();
