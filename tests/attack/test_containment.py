@@ -294,3 +294,20 @@ def test_a_stopped_workspace_is_contained_too_and_a_second_call_answers_the_same
     daemon.ok("start", name)
     daemon.ok("rm", name)
     assert daemon("contain", "nobody").status == 1
+
+
+def test_an_alert_whose_rule_says_so_contains_the_workspace_by_itself(golden):
+    one = Cofferdam(golden=golden)
+    try:
+        one.start("--alerts-rules", "stray_process for=0s action=contain")
+        name, quiet = one.create("--ttl", "20m"), one.create("--ttl", "20m")
+        one.exec(name, BUSY)  # its shell has ended: no command is its ancestor
+        found = wait_for(lambda: [i for i in one.json("incidents")["incidents"] if i["state"] == "contained"], 60, "a containment")
+        assert [i["workspace"] for i in found] == [name] and found[0]["by"] == "alert" and found[0]["why"], found
+        assert used_in(vmm(one, name), 2) < 0.5
+        assert "is contained" in one("exec", name, "--", "true").err
+        # The alert is there, and its neighbour works.
+        assert [a["rule"] for a in one.json("alerts", "ls", "--all", "--workspace", name)["alerts"]] == ["stray_process"]
+        assert one.exec(quiet, "echo works").out == "works\n"
+    finally:
+        one.close()
