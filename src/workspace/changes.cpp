@@ -214,12 +214,15 @@ Task<Resized> ManagerImpl::do_resize(EntryPtr entry, Resources resources, Apply 
                    "create a new workspace with a smaller disk and copy the files");
   }
   if (!record.disk_kept) CO_TRY(co_await keep_disk(entry));
-  const auto in_use = usage_of(record.spec.namespace_id);
-  record.pending = Resources{wanted.cpu_millis, wanted.memory_mib, wanted.disk_mib};
-  if (options_.admit) {
+  const Resources pending{wanted.cpu_millis, wanted.memory_mib, wanted.disk_mib};
+  if (!options_.admit) {
+    record.pending = pending;
+  } else {
     const identity::Totals wish{0, more(wanted.cpu_millis, std::max(planned.cpu_millis, record.spec.cpu_millis)),
                                 more(wanted.memory_mib, std::max(planned.memory_mib, record.spec.memory_mib)),
                                 more(wanted.disk_mib, planned.disk_mib)};
+    const auto in_use = usage_of(record.spec.namespace_id);
+    record.pending = pending;
     auto admitted = co_await options_.admit(record.spec.namespace_id, in_use, wish);
     if (!admitted) {
       record.pending = before;

@@ -91,7 +91,6 @@ Task<Info> ManagerImpl::create(model::WorkspaceSpec spec, std::string idempotenc
     // The first one failed: whoever comes first tries again.
   }
   CO_TRY(check_new(spec));
-  const auto in_use = usage_of(spec.namespace_id);
   Record record;
   record.id = new_id("ws");
   record.spec = std::move(spec);
@@ -101,7 +100,8 @@ Task<Info> ManagerImpl::create(model::WorkspaceSpec spec, std::string idempotenc
   auto entry = std::make_shared<Entry>(executor_, std::move(record));
   // The first turn is the create's own: whoever finds the entry waits for it.
   CO_TRY_ASSIGN(auto place, co_await entry->lane.enter(kTurnLimit));
-  entries_.emplace(entry->record.id, entry);  // the name is taken from here on
+  const auto in_use = usage_of(entry->record.spec.namespace_id);
+  entries_.emplace(entry->record.id, entry);  // the name is taken from here on, and counted in
   Unclaimed<Info> nobody_wants_it;
   // With a key, whoever went away may ask again.
   if (entry->record.idempotency_key.empty()) {

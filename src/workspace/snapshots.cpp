@@ -446,7 +446,6 @@ Task<Info> ManagerImpl::fork_one(std::shared_ptr<Loaded> loaded, std::string nam
   spec.name = std::move(name);
   spec.slug.clear();
   CO_TRY(check_new(spec));
-  const auto in_use = usage_of(spec.namespace_id);
   Record record;
   record.id = new_id("ws");
   record.spec = std::move(spec);
@@ -457,6 +456,7 @@ Task<Info> ManagerImpl::fork_one(std::shared_ptr<Loaded> loaded, std::string nam
   record.build = loaded->manifest.record.build;
   auto entry = std::make_shared<Entry>(executor_, std::move(record));
   CO_TRY_ASSIGN(auto place, co_await entry->lane.enter(kTurnLimit));
+  const auto in_use = usage_of(entry->record.spec.namespace_id);
   entries_.emplace(entry->record.id, entry);
   co_return co_await run_owned<Info>(operations_, "fork", do_fork(entry, std::move(place), in_use, std::move(loaded)));
 }
