@@ -289,12 +289,12 @@ def test_connections_policies_links_and_ports_are_in_the_ledger(daemon, internet
     def events(kind):
         return daemon.json("events", "--limit", "1000", "--kind", kind)["events"]
 
-    allowed = wait_for(lambda: [e for e in events("connection.allowed") if e["name"] == "allowed.example"], 10,
+    allowed = wait_for(lambda: [e for e in events("connection.allowed") if e.get("name") == "allowed.example"], 10,
                        "the connection")[-1]
     assert (allowed["workspace"], allowed["ip"], allowed["port"]) == (fetcher, nets.SERVER, 443), allowed
     assert allowed["policy_version"] > 0 and allowed["direction"] == "out"
-    assert wait_for(lambda: [e for e in events("connection.closed") if e["name"] == "allowed.example"], 10, "its end")
-    refused = wait_for(lambda: [e for e in events("connection.refused") if e["name"] == "other.example"], 10, "the refusal")
+    assert wait_for(lambda: [e for e in events("connection.closed") if e.get("name") == "allowed.example"], 10, "its end")
+    refused = wait_for(lambda: [e for e in events("connection.refused") if e.get("name") == "other.example"], 10, "the refusal")
     assert refused[-1]["protocol"] == "dns" and refused[-1]["reason"] == "dns_name", refused
     policy = [e for e in events("policy.changed") if e["workspace"] == fetcher]
     assert policy[-2]["summary"] == "allowed.example *.allowed.example files.example", policy
