@@ -57,6 +57,8 @@ Task<void> save_devices(QmpClient& qmp, int memfd) {
   // QEMU takes a descriptor of a set for a file only when it is open for exactly what it wants.
   CO_TRY_ASSIGN(const UniqueFd writing, open_file(cat("/proc/self/fd/", memfd), O_WRONLY));
   json::object set{{"fdset-id", kStateSet}};
+  // Of a daemon that died in the middle: QEMU would write into its file.
+  (void)co_await qmp.execute("remove-fd", set, kQuick);
   auto added = co_await qmp.execute_with(writing.get(), "add-fd", set, kQuick);
   if (!added) co_return fail(std::move(added.error()));
   json::object arguments{{"filename", cat("/dev/fdset/", kStateSet)}, {"live", false}};

@@ -21,6 +21,7 @@ constexpr std::chrono::seconds kQuick{20};
 constexpr std::chrono::minutes kDiskCopy{30};
 constexpr std::chrono::milliseconds kPoll{10};
 constexpr int kDiskSet = 11;
+constexpr int kKeySet = 12;
 constexpr const char* kFileNode = "copy-file";
 constexpr const char* kCopyNode = "copy";
 constexpr const char* kCopyKey = "copy-key";
@@ -38,7 +39,7 @@ Task<void> attach_copy(QmpClient& qmp, const SaveWish& wish, std::uint32_t uid) 
   auto added = co_await qmp.execute_with(wish.disk.get(), "add-fd", std::move(set), kQuick);
   if (!added) co_return fail(std::move(added.error()));
   CO_TRY_ASSIGN(const UniqueFd key, pipe_with(wish.disk_passphrase, uid));
-  json::object key_set{{"fdset-id", kDiskSet + 1}};
+  json::object key_set{{"fdset-id", kKeySet}};
   auto key_added = co_await qmp.execute_with(key.get(), "add-fd", key_set, kQuick);
   if (!key_added) co_return fail(std::move(key_added.error()));
   const auto* number = key_added->is_object() ? key_added->get_object().if_contains("fd") : nullptr;
@@ -76,27 +77,54 @@ Task<void> begin_copy(QmpClient& qmp) {
   co_return co_await run(qmp, "blockdev-backup", std::move(job));
 }
 
+struct CopyJob {
+  bool there = false, concluded = false;
+  std::string error;
+};
+
+Task<CopyJob> look_at_copy(QmpClient& qmp) {
+  auto jobs = co_await qmp.execute("query-jobs", json::object{}, kQuick);
+  if (!jobs) co_return fail(std::move(jobs.error()));
+  if (!jobs->is_array()) co_return fail(Code::DataLoss, "QMP query-jobs: no list");
+  CopyJob copy;
+  for (const auto& item : jobs->get_array()) {
+    const auto* job = item.if_object();
+    const auto* id = job != nullptr ? job->if_contains("id") : nullptr;
+    const auto* status = job != nullptr ? job->if_contains("status") : nullptr;
+    if (id == nullptr || *id != json::string_view(kJob) || status == nullptr) continue;
+    copy.there = true;
+    copy.concluded = *status == json::string_view("concluded");
+    const auto* error = job->if_contains("error");
+    if (error != nullptr && error->is_string()) copy.error = error->get_string();
+  }
+  co_return copy;
+}
+
 Task<void> wait_for_copy(QmpClient& qmp) {
   const auto end = steady_clock::now() + kDiskCopy;
   while (steady_clock::now() < end) {
-    auto jobs = co_await qmp.execute("query-jobs", json::object{}, kQuick);
-    if (!jobs) co_return fail(std::move(jobs.error()));
-    if (!jobs->is_array()) co_return fail(Code::DataLoss, "QMP query-jobs: no list");
-    for (const auto& item : jobs->get_array()) {
-      const auto* job = item.if_object();
-      const auto* id = job != nullptr ? job->if_contains("id") : nullptr;
-      const auto* status = job != nullptr ? job->if_contains("status") : nullptr;
-      if (id == nullptr || *id != json::string_view(kJob) || status == nullptr) continue;
-      if (*status != json::string_view("concluded")) continue;
-      const auto* error = job->if_contains("error");
-      std::string why = error != nullptr && error->is_string() ? std::string(error->get_string()) : std::string();
+    CO_TRY_ASSIGN(const auto job, co_await look_at_copy(qmp));
+    if (!job.there) co_return fail(Code::DataLoss, "the copy of a disk has vanished");
+    if (job.concluded) {
       CO_TRY(co_await run(qmp, "job-dismiss", json::object{{"id", kJob}}));
-      if (why.empty()) co_return Status{};
-      co_return fail(Code::ResourceExhausted, cat("the copy of a disk failed: ", why), "is the host's disk full?");
+      if (job.error.empty()) co_return Status{};
+      co_return fail(Code::ResourceExhausted, cat("the copy of a disk failed: ", job.error),
+                     "is the host's disk full?");
     }
     CO_TRY(co_await loop::sleep_for(kPoll));
   }
   co_return fail(Code::DeadlineExceeded, "the copy of a disk took too long");
+}
+
+// What a daemon that died in the middle of a save has left in the VMM.
+Task<void> clear_copy(QmpClient& qmp) {
+  CO_TRY_ASSIGN(const auto job, co_await look_at_copy(qmp));
+  if (job.there) {
+    if (!job.concluded) (void)co_await run(qmp, "job-cancel", json::object{{"id", kJob}});
+    (void)co_await wait_for_copy(qmp);
+  }
+  (void)co_await run(qmp, "remove-fd", json::object{{"fdset-id", kKeySet}});
+  co_return co_await detach_copy(qmp);
 }
 
 }  // namespace
@@ -108,6 +136,7 @@ Task<SavedMachine> QemuMachine::save(SaveWish wish) {
   SavedMachine saved;
   CO_TRY_ASSIGN(saved.state, make_memory_file("coffer-saved-state", 0));
   if (with_disk) {
+    CO_TRY(co_await clear_copy(qmp));
     auto attached = co_await attach_copy(qmp, wish, launched_.uid);
     if (!attached) {
       (void)co_await detach_copy(qmp);
@@ -116,10 +145,12 @@ Task<SavedMachine> QemuMachine::save(SaveWish wish) {
   }
   const bool ran = !stands_still_;
   const auto begin = steady_clock::now();
-  auto take = [this, with_disk, &saved, &qmp]() -> Task<void> {
+  bool copying = false;
+  auto take = [this, with_disk, &copying, &saved, &qmp]() -> Task<void> {
     CO_TRY(co_await run(qmp, "stop", {}));
     CO_TRY(co_await save_devices(qmp, saved.state.get()));
     if (with_disk) CO_TRY(co_await begin_copy(qmp));
+    copying = with_disk;
     auto copy = [pid = launched_.jail->vmm_pid()] { return copy_memory(pid); };
     CO_TRY_ASSIGN(saved.memory, co_await host_.workers.run(std::move(copy)));
     co_return Status{};
@@ -136,11 +167,11 @@ Task<SavedMachine> QemuMachine::save(SaveWish wish) {
     stands_still_ = true;
     saved.pause = std::chrono::duration_cast<std::chrono::microseconds>(steady_clock::now() - begin);
   }
-  if (with_disk) {
+  if (copying) {
     auto copied = co_await wait_for_copy(qmp);
     if (taken) taken = copied;
-    (void)co_await detach_copy(qmp);
   }
+  if (with_disk) (void)co_await detach_copy(qmp);
   if (taken) taken = seal(saved.state.get());
   if (!taken) co_return fail(std::move(taken.error()).in(cat("save of ", id_)));
   log_debug("saved", {{"machine", id_}, {"pause_us", cat(saved.pause.count())}});
