@@ -283,6 +283,35 @@ def test_a_kill_in_the_middle_is_finished_by_the_next_daemon(daemon):
     assert "is contained: half way" in daemon("exec", name, "--", "true").err
 
 
+def test_a_kill_at_any_moment_of_it_is_finished_by_the_next_daemon(golden):
+    one = Cofferdam(golden=golden)
+    one.up()
+    try:
+        for delay in (0.03, 0.1, 0.2, 0.3, 0.45, 0.6, 0.9):
+            name = one.create("--ttl", "20m")
+            one.exec(name, BUSY)
+            process = vmm(one, name)
+            asked = one.spawn("contain", name, "--why", "cut short")
+            time.sleep(delay)
+            one.kill()
+            asked.communicate(timeout=30)
+            one.up()
+            begun = one("--json", "incident", name)
+            if begun.status != 0:  # it died before it was asked
+                assert "never contained" in begun.err + begun.out, begun
+                continue
+            done = wait_for(lambda n=name: (i := incident(one, n))["state"] == "contained" and i, 60, "the end of the containment")
+            assert [s["step"] for s in done["steps"]] == STEPS and not [s for s in done["steps"] if "error" in s], (delay, done)
+            assert done["snapshot"] in [s["id"] for s in one.json("snapshot", "ls", name)["snapshots"]]
+            assert used_in(process, 1) < 0.3
+            one.ok("release", name, "--why", "seen")
+            one.ok("snapshot", "restore", name, done["snapshot"])
+            assert runs_on(one, name)
+            one.ok("rm", name)
+    finally:
+        one.close()
+
+
 def test_a_stopped_workspace_is_contained_too_and_a_second_call_answers_the_same(daemon):
     name = daemon.create("--name", "resting", "--permanent", "--disk", "100M")
     daemon.ok("stop", name)
