@@ -86,5 +86,6 @@ def test_a_build_shows_a_bar_on_a_terminal_lines_in_a_pipe_and_json_to_machines(
 
 def test_top_is_a_table_for_people_and_json_for_machines(daemon):
     with daemon.workspace() as workspace:
-        assert workspace in daemon.ok("top").out
+        # It is looked at once a second; the first look has nothing to compare with.
+        support.wait_for(lambda: workspace in daemon.ok("top").out, 20, "its row")
         assert daemon.json("top")
