@@ -181,7 +181,7 @@ class Manager {
   virtual Task<void> seize(std::string id) = 0;
   // When its turn has come: its memory and disk as they are, in a snapshot. It stands still afterwards.
   virtual Task<Snapshot> preserve(std::string id) = 0;
-  // When its turn has come: it is paused, its disk is kept whatever becomes of its machine, and its time to live does not run. One that has stopped stays so.
+  // When its turn has come: paused, its disk kept, without an end of its time. One that has stopped stays so.
   virtual Task<Info> keep_still(std::string id) = 0;
   // FailedPrecondition when it is contained.
   [[nodiscard]] virtual Status check_free(const std::string& id) const = 0;
