@@ -146,7 +146,7 @@ def small_disk(golden, tmp_path):
     # Not a tmpfs: what a VMM writes there counts as its memory.
     backing = tmp_path / "small.img"
     with open(backing, "wb") as file:
-        file.truncate((used + (300 << 10)) << 10)
+        file.truncate((used + (600 << 10)) << 10)  # a template of another size, a snapshot of all its memory
     subprocess.run(["mkfs.ext4", "-q", "-F", "-m", "0", str(backing)], check=True)
     subprocess.run(["mount", "-o", "loop", str(backing), str(mount)], check=True)
     for name in ("images", "templates", "vmm"):
@@ -187,7 +187,8 @@ def test_a_host_disk_that_fills_under_a_guest_is_the_guests_error(small_disk):
         filler = fill(small_disk.state)
         os.truncate(filler, filler.stat().st_size - (32 << 20))
         done = small_disk.exec(name, "dd if=/dev/zero of=/root/fill bs=1M count=100 conv=fsync", "--timeout", "60")
-        assert done.status == 1 and "error" in done.err.lower(), done
+        # The file's write fails, or that of the guest's journal: its file system then takes no more.
+        assert done.status == 1 and ("error" in done.err.lower() or "read-only" in done.err.lower()), done
         assert small_disk("ls").status == 0
         assert small_disk.exec(name, "echo alive").out == "alive\n"
         filler.unlink()
