@@ -37,7 +37,7 @@ def disk_io(table, golden, binaries, accelerator):
 def snapshots(table, one, accelerator):
     """F22, F23, F24: 512 MiB with 200 MiB dirty."""
     workspace = one.api.create(image="minimal", memory_mb=512)["id"]
-    filled = one.exec(workspace, "head -c 209715200 /dev/urandom >/dev/shm/x", "--timeout", "120")
+    filled = one.exec(workspace, "head -c 209715200 /dev/urandom >/dev/shm/x", "--timeout", "120", timeout=150)
     if filled.status != 0:
         raise RuntimeError(f"{filled}")
     pauses, restores, forks, bytes_kept = [], [], [], 0
@@ -70,7 +70,8 @@ def snapshots(table, one, accelerator):
 def erasure(table, one, accelerator):
     """F25: the delete of a permanent workspace with 2 GiB written."""
     workspace = one.ok("create", "--image", "minimal", "--permanent").out.strip()
-    filled = one.exec(workspace, "dd if=/dev/zero of=/root/x bs=1M count=2048 && sync", "--timeout", "300")
+    filled = one.exec(workspace, "dd if=/dev/zero of=/root/x bs=1M count=2048 && sync", "--timeout", "300",
+                      timeout=330)
     if filled.status != 0:
         raise RuntimeError(f"{filled}")
     start_at = time.perf_counter()
