@@ -83,7 +83,10 @@ jail::JailPlan make_plan(const Host& host, const LaunchSpec& spec, const Files& 
   plan.kvm = host.accelerator == AcceleratorKind::kvm ? jail::KvmDevice::yes : jail::KvmDevice::no;
   const std::uint64_t memory = spec.shape.memory_mib * model::kMiB;
   plan.cgroup.parent = host.cgroup_parent;
-  plan.cgroup.memory_max_bytes = memory + vmm_overhead_bytes(host.accelerator);
+  // What a clone is the first to touch of what its template never had becomes a page of the file that all share, beside
+  // the clone's own copy, and both count as the clone's.
+  const std::uint64_t of_guest = spec.role == Role::clone ? 2 * memory : memory;
+  plan.cgroup.memory_max_bytes = of_guest + vmm_overhead_bytes(host.accelerator);
   // A template is everybody's wait: it may have whole CPUs.
   plan.cgroup.cpu_max_millicores =
       spec.role == Role::clone ? spec.cpu_millis : std::max(spec.shape.vcpus, 1U) * 1000 + 1000;
