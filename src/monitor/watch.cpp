@@ -15,6 +15,9 @@ using std::chrono::milliseconds;
 
 constexpr auto kLookLimit = 10s;
 constexpr auto kAskLimit = 10s;
+constexpr int kRestsFor = 20;  // times as long as it took to answer
+constexpr auto kLongestRest = 120s;
+constexpr double kBusyPercent = 30;  // of the CPU time that was promised
 constexpr auto kCountLimit = 5s;
 constexpr std::size_t kMaxExecutables = 512;  // that are known of one guest
 constexpr int kMaxNewExecutables = 16;        // asked for in one round
@@ -122,7 +125,10 @@ Task<void> Watch::keep_asking() {
   for (;;) {
     CO_TRY(co_await loop::sleep_for(options_.ask_every));
     for (const auto& [id, entry] : entries_) {
-      if (!entry->asking && entry->workspace.machine) tasks_.spawn("a question to a guest", ask(entry));
+      // A guest that has no time is not kept from what it has to do: its agent also ends commands. It is told of by
+      // its CPU time meanwhile.
+      const bool busy = entry->latest && entry->latest->cpu_percent >= kBusyPercent;
+      if (!busy && !entry->asking && entry->workspace.machine) tasks_.spawn("a question to a guest", ask(entry));
     }
   }
 }
@@ -265,11 +271,18 @@ Task<void> Watch::ask(EntryPtr entry) {
   const auto machine = entry->workspace.machine;
   if (!machine) co_return Status{};
   entry->asking = true;
+  const auto began = std::chrono::steady_clock::now();
   auto processes = co_await loop::with_deadline(processes_of(entry, machine), kAskLimit, "processes of a guest");
-  entry->asking = false;
+  const auto took = duration_cast<milliseconds>(std::chrono::steady_clock::now() - began);
   // One that does not answer has nothing to say for itself; what is seen from outside goes on.
-  if (!processes) co_return processes.error().code == Code::Cancelled ? Status(fail(processes.error())) : Status{};
-  raise(*entry, entry->detector.looked(*processes, entry->workspace.started_at, options_.clock.steady()));
+  if (processes)
+    raise(*entry, entry->detector.looked(*processes, entry->workspace.started_at, options_.clock.steady()));
+  // One that is slow to answer is asked the less.
+  if (took * kRestsFor > options_.ask_every) {
+    (void)co_await loop::sleep_for(std::min<milliseconds>(took * kRestsFor, kLongestRest));
+  }
+  entry->asking = false;
+  if (!processes && processes.error().code == Code::Cancelled) co_return fail(std::move(processes.error()));
   co_return Status{};
 }
 
