@@ -147,16 +147,17 @@ class ReceiptBookTest : public testing::Test {
   template <class T>
   Result<T> run(loop::Task<T> task) {
     std::optional<Result<T>> answer;
-    loop::asio::io_context io;
     // While the database works, there is nothing to do here, and a loop without work stops for good.
-    const auto work = loop::asio::make_work_guard(io);
-    loop::asio::co_spawn(io, std::move(task), [&](const std::exception_ptr& thrown, Result<T> result) {
+    io_.restart();
+    const auto work = loop::asio::make_work_guard(io_);
+    loop::asio::co_spawn(io_, std::move(task), [&](const std::exception_ptr& thrown, Result<T> result) {
       if (thrown) std::rethrow_exception(thrown);
       answer = std::move(result);
     });
-    while (!answer) io.run_one();
+    while (!answer) io_.run_one();
     return std::move(*answer);
   }
+  loop::asio::io_context io_;  // the database's thread may still be busy with it when it has answered
   std::string dir_;
   std::unique_ptr<store::Database> database_;
   std::unique_ptr<RootHolder> holder_;
