@@ -22,6 +22,7 @@ namespace {
 constexpr std::size_t kMaxProcFile = 256U << 10;
 // A page of the list stays well below what a message may hold.
 constexpr std::size_t kMaxProcesses = 4096;
+constexpr std::uint32_t kCrowd = 1024;  // processes and threads
 
 // The words of a line; several blanks count as one.
 std::vector<std::string_view> words_of(std::string_view text) {
@@ -88,6 +89,20 @@ std::uint32_t thousandths(std::string_view text) {
   std::string fraction(text.substr(std::min(dot + 1, text.size())).substr(0, 3));
   fraction.resize(3, '0');
   return static_cast<std::uint32_t>(number_of(text.substr(0, dot)) * 1000 + number_of(fraction));
+}
+
+// Of all processes, as the kernel counts them: what is behind the slash of "2/345".
+std::uint32_t thread_count(std::string_view running_of_all) {
+  const std::size_t slash = std::min(running_of_all.find('/'), running_of_all.size());
+  return static_cast<std::uint32_t>(number_of(running_of_all.substr(std::min(slash + 1, running_of_all.size()))));
+}
+
+// To list /proc leaves something in the kernel for each process, which the end of ten thousand then has to clear away:
+// a crowd is not listed.
+bool is_crowded() {
+  const std::string text = read_file("/proc/loadavg", kMaxProcFile).value_or("");
+  const auto load = words_of(text);
+  return load.size() >= 4 && thread_count(load[3]) > kCrowd;
 }
 
 std::vector<std::int32_t> process_numbers() {
@@ -170,7 +185,7 @@ wire::Metrics read_metrics() {
   const std::string load_text = read_file("/proc/loadavg", kMaxProcFile).value_or("");
   if (const auto load = words_of(load_text); load.size() >= 4) {
     metrics.load1_milli = thousandths(load[0]);
-    metrics.processes = static_cast<std::uint32_t>(process_numbers().size());
+    metrics.processes = thread_count(load[3]);
   }
   const std::string uptime_text = read_file("/proc/uptime", kMaxProcFile).value_or("");
   if (const auto uptime = words_of(uptime_text); !uptime.empty()) metrics.uptime_ms = thousandths(uptime[0]);
@@ -194,6 +209,7 @@ Result<wire::KernelLog> read_kernel_log() {
 
 Result<wire::ProcessListResult> list_processes(const wire::ProcessListRequest& request) {
   wire::ProcessListResult result;
+  if (is_crowded()) return result;
   const std::size_t limit = std::min<std::size_t>(request.limit, kMaxProcesses);
   for (const std::int32_t pid : process_numbers()) {
     if (pid <= request.after_pid) continue;

@@ -17,10 +17,21 @@ constexpr auto kLookLimit = 10s;
 constexpr auto kAskLimit = 10s;
 constexpr int kRestsFor = 20;  // times as long as it took to answer
 constexpr auto kLongestRest = 120s;
-constexpr double kBusyPercent = 30;  // of the CPU time that was promised
+constexpr auto kCrowdRest = 30s;
+constexpr std::uint32_t kCrowd = 512;  // with more processes and threads, its kernel's among them, none is looked at
 constexpr auto kCountLimit = 5s;
 constexpr std::size_t kMaxExecutables = 512;  // that are known of one guest
 constexpr int kMaxNewExecutables = 16;        // asked for in one round
+
+// What hides among so many is a stray until the opposite is known.
+Findings findings_of_a_crowd(const Rules::InForce& rules, std::uint32_t processes) {
+  const Rule* stray = rules.at(static_cast<std::size_t>(RuleKind::stray_process));
+  if (stray == nullptr) return {};
+  return {{stray,
+           "a crowd",
+           cat("it has ", processes, " processes and threads, too many for each to be looked at"),
+           {{"processes", cat(processes)}}}};
+}
 
 // A counter that has gone back belongs to something else: all of it is new.
 std::uint64_t more(std::uint64_t now, std::uint64_t before) { return now >= before ? now - before : now; }
@@ -125,10 +136,7 @@ Task<void> Watch::keep_asking() {
   for (;;) {
     CO_TRY(co_await loop::sleep_for(options_.ask_every));
     for (const auto& [id, entry] : entries_) {
-      // A guest that has no time is not kept from what it has to do: its agent also ends commands. It is told of by
-      // its CPU time meanwhile.
-      const bool busy = entry->latest && entry->latest->cpu_percent >= kBusyPercent;
-      if (!busy && !entry->asking && entry->workspace.machine) tasks_.spawn("a question to a guest", ask(entry));
+      if (!entry->asking && entry->workspace.machine) tasks_.spawn("a question to a guest", ask(entry));
     }
   }
 }
@@ -272,6 +280,16 @@ Task<void> Watch::ask(EntryPtr entry) {
   if (!machine) co_return Status{};
   entry->asking = true;
   const auto began = std::chrono::steady_clock::now();
+  auto guest = co_await loop::with_deadline(machine->guest_metrics(), kAskLimit, "figures of a guest");
+  if (guest && guest->processes > kCrowd) {
+    // To look at each would make the end of them last.
+    const auto& of = entry->workspace;
+    const auto in_force = options_.rules.for_workspace(of.id, of.name, of.namespace_id, of.namespace_slug);
+    raise(*entry, findings_of_a_crowd(in_force, guest->processes));
+    (void)co_await loop::sleep_for(kCrowdRest);
+    entry->asking = false;
+    co_return Status{};
+  }
   auto processes = co_await loop::with_deadline(processes_of(entry, machine), kAskLimit, "processes of a guest");
   const auto took = duration_cast<milliseconds>(std::chrono::steady_clock::now() - began);
   // One that does not answer has nothing to say for itself; what is seen from outside goes on.

@@ -63,7 +63,7 @@ class FakeMachine final : public vm::Machine {
   Task<std::unique_ptr<vm::GuestProcess>> start(model::ExecSpec) override { co_return FakeFiles::none(); }
   Task<std::unique_ptr<vm::GuestWatch>> watch(vm::WatchSpec) override { co_return FakeFiles::none(); }
   Task<std::unique_ptr<vm::GuestConnection>> dial(std::uint16_t) override { co_return FakeFiles::none(); }
-  Task<vm::GuestMetrics> guest_metrics() override { co_return FakeFiles::none(); }
+  Task<vm::GuestMetrics> guest_metrics() override { co_return guest; }
   Task<vm::HostMetrics> host_metrics() override { co_return FakeFiles::none(); }
   Task<std::string> kernel_log() override { co_return FakeFiles::none(); }
   Task<std::string> console() override { co_return FakeFiles::none(); }
@@ -78,6 +78,7 @@ class FakeMachine final : public vm::Machine {
 
   vm::Figures now;
   std::vector<vm::GuestProcessInfo> listed;
+  vm::GuestMetrics guest;
   FakeFiles guest_files;
   bool hangs = false;
 
