@@ -12,7 +12,7 @@ struct ProcessLimits {
   std::uint64_t max_output_bytes = 0;   // 0: no limit
   std::chrono::milliseconds timeout{};  // the guest's own limit; 0: none
   // How long after its own limit the guest may take to end a command, and after that to say that a killed one is gone.
-  std::chrono::milliseconds grace = std::chrono::seconds(15);
+  std::chrono::milliseconds grace = std::chrono::seconds(30);
 };
 
 // Destroys a machine; Machines::end().
