@@ -175,7 +175,8 @@ Task<std::shared_ptr<Machine>> Driver::adopt(std::string id, Adopted as) {
 }
 
 Task<void> Driver::remove_orphan(std::string id) {
-  if (auto record = read_record(host_, id)) host_.uids.mark_used(record->uid);
+  const auto record = read_record(host_, id);  // gone with the rest of it below
+  if (record) host_.uids.mark_used(record->uid);
   auto jail = co_await JailProcess::adopt(jail_socket(host_, id), kAdoption);
   if (jail) {
     (void)(*jail)->send(jail::Kill{});
@@ -186,7 +187,7 @@ Task<void> Driver::remove_orphan(std::string id) {
   auto remove = [&host, id]() { return sweep(host, id); };
   auto swept = co_await host_.workers.run(remove);
   if (!swept) co_return fail(std::move(swept.error()).in(cat("remains of ", id)));
-  if (auto record = read_record(host_, id)) host_.uids.give_back(record->uid);
+  if (record) host_.uids.give_back(record->uid);
   co_return Status{};
 }
 
