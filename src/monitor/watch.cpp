@@ -276,7 +276,7 @@ void Watch::hear(const net::Flow& flow) {
 // -- the guest's own word --------------------------------------------------------------------------------------------
 
 Task<void> Watch::ask(EntryPtr entry) {
-  const auto machine = entry->workspace.machine;
+  auto machine = entry->workspace.machine;
   if (!machine) co_return Status{};
   entry->asking = true;
   const auto began = std::chrono::steady_clock::now();
@@ -286,11 +286,13 @@ Task<void> Watch::ask(EntryPtr entry) {
     const auto& of = entry->workspace;
     const auto in_force = options_.rules.for_workspace(of.id, of.name, of.namespace_id, of.namespace_slug);
     raise(*entry, findings_of_a_crowd(in_force, guest->processes));
+    machine.reset();  // it may end meanwhile
     (void)co_await loop::sleep_for(kCrowdRest);
     entry->asking = false;
     co_return Status{};
   }
-  auto processes = co_await loop::with_deadline(processes_of(entry, machine), kAskLimit, "processes of a guest");
+  auto processes =
+      co_await loop::with_deadline(processes_of(entry, std::move(machine)), kAskLimit, "processes of a guest");
   const auto took = duration_cast<milliseconds>(std::chrono::steady_clock::now() - began);
   // One that does not answer has nothing to say for itself; what is seen from outside goes on.
   if (processes)
