@@ -5,22 +5,13 @@
 #include <tuple>
 
 #include "base/text.h"
+#include "estate/json_values.h"
 #include "model/json.h"
 
 namespace cofferdam::estate {
 namespace {
 
 namespace json = boost::json;
-
-json::array to_array(const std::vector<std::string>& texts) {
-  json::array array;
-  for (const auto& text : texts) array.emplace_back(text);
-  return array;
-}
-
-json::value or_null(const std::optional<std::uint64_t>& number) {
-  return number ? json::value(*number) : json::value(nullptr);
-}
 
 json::object to_json(const Namespace& space) {
   return {{"slug", space.slug},

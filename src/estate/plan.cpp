@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "base/text.h"
+#include "estate/json_values.h"
 #include "model/json.h"
 
 namespace cofferdam::estate {
@@ -18,16 +19,6 @@ template <class Items, class Fits>
 auto find(const Items& items, const Fits& fits) {
   const auto found = std::find_if(items.begin(), items.end(), fits);
   return found == items.end() ? nullptr : &*found;
-}
-
-json::array to_array(const std::vector<std::string>& texts) {
-  json::array array;
-  for (const auto& text : texts) array.emplace_back(text);
-  return array;
-}
-
-json::value or_null(const std::optional<std::uint64_t>& number) {
-  return number ? json::value(*number) : json::value(nullptr);
 }
 
 json::object limits_of(const Namespace& space) {
