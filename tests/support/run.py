@@ -23,16 +23,21 @@ SANITIZED = ["base", "wire", "guest", "http", "model", "gate"]
 
 
 class Count:
-    """What one runner reported."""
+    """What one runner reported; `names` has the failed tests, each with the first line of what it said."""
 
     def __init__(self, passed=0, failed=0, skipped=0):
-        self.passed, self.failed, self.skipped = passed, failed, skipped
+        self.passed, self.failed, self.skipped, self.names = passed, failed, skipped, []
 
     def __iadd__(self, other):
         self.passed += other.passed
         self.failed += other.failed
         self.skipped += other.skipped
+        self.names += other.names
         return self
+
+    def fail(self, name, said):
+        self.failed += 1
+        self.names.append(f"{name}: {(said or '').strip().splitlines()[0] if (said or '').strip() else 'no message'}")
 
     def __str__(self):
         return f"{self.passed} passed, {self.failed} failed" + (f", {self.skipped} skipped" if self.skipped else "")
@@ -52,7 +57,9 @@ def read_junit(path):
         if case.get("status") == "notrun" or case.get("result") == "skipped" or case.find("skipped") is not None:
             count.skipped += 1
         elif case.find("failure") is not None or case.find("error") is not None or case.get("status") == "fail":
-            count.failed += 1
+            complaint = next((found for kind in ("failure", "error") if (found := case.find(kind)) is not None), None)
+            count.fail(f"{case.get('classname', '')}.{case.get('name')}",
+                       complaint.get("message") if complaint is not None else "")
         else:
             count.passed += 1
     return count
@@ -74,11 +81,14 @@ def run_ctest(build, results, selection):
         own = results / f"{name.removeprefix('unit_')}_test.xml"
         died = case.get("status") != "run"
         if not own.exists():
-            count += Count(failed=1) if died else Count(passed=1)
+            if died:
+                count.fail(name, "the program died")
+            else:
+                count.passed += 1
             continue
         cases = read_junit(own)
         if died and cases.failed == 0:
-            cases.failed += 1
+            cases.fail(name, "the program died after its last case")
         count += cases
     return count
 
@@ -160,7 +170,7 @@ def main():
             count = Count(failed=1)
         lines.append(f"{part:8} {count} ({time.monotonic() - start:.0f} s)")
         total += count
-    print("\n".join(["", *lines]))
+    print("\n".join(["", *(f"failed: {name[:400]}" for name in total.names), *lines]))
     print(f"{total.passed} passed, {total.failed} failed")
     return 1 if total.failed or not total.passed else 0
 
