@@ -1,6 +1,10 @@
 # Warnings, hardening and sanitizers, the same for every target.
 add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual
                     -Wimplicit-fallthrough -Werror -g1)
+if(COFFER_PRECOMPILE)
+  # The same headers give the same bytes whenever they are parsed, or no object that uses them would be found in a cache.
+  add_compile_options("SHELL:-Xclang -fno-pch-timestamp")
+endif()
 add_link_options(-fuse-ld=mold)
 if(COFFER_SANITIZE)
   add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)

@@ -4,7 +4,8 @@ set -eu
 cd "$(dirname "$0")/.."
 . tools/lib.sh
 # The same source compiles once, whichever folder the tree lies in.
-export CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1
+# The sloppiness is what precompiled headers need to be cached at all; nothing here uses __TIME__.
+export CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1 CCACHE_SLOPPINESS=pch_defines,time_macros
 preset=$1
 shift
 case $preset in

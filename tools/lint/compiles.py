@@ -1,4 +1,4 @@
-"""The compile commands of the release build."""
+"""The compile commands of the release build, without its precompiled headers: a file shows all that it includes."""
 
 import json
 import shlex
@@ -14,7 +14,7 @@ def _flags(command):
     for word in words:
         if skip:
             skip = False
-        elif word == "-o":
+        elif word in ("-o", "-Xclang"):
             skip = True
         elif word.startswith(("-", "@")) and word not in DROPPED:
             flags.append(word)
