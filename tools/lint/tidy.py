@@ -34,8 +34,8 @@ def _try(source, flags, deps, remembered):
     salt = " ".join([TIDY, (rooms.ROOT / ".clang-tidy").read_text(), *flags])
     if source in deps and remembered.clean(source, salt):
         return ""
-    done = subprocess.run([TIDY, "--quiet", "-p", str(rooms.ROOT / "build"), source], capture_output=True, text=True,
-                          check=False)
+    done = subprocess.run([TIDY, "--quiet", source, "--", *flags], cwd=rooms.ROOT / "build", capture_output=True,
+                          text=True, check=False)
     if done.returncode == 0:
         if source in deps:
             remembered.remember(source, salt, deps[source])
