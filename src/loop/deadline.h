@@ -1,6 +1,9 @@
 // A bound on any wait.
+//
+// Templates here and in worker_pool.h are thin on purpose: what awaits two things or changes threads is in the sources,
+// once, or every file with a deadline would compile Asio's groups anew.
 #pragma once
-#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <chrono>
 #include <exception>
 #include <optional>
 #include <string>
@@ -19,16 +22,24 @@ struct Settled {
   std::optional<Result<T>> answer;
   std::exception_ptr thrown;
 };
+// `into` outlives the awaitable.
+template <class T>
+asio::awaitable<void> settle_into(Task<T> task, Settled<T>& into) {
+  try {
+    into.answer = co_await std::move(task);
+  } catch (...) {
+    into.thrown = std::current_exception();
+  }
+}
 template <class T>
 asio::awaitable<Settled<T>> settle(Task<T> task) {
   Settled<T> settled;
-  try {
-    settled.answer = co_await std::move(task);
-  } catch (...) {
-    settled.thrown = std::current_exception();
-  }
+  co_await settle_into(std::move(task), settled);
   co_return settled;
 }
+
+// False when `limit` passed first; the work is then cancelled, and has ended before this returns.
+asio::awaitable<bool> ends_within(asio::awaitable<void> work, std::chrono::milliseconds limit);
 
 }  // namespace detail
 
@@ -36,11 +47,8 @@ asio::awaitable<Settled<T>> settle(Task<T> task) {
 // and has ended before this returns. What it throws is thrown at once.
 template <class T>
 Task<T> with_deadline(Task<T> task, std::chrono::milliseconds limit, std::string what) {
-  using asio::experimental::awaitable_operators::operator||;
-  asio::steady_timer timer(co_await asio::this_coro::executor, limit);
-  auto first = co_await (detail::settle(std::move(task)) || timer.async_wait(as_result));
-  if (first.index() == 0) {
-    auto& settled = std::get<0>(first);
+  detail::Settled<T> settled;
+  if (co_await detail::ends_within(detail::settle_into(std::move(task), settled), limit)) {
     if (settled.thrown) std::rethrow_exception(settled.thrown);
     co_return std::move(*settled.answer);
   }

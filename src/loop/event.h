@@ -14,15 +14,7 @@ class Event {
     timer_.cancel();
   }
   // Cancelled when the waiting task itself was cancelled.
-  Task<void> wait() {
-    while (!set_) {
-      (void)co_await timer_.async_wait(as_result);
-      const auto state = co_await asio::this_coro::cancellation_state;
-      if (state.cancelled() != asio::cancellation_type::none) co_return fail(Code::Cancelled, "wait cancelled");
-    }
-    set_ = false;
-    co_return Status{};
-  }
+  Task<void> wait();
 
  private:
   asio::steady_timer timer_;

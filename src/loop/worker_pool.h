@@ -1,10 +1,12 @@
 // Blocking work off the loop: the answer comes back on the caller's executor.
 #pragma once
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/thread_pool.hpp>
+#include <exception>
+#include <functional>
 #include <future>
+#include <memory>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -23,10 +25,22 @@ class WorkerPool {
   // even when the caller is cancelled: it must have deadlines of its own.
   template <class Work>
   asio::awaitable<std::invoke_result_t<Work>> run(Work work) {
-    auto body = [](Work job) -> asio::awaitable<std::invoke_result_t<Work>> { co_return job(); };
-    // Without a slot of its own, a cancelled caller's signal would be emitted across threads into the job's frame.
-    co_return co_await asio::co_spawn(pool_, body(std::move(work)),
-                                      asio::bind_cancellation_slot(asio::cancellation_slot(), asio::use_awaitable));
+    struct Job {
+      Work work;
+      std::optional<std::invoke_result_t<Work>> answer;
+      std::exception_ptr thrown;
+    };
+    // Shared: a caller whose loop goes away is not waited for, and the job is still at work.
+    auto job = std::make_shared<Job>(Job{std::move(work), std::nullopt, nullptr});
+    co_await run_job([job] {
+      try {
+        job->answer.emplace(job->work());
+      } catch (...) {
+        job->thrown = std::current_exception();
+      }
+    });
+    if (job->thrown) std::rethrow_exception(job->thrown);
+    co_return std::move(*job->answer);
   }
 
   // The same for a caller without a loop: blocks until `work` has ended. Never on a thread of the pool itself.
@@ -39,6 +53,9 @@ class WorkerPool {
   }
 
  private:
+  // `job` throws nothing, and has ended when this returns, even to a cancelled caller.
+  asio::awaitable<void> run_job(std::function<void()> job);
+
   asio::thread_pool pool_;
 };
 
