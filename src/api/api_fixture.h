@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
@@ -19,7 +18,7 @@
 #include "keys/files.h"
 #include "keys/holders.h"
 #include "keys/schema.h"
-#include "loop/deadline.h"
+#include "loop/run.h"
 #include "monitor/schema.h"
 #include "net/schema.h"
 #include "workspace/schema.h"
@@ -117,15 +116,7 @@ class ApiTest : public ::testing::Test {
 
   template <class T>
   Result<T> run(Task<T> task) {
-    std::optional<Result<T>> answer;
-    loop::asio::co_spawn(io_, loop::with_deadline(std::move(task), 60s, "the test"),
-                         [&](const std::exception_ptr& thrown, Result<T> result) {
-                           if (thrown) std::rethrow_exception(thrown);
-                           answer = std::move(result);
-                         });
-    io_.restart();
-    while (!answer) io_.run_one();
-    return std::move(*answer);
+    return loop::run_on(io_, std::move(task));
   }
 
   struct Answer {

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <filesystem>
 
@@ -14,7 +13,7 @@
 #include "http/server.h"
 #include "http/stream.h"
 #include "http/websocket.h"
-#include "loop/deadline.h"
+#include "loop/run.h"
 #include "loop/task_group.h"
 
 namespace cofferdam::http {
@@ -110,15 +109,7 @@ class Http : public ::testing::Test {
 
   template <class T>
   Result<T> run(Task<T> task) {
-    std::optional<Result<T>> answer;
-    loop::asio::co_spawn(io_, loop::with_deadline(std::move(task), 60s, "the test"),
-                         [&](const std::exception_ptr& thrown, Result<T> result) {
-                           if (thrown) std::rethrow_exception(thrown);
-                           answer = std::move(result);
-                         });
-    io_.restart();
-    while (!answer) io_.run_one();
-    return std::move(*answer);
+    return loop::run_on(io_, std::move(task));
   }
 
   Task<Response> handle(Request& request) {

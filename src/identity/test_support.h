@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <map>
 #include <memory>
@@ -16,6 +15,7 @@
 #include "identity/clock.h"
 #include "identity/principal.h"
 #include "identity/schema.h"
+#include "loop/run.h"
 #include "loop/task.h"
 #include "store/database.h"
 
@@ -45,14 +45,7 @@ class IdentityTest : public testing::Test {
 
   template <class T>
   Result<T> run(loop::Task<T> task) {
-    std::optional<Result<T>> answer;
-    loop::asio::co_spawn(io_, std::move(task), [&](const std::exception_ptr& thrown, Result<T> result) {
-      if (thrown) std::rethrow_exception(thrown);
-      answer.emplace(std::move(result));
-    });
-    io_.restart();
-    io_.run();
-    return std::move(answer).value();
+    return loop::run_on(io_, std::move(task));
   }
   // Everything that a stranger with the disk would see.
   std::string all_bytes() {

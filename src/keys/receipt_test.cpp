@@ -3,8 +3,6 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
@@ -18,6 +16,7 @@
 #include "keys/holders.h"
 #include "keys/receipt_book.h"
 #include "keys/schema.h"
+#include "loop/run.h"
 
 namespace cofferdam::keys {
 namespace {
@@ -146,16 +145,7 @@ class ReceiptBookTest : public testing::Test {
   }
   template <class T>
   Result<T> run(loop::Task<T> task) {
-    std::optional<Result<T>> answer;
-    // While the database works, there is nothing to do here, and a loop without work stops for good.
-    io_.restart();
-    const auto work = loop::asio::make_work_guard(io_);
-    loop::asio::co_spawn(io_, std::move(task), [&](const std::exception_ptr& thrown, Result<T> result) {
-      if (thrown) std::rethrow_exception(thrown);
-      answer = std::move(result);
-    });
-    while (!answer) io_.run_one();
-    return std::move(*answer);
+    return loop::run_on(io_, std::move(task));
   }
   loop::asio::io_context io_;  // the database's thread may still be busy with it when it has answered
   std::string dir_;

@@ -17,7 +17,7 @@
 #include "ledger/tail.h"
 #include "ledger/test_support.h"
 #include "ledger/witness.h"
-#include "loop/deadline.h"
+#include "loop/run.h"
 
 namespace cofferdam::ledger {
 namespace {
@@ -57,15 +57,7 @@ class LedgerTest : public LogTest {
   }
   template <class T>
   Result<T> run(Task<T> task) {
-    std::optional<Result<T>> answer;
-    loop::asio::co_spawn(io_, loop::with_deadline(std::move(task), 60s, "the test"),
-                         [&](const std::exception_ptr& thrown, Result<T> result) {
-                           if (thrown) std::rethrow_exception(thrown);
-                           answer = std::move(result);
-                         });
-    io_.restart();
-    while (!answer) io_.run_one();
-    return std::move(*answer);
+    return loop::run_on(io_, std::move(task));
   }
   // Files may not grow beyond what they are now, and `more`.
   void limit_files(std::size_t more) {

@@ -3,13 +3,12 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <optional>
 
 #include "base/file.h"
 #include "identity/schema.h"
-#include "loop/deadline.h"
+#include "loop/run.h"
 #include "monitor/schema.h"
 #include "monitor/webhooks.h"
 
@@ -45,15 +44,7 @@ class HandDriven : public testing::Test {
 
   template <class T>
   Result<T> run(loop::Task<T> task) {
-    std::optional<Result<T>> answer;
-    loop::asio::co_spawn(io_, loop::with_deadline(std::move(task), 20s, "the test"),
-                         [&](const std::exception_ptr& thrown, Result<T> result) {
-                           if (thrown) std::rethrow_exception(thrown);
-                           answer = std::move(result);
-                         });
-    io_.restart();
-    while (!answer) io_.run_one();
-    return std::move(*answer);
+    return loop::run_on(io_, std::move(task), 20s);
   }
   template <class Condition>
   bool becomes(Condition condition) {

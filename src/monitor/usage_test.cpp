@@ -4,11 +4,11 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <limits>
 
 #include "base/file.h"
+#include "loop/run.h"
 #include "monitor/quotas.h"
 #include "monitor/schema.h"
 
@@ -37,14 +37,7 @@ class UsageTest : public testing::Test {
   }
   template <class T>
   Result<T> run(Task<T> task) {
-    std::optional<Result<T>> answer;
-    loop::asio::co_spawn(io_, std::move(task), [&](const std::exception_ptr& thrown, Result<T> result) {
-      if (thrown) std::rethrow_exception(thrown);
-      answer = std::move(result);
-    });
-    io_.restart();
-    while (!answer) io_.run_one();
-    return std::move(*answer);
+    return loop::run_on(io_, std::move(task));
   }
   static UsageSample used(const std::string& workspace, const std::string& space, std::uint64_t vcpu_ms) {
     UsageSample sample;

@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/json/parse.hpp>
 
@@ -13,7 +12,7 @@
 #include "crypto/hmac.h"
 #include "http/server.h"
 #include "identity/schema.h"
-#include "loop/deadline.h"
+#include "loop/run.h"
 #include "monitor/schema.h"
 
 namespace cofferdam::monitor {
@@ -77,15 +76,7 @@ class WebhooksTest : public testing::Test {
 
   template <class T>
   Result<T> run(Task<T> task) {
-    std::optional<Result<T>> answer;
-    loop::asio::co_spawn(io_, loop::with_deadline(std::move(task), 20s, "the test"),
-                         [&](const std::exception_ptr& thrown, Result<T> result) {
-                           if (thrown) std::rethrow_exception(thrown);
-                           answer = std::move(result);
-                         });
-    io_.restart();
-    while (!answer) io_.run_one();
-    return std::move(*answer);
+    return loop::run_on(io_, std::move(task), 20s);
   }
   template <class Condition>
   bool becomes(Condition condition) {

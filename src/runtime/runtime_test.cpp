@@ -2,11 +2,10 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 
 #include "base/text.h"
-#include "loop/deadline.h"
+#include "loop/run.h"
 #include "runtime/ignore.h"
 #include "runtime/tasks.h"
 #include "runtime/terminals.h"
@@ -88,15 +87,7 @@ class RuntimeTest : public ::testing::Test {
   }
   template <class T>
   Result<T> run(Task<T> task) {
-    std::optional<Result<T>> answer;
-    loop::asio::co_spawn(io_, loop::with_deadline(std::move(task), 30s, "the test"),
-                         [&](const std::exception_ptr& thrown, Result<T> result) {
-                           if (thrown) std::rethrow_exception(thrown);
-                           answer = std::move(result);
-                         });
-    io_.restart();
-    while (!answer) io_.run_one();
-    return std::move(*answer);
+    return loop::run_on(io_, std::move(task), 30s);
   }
   void settle() { EXPECT_TRUE(run(loop::sleep_for(20ms))); }
   StartProcess starter() {

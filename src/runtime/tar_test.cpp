@@ -2,11 +2,10 @@
 
 #include <gtest/gtest.h>
 
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 
 #include "base/text.h"
-#include "loop/deadline.h"
+#include "loop/run.h"
 #include "runtime/tar_feed.h"
 
 namespace cofferdam::runtime {
@@ -124,15 +123,7 @@ class TarFeedTest : public ::testing::Test {
  public:
   template <class T>
   Result<T> run(Task<T> task) {
-    std::optional<Result<T>> answer;
-    loop::asio::co_spawn(io_, loop::with_deadline(std::move(task), 20s, "the test"),
-                         [&](const std::exception_ptr& thrown, Result<T> result) {
-                           if (thrown) std::rethrow_exception(thrown);
-                           answer = std::move(result);
-                         });
-    io_.restart();
-    while (!answer) io_.run_one();
-    return std::move(*answer);
+    return loop::run_on(io_, std::move(task), 20s);
   }
   loop::asio::io_context io_;
   loop::TaskGroup group_{io_.get_executor()};

@@ -6,7 +6,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <optional>
 #include <set>
@@ -17,7 +16,7 @@
 #include "base/file.h"
 #include "base/process.h"
 #include "base/text.h"
-#include "loop/deadline.h"
+#include "loop/run.h"
 #include "vm/guest_connection.h"
 #include "vm/guest_files.h"
 #include "vm/guest_link.h"
@@ -62,19 +61,11 @@ class LinkTest : public testing::Test {
   }
 
   template <class T>
-  using Answer = std::shared_ptr<std::optional<Result<T>>>;
-  template <class T>
-  Answer<T> begin(Task<T> task) {
-    auto answer = std::make_shared<std::optional<Result<T>>>();
-    loop::asio::co_spawn(io_, loop::with_deadline(std::move(task), kPatience, "test"),
-                         [answer](const std::exception_ptr& thrown, Result<T> result) {
-                           if (thrown) std::rethrow_exception(thrown);
-                           *answer = std::move(result);
-                         });
-    return answer;
+  loop::Answer<T> begin(Task<T> task) {
+    return loop::begin(io_, loop::with_deadline(std::move(task), kPatience, "test"));
   }
   template <class T>
-  Result<T> finish(const Answer<T>& answer) {
+  Result<T> finish(const loop::Answer<T>& answer) {
     io_.restart();
     while (!*answer && io_.run_one() > 0) {
     }

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <map>
 #include <memory>
@@ -16,6 +15,7 @@
 #include "keys/key_store.h"
 #include "keys/receipt_book.h"
 #include "keys/schema.h"
+#include "loop/run.h"
 #include "store/database.h"
 #include "workspace/fake_driver.h"
 #include "workspace/manager.h"
@@ -101,13 +101,8 @@ class WorkspaceTest : public testing::Test {
   }
 
   template <class T>
-  std::shared_ptr<std::optional<Result<T>>> begin(loop::Task<T> task) {
-    auto answer = std::make_shared<std::optional<Result<T>>>();
-    loop::asio::co_spawn(io_, std::move(task), [answer](const std::exception_ptr& thrown, Result<T> result) {
-      if (thrown) std::rethrow_exception(thrown);
-      answer->emplace(std::move(result));
-    });
-    return answer;
+  loop::Answer<T> begin(loop::Task<T> task) {
+    return loop::begin(io_, std::move(task));
   }
   template <class Condition>
   bool until(Condition condition, std::chrono::milliseconds limit = 10s) {
@@ -121,7 +116,7 @@ class WorkspaceTest : public testing::Test {
     return true;
   }
   template <class T>
-  Result<T> finish(std::shared_ptr<std::optional<Result<T>>> answer) {
+  Result<T> finish(loop::Answer<T> answer) {
     if (!until([&] { return answer->has_value(); })) return fail(Code::DeadlineExceeded, "the test waited too long");
     return std::move(**answer);
   }
