@@ -1,6 +1,7 @@
 // The runtime's calls over a real HTTP server on a Unix socket, with workspaces in memory.
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <boost/asio/experimental/awaitable_operators.hpp>
 
 #include "api/runtime.h"
 #include "api/runtime_call.h"

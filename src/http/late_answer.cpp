@@ -1,5 +1,6 @@
 #include "http/late_answer.h"
 
+#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <exception>
 #include <optional>
 

@@ -1,6 +1,7 @@
 #include "runtime/watchers.h"
 
 #include <algorithm>
+#include <boost/asio/experimental/awaitable_operators.hpp>
 
 #include "base/text.h"
 
