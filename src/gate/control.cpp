@@ -46,7 +46,9 @@ constexpr std::array<std::string_view, kFlowReasons> kReasons{"none",
                                                               "dns_malformed",
                                                               "dns_name",
                                                               "dns_type",
-                                                              "dns_rate"};
+                                                              "dns_rate",
+                                                              "proxy_unreachable",
+                                                              "proxy_refused"};
 
 tl::unexpected<Error> malformed(std::string_view what) {
   return fail(Code::InvalidArgument, cat("gate control: malformed ", what));

@@ -148,8 +148,10 @@ enum class FlowReason : std::uint8_t {
   dns_name,  // not an allowed name
   dns_type,
   dns_rate,
+  proxy_unreachable,  // a proxy on the way cannot be found or reached
+  proxy_refused,      // the last one on the way did not accept
 };
-inline constexpr std::size_t kFlowReasons = 29;
+inline constexpr std::size_t kFlowReasons = 31;
 std::string_view flow_kind_name(FlowKind kind);
 std::string_view flow_event_name(FlowEvent event);
 std::string_view flow_reason_name(FlowReason reason);

@@ -19,6 +19,7 @@ Policy full_policy() {
   policy.links = {{"db.internal", address("10.64.0.6"), {{5432, 5432}}, "ws_b"}};
   policy.exposed = {8080};
   policy.limits = {1000, 2, 3, 4, 5};
+  policy.proxy = OwnProxy{"proxy.example", 3128, ProxyTarget::address, "me:secret"};
   return policy;
 }
 
@@ -28,7 +29,7 @@ Settings full_settings() {
   settings.denied_names = {"*.onion.example", "paste.example"};
   settings.denied_ranges = {range("203.0.113.0/24"), range("2001:db8::/32")};
   settings.opened_ranges = {range("10.9.0.0/16")};
-  settings.proxy = HttpProxy{{address("10.0.0.3"), 3128}, ProxyTarget::name};
+  settings.proxy = HttpProxy{{address("10.0.0.3"), 3128}, ProxyTarget::name, "site:secret"};
   return settings;
 }
 
@@ -104,6 +105,26 @@ TEST(GateControl, what_is_out_of_bounds_is_not_sent) {
   EXPECT_TRUE(refused(AddWorkspace{"w", address("10.0.0.2"), range("2001:db8::/112"), {}}));
   EXPECT_TRUE(refused(OpenIngress{"w", 0, IngressKind::exposed, ""}));
   EXPECT_TRUE(refused(Cut{std::string(65, 'x'), CutKind::contain}));
+  const auto by_proxy = [](OwnProxy proxy) {
+    SetPolicy set{"w", {}};
+    set.policy.proxy = std::move(proxy);
+    return set;
+  };
+  EXPECT_FALSE(refused(by_proxy({"45.1.0.80", 3128, ProxyTarget::name, "me:"})));
+  EXPECT_TRUE(refused(by_proxy({"", 3128, ProxyTarget::name, ""})));
+  EXPECT_TRUE(refused(by_proxy({"Proxy.example", 3128, ProxyTarget::name, ""})));
+  EXPECT_TRUE(refused(by_proxy({"proxy.example", 0, ProxyTarget::name, ""})));
+  EXPECT_TRUE(refused(by_proxy({"proxy.example", 1, ProxyTarget::name, "nobody"})));
+  EXPECT_TRUE(refused(by_proxy({"proxy.example", 1, ProxyTarget::name, std::string(kMaxLogin, 'x') + ":"})));
+}
+
+TEST(GateControl, an_error_about_a_login_does_not_repeat_it) {
+  SetPolicy set{"w", {}};
+  set.policy.proxy = OwnProxy{"proxy.example", 3128, ProxyTarget::address, "me:hidden\r\nX: y"};
+  const auto refused = encode(1, set);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message.find("hidden"), std::string::npos);
+  EXPECT_EQ(refused.error().hint.find("hidden"), std::string::npos);
 }
 
 TEST(GateControl, every_reason_has_a_word_of_its_own) {

@@ -210,6 +210,7 @@ void Flow::dial() {
   target.name = name_;
   if (name_.empty()) target.address = wanted_;
   target.port = port_;
+  target.proxy = host_.policy().proxy;
   opening_->dialer->start(std::move(target));
 }
 
@@ -230,11 +231,12 @@ void Flow::dial_failed(FlowReason reason, const std::optional<Address>& address)
   refuse(reason);
 }
 
-void Flow::dialled(UniqueFd socket, const Address& address) {
+void Flow::dialled(UniqueFd socket, const std::optional<Address>& address) {
   if (state_ != State::dialling) return;
   far_.fd = std::move(socket);
   far_.readiness.writable = true;
-  address_ = address;
+  chosen_by_proxy_ = !address;
+  if (address) address_ = *address;
   if (!host_.loop().change(far_.fd.get(), kEvents, far_)) return refuse(FlowReason::gate_full);
   if (!http_) out_.put_first(std::move(opening_->head));
   host_.count_bytes(opening_->looked_at, 0);
@@ -334,7 +336,9 @@ void Flow::tick() {
       if (now >= deadline_) refuse(FlowReason::head_deadline);
       break;
     case State::dialling:
-      if (now >= deadline_) return refuse(FlowReason::unreachable);
+      if (now >= deadline_) {
+        return refuse(opening_->dialer ? opening_->dialer->slow_part() : FlowReason::unreachable);
+      }
       if (opening_->dialer) opening_->dialer->tick();
       break;
     case State::relaying: {
@@ -363,7 +367,7 @@ FlowReason Flow::recheck() {
     const auto* link = find_link(policy, wanted_, port_);
     return link != nullptr && link->target == target_ ? FlowReason::none : FlowReason::policy_changed;
   }
-  const bool dialled = state_ == State::relaying && !(settings.proxy && settings.proxy->target == ProxyTarget::name);
+  const bool dialled = state_ == State::relaying && !chosen_by_proxy_;
   if (dialled && denies_address(settings, address_)) return FlowReason::denied_by_operator;
   if (dialled && !may_dial(settings, address_)) return FlowReason::policy_changed;
   if (!peer_.empty() && denies_name(settings, peer_)) return FlowReason::denied_by_operator;
@@ -394,7 +398,7 @@ FlowRecord Flow::make_record(FlowEvent event, FlowReason reason) const {
   record.reason = reason;
   record.time_us = started_us_;
   record.name = name_;
-  record.address = address_.text();
+  if (!chosen_by_proxy_) record.address = address_.text();
   record.port = port_;
   record.peer = peer_;
   record.bytes_out = kind_ == FlowKind::ingress ? in_.moved() : moved_out();

@@ -76,8 +76,10 @@ class Flow final : public Dialer::Owner {
   // Has one that is to be looked at often.
   [[nodiscard]] bool has_deadline() const { return state_ < State::relaying || deadline_ != Clock::time_point(); }
   [[nodiscard]] const std::string& target() const { return target_; }  // of a link
+  // To somewhere that only the host's own network leads to.
+  [[nodiscard]] bool goes_outside() const { return kind_ == FlowKind::egress; }
 
-  void dialled(UniqueFd socket, const Address& address) override;
+  void dialled(UniqueFd socket, const std::optional<Address>& address) override;
   void dial_failed(FlowReason reason, const std::optional<Address>& address) override;
 
   // Kept by the host.
@@ -138,7 +140,7 @@ class Flow final : public Dialer::Owner {
   std::string name_;
   std::string peer_;    // SNI or Host shown, or an ingress' client
   std::string target_;  // of a link
-  Address address_;     // dialled by the guest, then by us
+  Address address_;     // dialled by the guest, then by us; nobody's while a proxy chose it
   Clock::time_point started_;
   Clock::time_point active_;
   Clock::time_point deadline_;
@@ -154,6 +156,7 @@ class Flow final : public Dialer::Owner {
   IngressKind ingress_kind_ = IngressKind::exposed;
   bool verified_ = false;  // the first bytes showed the name
   bool ech_ = false;
+  bool chosen_by_proxy_ = false;  // which address it has is not known here
   bool upgraded_ = false;
   bool out_ended_ = false;
   bool in_ended_ = false;

@@ -164,9 +164,10 @@ Result<Workspace*> Gate::find(const std::string& id) {
 
 Gate::Answer Gate::handle(ChangeSettings& m) {
   TRY(shared_.resolver.set_servers(m.settings.resolvers));
+  const auto way = m.settings.proxy == shared_.settings.proxy ? Workspace::WayOut::same : Workspace::WayOut::other;
   shared_.settings = std::move(m.settings);
   std::uint32_t count = 0;
-  for (auto& [id, workspace] : workspaces_) count += workspace->recheck();
+  for (auto& [id, workspace] : workspaces_) count += workspace->recheck(way);
   return count;
 }
 

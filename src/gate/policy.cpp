@@ -54,6 +54,15 @@ Status check_id(std::string_view where, std::string_view id) {
   return {};
 }
 
+Status check_proxy(const OwnProxy& proxy) {
+  const auto address = Address::parse(proxy.host);
+  if (!is_dns_name(proxy.host) && !(address && address->text() == proxy.host)) {
+    return bad("proxy", "its host is no name and no address");
+  }
+  if (proxy.port == 0) return bad("proxy", "needs a port");
+  return validate_login(proxy.login);
+}
+
 // How closely a pattern that matches fits: an exact name before any suffix, a long suffix before a short one.
 std::size_t closeness(std::string_view pattern) {
   if (pattern == kAnyName) return 0;
@@ -84,6 +93,18 @@ bool contains_port(const Ports& ports, std::uint16_t port) {
                      [port](const PortRange& range) { return range.first <= port && port <= range.last; });
 }
 
+Status validate_login(std::string_view login) {
+  if (login.size() > kMaxLogin) return bad("proxy", cat("its user and password have more than ", kMaxLogin, " bytes"));
+  const auto is_control = [](char c) { return static_cast<unsigned char>(c) < ' ' || c == '\x7f'; };
+  if (std::any_of(login.begin(), login.end(), is_control)) {
+    return bad("proxy", "its user or password has a line end or another control character");
+  }
+  if (!login.empty() && login.find(':') == std::string_view::npos) {
+    return bad("proxy", "its login is not USER:PASSWORD");
+  }
+  return {};
+}
+
 Status validate(const Policy& policy) {
   TRY(check_count("name rules", policy.names.size(), kMaxRules));
   TRY(check_count("range rules", policy.ranges.size(), kMaxRules));
@@ -105,7 +126,7 @@ Status validate(const Policy& policy) {
   }
   if (std::count(policy.exposed.begin(), policy.exposed.end(), 0) != 0) return bad("exposed ports", "0 is no port");
   if (policy.limits.idle_seconds > kMaxIdleSeconds) return bad("limits", "idle for more than 30 days");
-  return {};
+  return policy.proxy ? check_proxy(*policy.proxy) : Status();
 }
 
 Status validate(const Settings& settings) {
@@ -120,6 +141,7 @@ Status validate(const Settings& settings) {
     if (!is_name_pattern(name)) return bad(name, "is no host name, and no '*.' before one");
   }
   if (settings.proxy && settings.proxy->endpoint.port == 0) return bad("proxy", "needs a port");
+  if (settings.proxy) TRY(validate_login(settings.proxy->login));
   for (const auto deadline : {settings.head_deadline_ms, settings.connect_deadline_ms}) {
     if (deadline == 0 || deadline > kMaxDeadlineMs) return bad("deadline", "must be 1 ms to 10 minutes");
   }

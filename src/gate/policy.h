@@ -19,6 +19,7 @@ inline constexpr std::size_t kMaxPortRanges = 16;   // of one rule
 inline constexpr std::size_t kMaxExposed = 64;      // ports of one workspace
 inline constexpr std::size_t kMaxNameLength = 253;  // of a DNS name, written with dots
 inline constexpr std::size_t kMaxIdLength = 64;     // of a workspace's id
+inline constexpr std::size_t kMaxLogin = 512;       // of a proxy
 
 // Both ends included; 1 to 65535.
 struct PortRange {
@@ -76,6 +77,20 @@ struct Limits {
   bool operator==(const Limits&) const = default;
 };
 
+// How a proxy is told where to connect: by an address the gate resolved and checked, or by the name, where the host
+// cannot resolve outside names or the proxy is to choose the address; then it is the proxy that must refuse inside ones.
+enum class ProxyTarget : std::uint8_t { address, name };
+
+// An HTTP proxy of the workspace's own, through which everything goes but what the operator has opened inside. It is a
+// destination like any other, looked up and checked by the gate, because a user of the workspace chose it.
+struct OwnProxy {
+  std::string host;  // a DNS name, or an address as Address::text() gives it
+  std::uint16_t port = 0;
+  ProxyTarget target = ProxyTarget::address;
+  std::string login;  // "USER:PASSWORD", a secret; empty: none
+  bool operator==(const OwnProxy&) const = default;
+};
+
 struct Policy {
   std::uint64_t generation = 0;  // grows with every change; an older one than the one held is refused
   std::vector<NameRule> names;
@@ -83,6 +98,7 @@ struct Policy {
   std::vector<LinkRule> links;
   std::vector<std::uint16_t> exposed;  // ports that OpenIngress may ask for as `exposed`
   Limits limits;
+  std::optional<OwnProxy> proxy;  // where it changes, flows that went outside another way are closed
   bool operator==(const Policy&) const = default;
 };
 
@@ -92,12 +108,11 @@ struct Endpoint {
   std::uint16_t port = 0;
   bool operator==(const Endpoint&) const = default;
 };
-// How a proxy is told where to connect: by an address the gate resolved and checked, or by the name where the host
-// cannot resolve outside names; then it is the proxy that must refuse inside addresses.
-enum class ProxyTarget : std::uint8_t { address, name };
+// The operator's proxy: the first one on every way outside, before a workspace's own.
 struct HttpProxy {
   Endpoint endpoint;  // may be an inside address: the operator chose it
   ProxyTarget target = ProxyTarget::address;
+  std::string login;  // "USER:PASSWORD", a secret; empty: none
   bool operator==(const HttpProxy&) const = default;
 };
 struct Settings {
@@ -117,6 +132,8 @@ struct Settings {
 // InvalidArgument names the rule and the bound.
 Status validate(const Policy& policy);
 Status validate(const Settings& settings);
+// "USER:PASSWORD" in printable characters, or empty. The message does not repeat it.
+Status validate_login(std::string_view login);
 
 // Lower case letters, digits, '-' and '_' in labels of 1 to 63, at most 253 in all, no final dot.
 bool is_dns_name(std::string_view name);

@@ -93,6 +93,22 @@ Result<LinkRule> read_link(ByteReader& in) {
   return link;
 }
 
+void write_proxy(ByteWriter& out, const OwnProxy& proxy) {
+  out.text(proxy.host);
+  out.u16(proxy.port);
+  out.u8(static_cast<std::uint8_t>(proxy.target));
+  out.text(proxy.login);
+}
+
+Result<OwnProxy> read_proxy(ByteReader& in) {
+  OwnProxy proxy;
+  proxy.host = in.text(kMaxNameLength);
+  proxy.port = in.u16();
+  TRY_ASSIGN(proxy.target, read_enum<ProxyTarget>(in, 2, "proxy target"));
+  proxy.login = in.text(kMaxLogin);
+  return proxy;
+}
+
 Result<std::vector<Cidr>> read_ranges(ByteReader& in) {
   TRY_ASSIGN(const std::size_t count, read_count(in, kMaxRules, "ranges"));
   std::vector<Cidr> ranges;
@@ -155,6 +171,8 @@ Status write_policy(ByteWriter& out, const Policy& policy) {
   out.u16(static_cast<std::uint16_t>(policy.exposed.size()));
   for (const auto port : policy.exposed) out.u16(port);
   write_limits(out, policy.limits);
+  out.u8(policy.proxy ? 1 : 0);
+  if (policy.proxy) write_proxy(out, *policy.proxy);
   return {};
 }
 
@@ -181,6 +199,11 @@ Result<Policy> read_policy(ByteReader& in) {
   TRY_ASSIGN(const std::size_t exposed, read_count(in, kMaxExposed, "exposed ports"));
   for (std::size_t i = 0; i < exposed; ++i) policy.exposed.push_back(in.u16());
   policy.limits = read_limits(in);
+  TRY_ASSIGN(const std::uint8_t proxy, read_enum<std::uint8_t>(in, 2, "proxy"));
+  if (proxy == 1) {
+    TRY_ASSIGN(OwnProxy wanted, read_proxy(in));
+    policy.proxy = std::move(wanted);
+  }
   if (!in.ok()) return malformed("policy: too short");
   TRY(validate(policy));
   return policy;
@@ -198,6 +221,7 @@ Status write_settings(ByteWriter& out, const Settings& settings) {
   if (settings.proxy) {
     write_endpoint(out, settings.proxy->endpoint);
     out.u8(static_cast<std::uint8_t>(settings.proxy->target));
+    out.text(settings.proxy->login);
   }
   out.u32(settings.head_deadline_ms);
   out.u32(settings.connect_deadline_ms);
@@ -221,7 +245,8 @@ Result<Settings> read_settings(ByteReader& in) {
     HttpProxy wanted;
     TRY_ASSIGN(wanted.endpoint, read_endpoint(in));
     TRY_ASSIGN(wanted.target, read_enum<ProxyTarget>(in, 2, "proxy target"));
-    settings.proxy = wanted;
+    wanted.login = in.text(kMaxLogin);
+    settings.proxy = std::move(wanted);
   }
   settings.head_deadline_ms = in.u32();
   settings.connect_deadline_ms = in.u32();

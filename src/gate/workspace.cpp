@@ -88,19 +88,21 @@ Result<std::uint32_t> Workspace::set_policy(Policy policy) {
     return fail(Code::FailedPrecondition,
                 cat("policy ", policy.generation, " of ", id_, " is older than the one held, ", policy_.generation));
   }
+  const auto way = policy.proxy == policy_.proxy ? WayOut::same : WayOut::other;
   policy_ = std::move(policy);
   const auto now = loop().now();
   bytes_.set_rate(policy_.limits.bytes_per_second, now);
   connections_.set_rate(policy_.limits.connections_per_second, now);
   questions_.set_rate(policy_.limits.dns_per_second, now);
-  return recheck();
+  return recheck(way);
 }
 
-std::uint32_t Workspace::recheck() {
+std::uint32_t Workspace::recheck(WayOut way) {
   std::uint32_t count = 0;
   for (auto at = flows_.begin(); at != flows_.end();) {
     Flow& flow = *at++;  // an end takes it off the list
-    const auto reason = flow.recheck();
+    auto reason = flow.recheck();
+    if (reason == FlowReason::none && way == WayOut::other && flow.goes_outside()) reason = FlowReason::policy_changed;
     if (reason == FlowReason::none) continue;
     flow.end(reason);
     ++count;

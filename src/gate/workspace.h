@@ -45,7 +45,9 @@ class Workspace final : public FlowHost {
   [[nodiscard]] const std::string& id() const { return id_; }
   // How many flows were cut.
   Result<std::uint32_t> set_policy(Policy policy);
-  std::uint32_t recheck();
+  // `other`: what goes outside takes another way from now on, and what took the one before is closed.
+  enum class WayOut : std::uint8_t { same, other };
+  std::uint32_t recheck(WayOut way);
   std::uint32_t cut(FlowReason reason);
   // Its links to `target`.
   std::uint32_t cut_links_to(const std::string& target, FlowReason reason);

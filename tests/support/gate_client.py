@@ -14,7 +14,8 @@ EVENTS = ["opened", "closed", "refused"]
 REASONS = ["none", "ended", "reset", "idle", "not_allowed", "denied_by_operator", "no_sni", "sni_mismatch", "ech", "bad_tls",
            "host_mismatch", "bad_http", "wrong_protocol", "head_deadline", "unresolved", "forbidden_address",
            "unreachable", "connection_rate", "connection_limit", "policy_changed", "contained", "cut", "removed",
-           "gate_full", "target_gone", "dns_malformed", "dns_name", "dns_type", "dns_rate"]
+           "gate_full", "target_gone", "dns_malformed", "dns_name", "dns_type", "dns_rate", "proxy_unreachable",
+           "proxy_refused"]
 REQUIRE, OBSERVE, RAW = range(3)
 START, SETTINGS, ADD, POLICY, SOCKETS, CUT, RELEASE, REMOVE, INGRESS, COUNTERS, PING = range(11)
 MAX_PACKET = 128 << 10
@@ -48,19 +49,21 @@ def link(name, address, ports, target):
 
 
 def policy(generation=1, names=(), ranges=(), links=(), exposed=(), bytes_per_second=0, connections_per_second=0,
-           connections=0, dns_per_second=0, idle_seconds=0):
+           connections=0, dns_per_second=0, idle_seconds=0, proxy=None):
+    """`proxy`: (host, port, by_name, login)."""
+    own = b"\0" if proxy is None else b"\1" + _text(proxy[0]) + struct.pack("<HB", proxy[1], proxy[2]) + _text(proxy[3])
     whole = [_list(list(rules), lambda raw: raw) for rules in (names, ranges, links)]
     return (struct.pack("<Q", generation) + b"".join(whole) + _list(list(exposed), lambda p: struct.pack("<H", p)) +
-            struct.pack("<QIIII", bytes_per_second, connections_per_second, connections, dns_per_second, idle_seconds))
+            struct.pack("<QIIII", bytes_per_second, connections_per_second, connections, dns_per_second, idle_seconds) + own)
 
 
 def settings(resolvers=(), denied_names=(), denied_ranges=(), opened_ranges=(), proxy=None, head_ms=10_000,
              connect_ms=15_000, ttl=30):
-    """`proxy`: (address, port, by_name)."""
+    """`proxy`: (address, port, by_name, login)."""
     packed = _list(list(resolvers), lambda r: _text(r[0]) + struct.pack("<H", r[1]))
     for texts in (denied_names, denied_ranges, opened_ranges):
         packed += _list(list(texts), _text)
-    packed += b"\0" if proxy is None else b"\1" + _text(proxy[0]) + struct.pack("<HB", proxy[1], proxy[2])
+    packed += b"\0" if proxy is None else b"\1" + _text(proxy[0]) + struct.pack("<HB", proxy[1], proxy[2]) + _text(proxy[3])
     return packed + struct.pack("<III", head_ms, connect_ms, ttl)
 
 
