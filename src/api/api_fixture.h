@@ -12,6 +12,8 @@
 #include "api/api.h"
 #include "api/fake_workspace.h"
 #include "base/fd_passing.h"
+#include "crypto/aead.h"
+#include "crypto/random.h"
 #include "http/client.h"
 #include "identity/schema.h"
 #include "incident/schema.h"
@@ -64,7 +66,10 @@ class ApiTest : public ::testing::Test {
     manager_.on_event([this](const workspace::Event& event) {
       if (event.kind == workspace::EventKind::created) add_row(event.workspace_id);
     });
-    networks_ = net::Networks::open(io_.get_executor(), workers_, *database_, {}).value();
+    net::NetworksOptions nets;
+    nets.key = crypto::random_secret(crypto::kAeadKeyBytes);
+    nets.settings.denied_names = {"*.banned.example"};
+    networks_ = net::Networks::open(io_.get_executor(), workers_, *database_, std::move(nets)).value();
     networks_->start();
     book_ = incident::IncidentBook::open(*database_).value();
     manager_.contained = [this](const std::string& id) { return book_->because(id); };

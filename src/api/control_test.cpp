@@ -392,7 +392,7 @@ TEST_F(ControlTest, the_network_is_closed_until_something_is_listed) {
   EXPECT_TRUE(
       ask("PUT", "/workspace/box/network", R"({"allow_internet": false})").body().at("egress").as_array().empty());
   expect_error(ask("PATCH", "/workspace/box/network", R"({"egress": ["127.1"]})"), 422, "validation_error");
-  expect_error(ask("PATCH", "/workspace/box/network", R"({"outbound_mode": "custom"})"), 501, "not_supported");
+  expect_error(ask("PATCH", "/workspace/box/network", R"({"outbound_mode": "custom"})"), 422, "validation_error");
 }
 
 TEST_F(ControlTest, snapshots_forks_and_holds) {

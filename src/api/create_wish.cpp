@@ -35,7 +35,7 @@ constexpr std::array<Missing, 9> kMissingInConfig{{
     {"macos", "guests run Linux"},
     {"enable_kvm", "guests have no virtualization of their own"},
     {"kernel_id", "the kernel is the image's"},
-    {"proxy_assignment_id", "there are no outbound proxies to be assigned"},
+    {"proxy_assignment_id", "there are no outbound proxies to be assigned; name one in network_config.custom_proxy"},
     {"root_disk_id", "a workspace begins with the disk of its image"},
     {"preset", "there are no presets; give cpus, memory_mb and disk_size_mb"},
 }};
@@ -75,6 +75,8 @@ Result<ReadChange> network_of_create(const json::object& body) {
     take(wanted.change.egress_ports, inner.change.egress_ports);
     take(wanted.change.ingress_ports, inner.change.ingress_ports);
     take(wanted.change.private_link_ids, inner.change.private_link_ids);
+    take(wanted.change.outbound, inner.change.outbound);
+    take(wanted.change.proxy, inner.change.proxy);
     take(wanted.unsupported, inner.unsupported);
   };
   TRY_ASSIGN(const auto config, get_object(body, "", "config"));

@@ -38,6 +38,65 @@ class NetworkApiTest : public ApiTest {
   }
 };
 
+TEST_F(NetworkApiTest, a_proxy_of_its_own_is_set_shown_without_its_login_and_cleared) {
+  const auto id = named("a");
+  EXPECT_EQ(text(ask("GET", "/workspace/a/network").body().at("outbound_mode")), "managed");
+  const auto set = ask("PATCH", "/workspace/a/network",
+                       R"({"outbound_mode": "custom", "custom_proxy": {"host": "Proxy.example", "port": 3128,
+                           "protocol": "http", "username": "me", "password": "in-no-answer"}})");
+  ASSERT_EQ(set.status, 200) << set.text;
+  EXPECT_EQ(set.text.find("in-no-answer"), std::string::npos);
+  EXPECT_EQ(text(set.body().at("outbound_mode")), "custom");
+  EXPECT_EQ(set.body().at("outbound_proxy"),
+            json::parse(R"({"host": "proxy.example", "port": 3128, "protocol": "http", "has_credentials": true,
+                            "resolves": false})"));
+  EXPECT_EQ(networks_->proxy(id)->login->view(), "me:in-no-answer");
+  // The mode alone, or something else, leaves it as it is.
+  EXPECT_EQ(ask("PATCH", "/workspace/a/network", R"({"outbound_mode": "custom"})").status, 200);
+  EXPECT_EQ(ask("PATCH", "/workspace/a/network", R"({"egress": ["example.com"]})").status, 200);
+  EXPECT_TRUE(networks_->proxy(id).has_value());
+  const auto cleared = ask("PATCH", "/workspace/a/network", R"({"outbound_mode": "managed"})").body();
+  EXPECT_EQ(text(cleared.at("outbound_mode")), "managed");
+  EXPECT_EQ(cleared.as_object().count("outbound_proxy"), 0U);
+  EXPECT_EQ(cleared.at("egress").as_array().size(), 1U);
+}
+
+TEST_F(NetworkApiTest, a_proxy_may_be_named_at_the_create) {
+  const auto made = ask("POST", "/workspace", R"({"name": "b", "config": {"network_config": {"outbound_mode": "custom",
+      "custom_proxy": {"host": "45.1.0.80", "port": 8080, "resolves": true}}}})");
+  ASSERT_EQ(made.status, 201) << made.text;
+  const auto shown = ask("GET", "/workspace/b/network").body().at("outbound_proxy");
+  EXPECT_EQ(text(shown.at("host")), "45.1.0.80");
+  EXPECT_TRUE(shown.at("resolves").as_bool());
+  EXPECT_FALSE(shown.at("has_credentials").as_bool());
+  const auto refused = ask("POST", "/workspace", R"({"name": "c", "config": {"network_config": {"custom_proxy":
+      {"host": "127.0.0.1", "port": 8080}}}})");
+  EXPECT_EQ(refused.status, 403) << refused.text;
+  EXPECT_EQ(ask("GET", "/workspace/c").status, 404);
+}
+
+TEST_F(NetworkApiTest, a_proxy_that_leads_inwards_is_denied_or_makes_no_sense_is_refused) {
+  named("a");
+  const auto with = [this](const std::string& proxy) {
+    return ask("PATCH", "/workspace/a/network", R"({"outbound_mode": "custom", "custom_proxy": )" + proxy + "}");
+  };
+  for (const char* host : {"10.0.0.1", "127.0.0.1", "169.254.169.254", "::1", "x.banned.example"}) {
+    EXPECT_EQ(with(R"({"host": ")" + std::string(host) + R"(", "port": 1})").status, 403) << host;
+  }
+  for (const char* proxy : {R"({})", R"({"host": "proxy.example"})", R"({"port": 1})", R"({"host": "localhost", "port": 1})",
+                            R"({"host": "proxy.example", "port": 65536})", R"({"host": "proxy.example", "port": "x"})",
+                            R"({"host": "proxy.example", "port": 1, "protocol": "socks5"})",
+                            R"({"host": "proxy.example", "port": 1, "password": "hidden"})",
+                            R"({"host": "proxy.example", "port": 1, "username": "a:b", "password": "hidden"})",
+                            R"({"host": "proxy.example", "port": 1, "username": "a", "password": "hidden\r\nX: y"})"}) {
+    const auto refused = with(proxy);
+    EXPECT_EQ(refused.status, 422) << proxy;
+    EXPECT_EQ(refused.text.find("hidden"), std::string::npos) << refused.text;
+  }
+  EXPECT_EQ(ask("PATCH", "/workspace/a/network", R"({"outbound_mode": "other"})").status, 422);
+  EXPECT_EQ(text(ask("GET", "/workspace/a/network").body().at("outbound_mode")), "managed");
+}
+
 TEST_F(NetworkApiTest, a_link_is_made_listed_and_removed) {
   const auto a = named("a");
   const auto b = named("b");

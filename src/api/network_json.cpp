@@ -15,6 +15,7 @@ using identity::Verb;
 
 // What the links that are made by naming their sources carry as their note.
 constexpr std::string_view kByContract = "private_link_ids";
+constexpr std::string_view kProxyProtocol = "http";
 
 std::vector<net::Link> contract_links(const Services& services, const std::string& target) {
   std::vector<net::Link> links;
@@ -85,8 +86,76 @@ bool changes_something(const json::value& value) {
   if (value.is_null()) return false;
   if (const auto* flag = value.if_bool()) return *flag;
   if (const auto* list = value.if_array()) return !list->empty();
-  if (const auto* text = value.if_string()) return *text != "managed";
   return true;
+}
+
+std::string take(std::optional<std::string> text) { return std::move(text).value_or(""); }
+
+// What says who asks is never part of an error.
+Result<std::shared_ptr<const SecureBytes>> login_of(const json::object& proxy, std::string_view path) {
+  TRY_ASSIGN(auto user, model::get_string(proxy, path, "username"));
+  TRY_ASSIGN(auto password, model::get_string(proxy, path, "password"));
+  const auto name = take(std::move(user));
+  const auto word = take(std::move(password));
+  if (name.empty() && word.empty()) return nullptr;
+  if (name.empty()) return fail(Code::InvalidArgument, cat(path, "/username: is missing, and there is a password"));
+  if (name.find(':') != std::string::npos) return fail(Code::InvalidArgument, cat(path, "/username: has a colon"));
+  SecureBytes login(name.size() + 1 + word.size());
+  auto to = std::copy(name.begin(), name.end(), login.writable().begin());
+  *to++ = ':';
+  std::copy(word.begin(), word.end(), to);
+  return std::make_shared<const SecureBytes>(std::move(login));
+}
+
+Result<ProxyWish> proxy_wish(const json::object& proxy, std::string_view path) {
+  constexpr std::uint64_t kLastPort = 65535;
+  ProxyWish wish;
+  TRY_ASSIGN(auto host, model::get_string(proxy, path, "host"));
+  wish.host = take(std::move(host));
+  TRY_ASSIGN(const auto port, get_whole(proxy, path, "port", 1, kLastPort));
+  if (wish.host.empty() || !port) return fail(Code::InvalidArgument, cat(path, ": needs host and port"));
+  wish.port = static_cast<std::uint16_t>(*port);
+  TRY_ASSIGN(const auto protocol, model::get_string(proxy, path, "protocol"));
+  if (protocol && !protocol->empty() && *protocol != kProxyProtocol) {
+    return fail(Code::InvalidArgument, cat(path, "/protocol: this host speaks with proxies by ", kProxyProtocol),
+                "name an HTTP proxy that takes CONNECT");
+  }
+  TRY_ASSIGN(const auto resolves, model::get_flag(proxy, path, "resolves"));
+  if (resolves.value_or(false)) wish.target = gate::ProxyTarget::name;
+  TRY_ASSIGN(wish.login, login_of(proxy, path));
+  return wish;
+}
+
+Status read_outbound(const json::object& object, std::string_view path, NetworkChange& change) {
+  TRY_ASSIGN(const auto mode, model::get_string(object, path, "outbound_mode"));
+  TRY_ASSIGN(const auto proxy, get_object(object, path, "custom_proxy"));
+  if (mode == "managed") {
+    change.outbound = OutboundMode::managed;
+    return {};
+  }
+  if (mode && *mode != "custom") {
+    return fail(Code::InvalidArgument, cat(path, "/outbound_mode: is managed or custom"));
+  }
+  if (mode) change.outbound = OutboundMode::custom;
+  if (!proxy) return {};
+  change.outbound = OutboundMode::custom;
+  TRY_ASSIGN(change.proxy, proxy_wish(*proxy, cat(path, "/custom_proxy")));
+  return {};
+}
+
+Task<void> apply_proxy(Services& services, const Caller& caller, std::string workspace,
+                       std::optional<ProxyWish> wish) {
+  auto& networks = services.networks;
+  std::optional<net::Proxy> proxy;
+  if (wish) {
+    const SecureBytes none;
+    auto made = net::make_proxy(networks.settings(), wish->host, wish->port, wish->target,
+                                wish->login ? *wish->login : none);
+    if (!made) co_return fail(std::move(made.error()).in("/custom_proxy"));
+    proxy = std::move(*made);
+  }
+  if (proxy == networks.proxy(workspace)) co_return Status{};
+  co_return co_await networks.set_proxy(std::move(workspace), std::move(proxy), caller.who.origin());
 }
 
 }  // namespace
@@ -119,9 +188,8 @@ Result<ReadChange> network_change(const json::object& object, std::string_view p
   TRY_ASSIGN(read.change.egress_ports, ports_field(object, path, "egress_ports"));
   TRY_ASSIGN(read.change.ingress_ports, ports_field(object, path, "ingress_ports"));
   TRY_ASSIGN(read.change.private_link_ids, get_texts(object, path, "private_link_ids"));
+  TRY(read_outbound(object, path, read.change));
   constexpr std::pair<std::string_view, std::string_view> kNot[] = {
-      {"outbound_mode", "one proxy for all workspaces is the operator's to set (network.proxy)"},
-      {"custom_proxy", "one proxy for all workspaces is the operator's to set (network.proxy)"},
       {"ingress", "name ports with ingress_ports, and who may reach them with private_link_ids"},
       {"public_access", "expose single ports: POST /workspace/ID/public-access"},
       {"public_ingress", "expose single ports: POST /workspace/ID/public-access"}};
@@ -142,6 +210,11 @@ Result<workspace::Info> workspace_for(Services& services, const Caller& caller, 
 
 Task<void> apply_network(Services& services, const Caller& caller, std::string workspace, NetworkChange change) {
   auto& networks = services.networks;
+  if (change.outbound == OutboundMode::custom && !change.proxy && !networks.proxy(workspace)) {
+    co_return fail(Code::InvalidArgument, "/custom_proxy: is missing", "give host and port of an HTTP proxy");
+  }
+  // What is opened goes out by the new proxy; what is closed, by the one before.
+  if (change.proxy) CO_TRY(co_await apply_proxy(services, caller, workspace, std::move(change.proxy)));
   if (change.allow_internet || change.egress || change.egress_ports) {
     net::Egress egress = networks.egress(workspace);
     if (change.allow_internet) {
@@ -154,6 +227,10 @@ Task<void> apply_network(Services& services, const Caller& caller, std::string w
     if (change.egress_ports) egress.ports = std::move(*change.egress_ports);
     if (egress != networks.egress(workspace))
       CO_TRY(co_await networks.set_egress(workspace, std::move(egress), caller.who.origin()));
+  }
+  if (change.outbound == OutboundMode::managed) {
+    std::optional<ProxyWish> none;
+    CO_TRY(co_await apply_proxy(services, caller, workspace, std::move(none)));
   }
   if (change.ingress_ports && *change.ingress_ports != networks.ingress_ports(workspace)) {
     CO_TRY(co_await networks.set_ingress_ports(workspace, std::move(*change.ingress_ports), caller.who.origin()));
@@ -195,9 +272,17 @@ json::object network_to_json(Services& services, const Caller& caller, const std
                       {"egress", to_array(egress.entries)},
                       {"egress_ports", ports_to_json(egress.ports)},
                       {"outbound_ip", nullptr},
-                      {"outbound_mode", "managed"},
+                      {"outbound_mode", networks.proxy(workspace) ? "custom" : "managed"},
                       {"gate", networks.gate_runs()},
                       {"private_links", std::move(links)}};
+  if (const auto& proxy = networks.proxy(workspace)) {
+    const bool has_login = proxy->login != nullptr || proxy->state == net::Proxy::Login::unreadable;
+    object["outbound_proxy"] = json::object{{"host", proxy->host},
+                                            {"port", proxy->port},
+                                            {"protocol", json::string_view(kProxyProtocol.data(), kProxyProtocol.size())},
+                                            {"has_credentials", has_login},
+                                            {"resolves", proxy->target == gate::ProxyTarget::name}};
+  }
   if (pair) {
     object["ip"] = pair->guest.text();
     object["gateway"] = pair->gateway.text();

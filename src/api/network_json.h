@@ -1,6 +1,7 @@
 // The network of a workspace as clients say and read it.
 #pragma once
 #include <boost/json/object.hpp>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,15 +11,26 @@
 
 namespace cofferdam::api {
 
+// The proxy that a client asks for; not looked at yet.
+struct ProxyWish {
+  std::string host;
+  std::uint16_t port = 0;
+  gate::ProxyTarget target = gate::ProxyTarget::address;
+  std::shared_ptr<const SecureBytes> login;  // "USER:PASSWORD"; null: none
+};
+enum class OutboundMode : std::uint8_t { managed, custom };
+
 // What a client asks to change; what it does not name stays.
 struct NetworkChange {
   std::optional<bool> allow_internet;
   std::optional<std::vector<std::string>> egress;
   std::optional<gate::Ports> egress_ports, ingress_ports;
   std::optional<std::vector<std::string>> private_link_ids;
+  std::optional<OutboundMode> outbound;  // `managed`: by no proxy of its own
+  std::optional<ProxyWish> proxy;        // custom
 
   [[nodiscard]] bool nothing() const {
-    return !allow_internet && !egress && !egress_ports && !ingress_ports && !private_link_ids;
+    return !allow_internet && !egress && !egress_ports && !ingress_ports && !private_link_ids && !outbound && !proxy;
   }
 };
 // Of a change, or of a create's configuration. Fields that this host has not, and that would change something, are told

@@ -25,6 +25,7 @@
 #include "daemon/watch.h"
 #include "http/server.h"
 #include "identity/identity.h"
+#include "identity/key_file.h"
 #include "identity/schema.h"
 #include "incident/containment.h"
 #include "incident/schema.h"
@@ -211,6 +212,7 @@ Status BuiltDaemon::open_networks() {
   options.settings = config_.network;
   options.limits = config_.network_limits;
   options.preview_domain = config_.preview_domain;
+  TRY_ASSIGN(options.key, identity::load_or_make_key(config_.state_dir + "/keys/secrets.key"));
   options.recorder = ledger_.get();
   options.space_of = [this](const std::string& id) {
     const auto owner = manager_->owner(id);

@@ -83,6 +83,16 @@ Result<std::uint16_t> parse_port(std::string_view text) {
 
 }  // namespace
 
+Result<std::string> public_name(std::string_view text) {
+  const auto shown = text.substr(0, kMaxEntry);
+  std::string name = lower(text);
+  if (name.ends_with('.')) name.pop_back();
+  if (!gate::is_dns_name(name) || looks_like_address(name) || name.find('.') == std::string::npos) {
+    return fail(Code::InvalidArgument, cat("host: '", shown, "' is no public name and no address"));
+  }
+  return name;
+}
+
 Result<gate::Ports> parse_ports(std::string_view text) {
   gate::Ports ports;
   for (const auto& part : split(text, ',')) {

@@ -18,7 +18,7 @@ struct Networks::Network {
   void begin_hearing(UniqueFd socket) {
     refusals = std::make_shared<loop::asio::posix::stream_descriptor>(executor, socket.release());
   }
-  [[nodiscard]] NetworkRow row() const { return {id, pair, egress, ingress_ports}; }
+  [[nodiscard]] NetworkRow row() const { return {id, pair, egress, ingress_ports, proxy}; }
   // Lets go of everything that belongs to a machine; the namespace goes with its last holder.
   void end_run() {
     machine.reset();
@@ -37,6 +37,7 @@ struct Networks::Network {
   Egress egress;
   std::optional<std::uint32_t> pair;
   gate::Ports ingress_ports;
+  std::optional<Proxy> proxy;
 
   // Null while no machine runs; the rest stays empty until there is a hole.
   std::shared_ptr<vm::Machine> machine;

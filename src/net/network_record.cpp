@@ -44,6 +44,7 @@ std::string summary_of(const NetworkRow& row) {
   if (row.egress.open()) add("every public address");
   if (!row.egress.ports.empty()) add(cat("ports=", ports_text(row.egress.ports)));
   if (!row.ingress_ports.empty()) add(cat("ingress=", ports_text(row.ingress_ports)));
+  if (row.proxy) add(cat("proxy=", proxy_text(*row.proxy)));
   return summary.empty() ? "nothing" : summary;
 }
 

@@ -103,6 +103,14 @@ TEST_F(NetworkRecordTest, records_that_were_left_out_are_a_gap) {
   EXPECT_EQ(heard_.all<model::LedgerGap>().at(0).dropped, 12);
 }
 
+TEST_F(NetworkRecordTest, of_a_proxy_its_place_is_told_and_never_its_login) {
+  NetworkRow row;
+  row.workspace = "ws_a";
+  row.proxy = make_proxy({}, "Proxy.example", 3128, gate::ProxyTarget::name, SecureBytes::copy_of("me:hidden")).value();
+  record_.policy({}, row, 1);
+  EXPECT_EQ(heard_.all<model::PolicyChanged>().at(0).summary, "proxy=proxy.example:3128");
+}
+
 TEST_F(NetworkRecordTest, a_policy_is_told_in_words_with_who_changed_it) {
   NetworkRow row;
   row.workspace = "ws_a";
@@ -113,7 +121,7 @@ TEST_F(NetworkRecordTest, a_policy_is_told_in_words_with_who_changed_it) {
   EXPECT_EQ(changed.summary, "pypi *.example.com ingress=5432");
   EXPECT_EQ(changed.policy_version, 3);
   EXPECT_EQ(heard_.entries[0].by.actor, "tok_1");
-  record_.policy({}, {.workspace = "ws_a", .pair = {}, .egress = {}, .ingress_ports = {}}, 4);
+  record_.policy({}, {.workspace = "ws_a", .pair = {}, .egress = {}, .ingress_ports = {}, .proxy = {}}, 4);
   EXPECT_EQ(heard_.all<model::PolicyChanged>().at(1).summary, "nothing");
 }
 

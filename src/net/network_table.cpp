@@ -1,6 +1,8 @@
 #include "net/network_table.h"
 
+#include "base/log.h"
 #include "base/text.h"
+#include "crypto/aead.h"
 #include "store/database.h"
 
 namespace cofferdam::net {
@@ -31,13 +33,38 @@ Result<gate::Ports> ports_of(const std::string& text) {
   return parse_ports(text);
 }
 
+// Binds a login to its place: one that is moved to another workspace or proxy does not open. No part has a NUL.
+std::string place_of(std::string_view workspace, const Proxy& proxy) {
+  return cat("cofferdam proxy", '\0', workspace, '\0', proxy_text(proxy));
+}
+
+std::optional<Proxy> proxy_of(const store::Row& row, std::size_t first, const SecureBytes& key) {
+  if (row.is_null(first)) return std::nullopt;
+  Proxy proxy;
+  proxy.host = row.text(first);
+  proxy.port = static_cast<std::uint16_t>(row.integer(first + 1));
+  if (row.integer(first + 2) != 0) proxy.target = gate::ProxyTarget::name;
+  if (row.is_null(first + 3)) return proxy;
+  auto login = key.empty() ? Result<SecureBytes>(fail(Code::FailedPrecondition, "there is no key"))
+                           : crypto::unseal(key, row.blob(first + 3), place_of(row.text(0), proxy));
+  if (login) {
+    proxy.login = std::make_shared<const SecureBytes>(std::move(*login));
+  } else {
+    proxy.state = Proxy::Login::unreadable;
+    log_error("the login of a workspace's proxy cannot be opened",
+              {{"workspace", row.text(0)}, {"error", login.error().message}});
+  }
+  return proxy;
+}
+
 }  // namespace
 
 Result<Rows> NetworkTable::load() const {
-  auto read = [](store::Connection& connection) -> Result<Rows> {
+  auto read = [this](store::Connection& connection) -> Result<Rows> {
     Rows rows;
     TRY_ASSIGN(const auto networks,
-               connection.query("SELECT workspace_id, pair, internet, entries, ports, ingress_ports FROM networks"));
+               connection.query("SELECT workspace_id, pair, internet, entries, ports, ingress_ports, proxy_host, "
+                                "proxy_port, proxy_resolves, proxy_login FROM networks"));
     for (const auto& row : networks) {
       NetworkRow network;
       network.workspace = row.text(0);
@@ -46,6 +73,7 @@ Result<Rows> NetworkTable::load() const {
       network.egress.entries = lines(row.text(3));
       TRY_ASSIGN(network.egress.ports, ports_of(row.text(4)));
       TRY_ASSIGN(network.ingress_ports, ports_of(row.text(5)));
+      network.proxy = proxy_of(row, 6, key_);
       rows.networks.push_back(std::move(network));
     }
     TRY_ASSIGN(
@@ -82,16 +110,33 @@ Result<Rows> NetworkTable::load() const {
 }
 
 Task<void> NetworkTable::write(NetworkRow row) const {
-  auto work = [row = std::move(row)](store::Connection& connection) -> Status {
+  store::Values proxy(4);
+  if (row.proxy) {
+    proxy = {row.proxy->host, std::int64_t{row.proxy->port},
+             std::int64_t{row.proxy->target == gate::ProxyTarget::name ? 1 : 0}, store::Value()};
+    if (row.proxy->login && key_.empty()) {
+      co_return fail(Code::FailedPrecondition, "a proxy's login cannot be kept: there is no key");
+    }
+    // Sealed here: what waits for the database's thread is cipher text.
+    if (row.proxy->login) {
+      proxy[3] = store::Blob{crypto::seal(key_, row.proxy->login->view(), place_of(row.workspace, *row.proxy))};
+    }
+  }
+  // A login that could not be opened is left as it is: a later start may have its key.
+  const bool keeps_login = row.proxy && row.proxy->state == Proxy::Login::unreadable;
+  auto work = [row = std::move(row), proxy = std::move(proxy), keeps_login](store::Connection& connection) -> Status {
     store::Value pair;
     if (row.pair) pair = std::int64_t{*row.pair};
     TRY(connection.execute(
-        "INSERT INTO networks (workspace_id, pair, internet, entries, ports, ingress_ports) "
-        "VALUES ($1, $2, $3, $4, $5, $6) "
-        "ON CONFLICT (workspace_id) DO UPDATE SET pair = excluded.pair, internet = excluded.internet, "
-        "entries = excluded.entries, ports = excluded.ports, ingress_ports = excluded.ingress_ports",
+        cat("INSERT INTO networks (workspace_id, pair, internet, entries, ports, ingress_ports, proxy_host, "
+            "proxy_port, proxy_resolves, proxy_login) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) "
+            "ON CONFLICT (workspace_id) DO UPDATE SET pair = excluded.pair, internet = excluded.internet, "
+            "entries = excluded.entries, ports = excluded.ports, ingress_ports = excluded.ingress_ports, "
+            "proxy_host = excluded.proxy_host, proxy_port = excluded.proxy_port, "
+            "proxy_resolves = excluded.proxy_resolves",
+            keeps_login ? "" : ", proxy_login = excluded.proxy_login"),
         {row.workspace, std::move(pair), std::int64_t{row.egress.internet ? 1 : 0}, joined(row.egress.entries),
-         ports_text(row.egress.ports), ports_text(row.ingress_ports)}));
+         ports_text(row.egress.ports), ports_text(row.ingress_ports), proxy[0], proxy[1], proxy[2], proxy[3]}));
     return {};
   };
   co_return co_await database_->run(std::move(work));

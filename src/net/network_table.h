@@ -8,6 +8,7 @@
 #include "net/egress.h"
 #include "net/exposure.h"
 #include "net/link.h"
+#include "net/proxy.h"
 
 namespace cofferdam::store {
 class Database;
@@ -22,6 +23,7 @@ struct NetworkRow {
   std::optional<std::uint32_t> pair;  // of addresses; none before it first needs them
   Egress egress;
   gate::Ports ingress_ports;  // those that the links of the contract's private_link_ids open
+  std::optional<Proxy> proxy;
 };
 
 struct Rows {
@@ -32,10 +34,11 @@ struct Rows {
 
 class NetworkTable {
  public:
-  explicit NetworkTable(store::Database& database) : database_(&database) {}
+  // `key`: crypto::kAeadKeyBytes, under which the logins of proxies lie there; empty: there can be none.
+  NetworkTable(store::Database& database, SecureBytes key) : database_(&database), key_(std::move(key)) {}
   // Blocks: at the start.
   [[nodiscard]] Result<Rows> load() const;
-  // FailedPrecondition when there is no such workspace (any more).
+  // FailedPrecondition when there is no such workspace (any more), or no key for a login.
   Task<void> write(NetworkRow row) const;
   Task<void> add(Link link) const;
   Task<void> remove_link(std::string id) const;
@@ -45,6 +48,7 @@ class NetworkTable {
 
  private:
   store::Database* database_;
+  SecureBytes key_;
 };
 
 }  // namespace cofferdam::net

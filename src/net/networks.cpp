@@ -52,7 +52,7 @@ Networks::Networks(loop::asio::any_io_executor executor, loop::WorkerPool& worke
       workers_(workers),
       options_(std::move(options)),
       presets_(std::move(presets)),
-      table_(database),
+      table_(database, std::move(options_.key)),
       flow_log_(executor, database),
       record_(options_.recorder, options_.space_of),
       pairs_(kMaxPairs, false),
@@ -68,6 +68,7 @@ void Networks::take_over(Rows rows) {
     network->egress = std::move(row.egress);
     network->pair = row.pair;
     network->ingress_ports = std::move(row.ingress_ports);
+    network->proxy = std::move(row.proxy);
     if (row.pair && *row.pair < kMaxPairs) pairs_[*row.pair] = true;
   }
   for (auto& link : rows.links) links_.emplace(link.id, std::move(link));
@@ -107,6 +108,12 @@ const Egress& Networks::egress(const std::string& workspace) const {
   return network ? network->egress : kNothing;
 }
 
+const std::optional<Proxy>& Networks::proxy(const std::string& workspace) const {
+  static const std::optional<Proxy> kNone;
+  const auto network = find(workspace);
+  return network ? network->proxy : kNone;
+}
+
 std::optional<Pair> Networks::pair(const std::string& workspace) const {
   const auto network = find(workspace);
   if (!network || !network->pair) return std::nullopt;
@@ -123,6 +130,14 @@ Networks::Plan Networks::plan_for(const Network& network) const {
     log_error("what a workspace may reach cannot be read; it reaches nothing",
               {{"workspace", network.id}, {"error", rules.error().message}});
     rules = EgressRules();
+  }
+  if (network.proxy && network.proxy->state == Proxy::Login::unreadable) {
+    // Without its login it would go out as somebody else, or around the proxy.
+    log_error("the login of a workspace's proxy cannot be opened; it reaches nothing outside",
+              {{"workspace", network.id}});
+    rules = EgressRules();
+  } else if (network.proxy) {
+    plan.policy.proxy = for_gate(*network.proxy);
   }
   gate::Ports name_ports;
   for (const auto& rule : rules->names) add_ports(name_ports, rule.ports);
@@ -235,6 +250,20 @@ Task<void> Networks::set_egress(std::string workspace, Egress egress, model::Ori
     row.egress = egress;
     CO_TRY(co_await table_.write(std::move(row)));
     network->egress = std::move(egress);
+  }
+  auto refreshed = co_await refresh(network);
+  record_.policy(by, network->row(), network->generation);
+  co_return refreshed;
+}
+
+Task<void> Networks::set_proxy(std::string workspace, std::optional<Proxy> proxy, model::Origin by) {
+  const auto network = of(workspace);
+  {
+    CO_TRY_ASSIGN(const auto place, co_await network->lane.enter(kTurn));
+    NetworkRow row = network->row();
+    row.proxy = proxy;
+    CO_TRY(co_await table_.write(std::move(row)));
+    network->proxy = std::move(proxy);
   }
   auto refreshed = co_await refresh(network);
   record_.policy(by, network->row(), network->generation);

@@ -37,6 +37,7 @@ struct NetworksOptions {
   std::function<bool(const std::string& workspace)> contained;
   // Whether its guest does not stand still, and so can be asked.
   std::function<bool(const std::string& workspace)> answers;
+  SecureBytes key;  // crypto::kAeadKeyBytes, for the logins of proxies; empty: there can be none
   ledger::Recorder* recorder = nullptr;  // null: nothing is written down; outlives the Networks
   // The namespace of a workspace; unknown: empty.
   std::function<std::string(const std::string& workspace)> space_of;
@@ -76,6 +77,12 @@ class Networks {
   [[nodiscard]] const Egress& egress(const std::string& workspace) const;
   // In force when this returns; flows that it forbids are cut.
   Task<void> set_egress(std::string workspace, Egress egress, model::Origin by);
+  // What its connections go out through, beside the operator's.
+  [[nodiscard]] const std::optional<Proxy>& proxy(const std::string& workspace) const;
+  // What the operator says holds for all.
+  [[nodiscard]] const gate::Settings& settings() const { return options_.settings; }
+  // In force when this returns; flows that went out another way are cut.
+  Task<void> set_proxy(std::string workspace, std::optional<Proxy> proxy, model::Origin by);
   [[nodiscard]] const Presets& presets() const { return presets_; }
   // The addresses it has; nullopt before it first needs any.
   [[nodiscard]] std::optional<Pair> pair(const std::string& workspace) const;

@@ -6,7 +6,7 @@ namespace cofferdam::net {
 namespace {
 
 // Times are milliseconds since 1970, those of flows microseconds. Flows outlive their workspace.
-constexpr std::array<store::Migration, 1> kMigrations{{{"net", 1, R"sql(
+constexpr std::array<store::Migration, 2> kMigrations{{{"net", 1, R"sql(
 CREATE TABLE networks (
   workspace_id TEXT PRIMARY KEY REFERENCES workspaces (id) ON DELETE CASCADE,
   pair INTEGER UNIQUE,
@@ -54,6 +54,12 @@ CREATE TABLE flows (
   omitted INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX flows_of ON flows (workspace_id, number);
+)sql"},
+                                                       {"net", 2, R"sql(
+ALTER TABLE networks ADD COLUMN proxy_host TEXT;
+ALTER TABLE networks ADD COLUMN proxy_port INTEGER;
+ALTER TABLE networks ADD COLUMN proxy_resolves INTEGER;
+ALTER TABLE networks ADD COLUMN proxy_login BLOB;
 )sql"}}};
 
 }  // namespace
