@@ -39,7 +39,8 @@ def plain_nat(daemon, net, workspace):
     (vmm,) = [p.pid for p in daemon.vmms() if machine in p.cgroup]
     inside = f"nsenter --net=/proc/{vmm}/ns/net"
     host = f"ip -n {net.host}"
-    shell(f"{host} link add nat0 type veth peer name out0 netns {vmm}",
+    shell(f"{inside} nft flush ruleset",  # the wall that nothing is opened in
+          f"{host} link add nat0 type veth peer name out0 netns {vmm}",
           f"{host} addr add 45.84.0.1/30 dev nat0", f"{host} link set nat0 up",
           f"nsenter --net=/run/netns/{net.host} sysctl -qw net.ipv4.ip_forward=1",
           f"{inside} ip addr add 45.84.0.2/30 dev out0", f"{inside} ip link set out0 up",

@@ -1,5 +1,7 @@
 #include "base/netlink.h"
 
+#include <arpa/inet.h>
+#include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
@@ -38,6 +40,12 @@ NetlinkMessage& NetlinkMessage::attribute(std::uint16_t type, const void* data, 
   return *this;
 }
 
+NetlinkMessage& NetlinkMessage::unanswered() {
+  constexpr std::uint16_t kFlags = NLM_F_REQUEST;
+  std::memcpy(bytes_.data() + offsetof(nlmsghdr, nlmsg_flags), &kFlags, sizeof kFlags);
+  return *this;
+}
+
 std::string NetlinkMessage::finish() const {
   std::string bytes = bytes_;
   const auto length = static_cast<std::uint32_t>(bytes.size());
@@ -60,13 +68,34 @@ Result<Netlink> Netlink::open(int protocol) {
 Status Netlink::ask(std::string_view what, const NetlinkMessage& message) {
   const std::string request = message.finish();
   if (::send(fd_.get(), request.data(), request.size(), 0) < 0) return fail_errno(what);
-  TRY_ASSIGN(const std::string answer, receive(what));
-  nlmsgerr verdict{};
-  if (answer.size() < sizeof(nlmsghdr) + sizeof verdict) return fail(Code::Internal, cat(what, ": short answer"));
-  if (header_at(answer).nlmsg_type != NLMSG_ERROR) return fail(Code::Internal, cat(what, ": unexpected answer"));
-  std::memcpy(&verdict, answer.data() + sizeof(nlmsghdr), sizeof verdict);
-  if (verdict.error != 0) return fail(errno_error(what, -verdict.error));
+  TRY_ASSIGN(const int error, verdict(what));
+  if (error != 0) return fail(errno_error(what, error));
   return {};
+}
+
+Result<int> Netlink::commit(std::string_view what, std::uint16_t subsystem,
+                            const std::vector<NetlinkMessage>& messages) {
+  nfgenmsg body{};
+  body.version = NFNETLINK_V0;
+  body.res_id = htons(subsystem);
+  std::string request = NetlinkMessage(NFNL_MSG_BATCH_BEGIN, 0, body).unanswered().finish();
+  for (const auto& message : messages) request += message.finish();
+  request += NetlinkMessage(NFNL_MSG_BATCH_END, 0, body).unanswered().finish();
+  if (::send(fd_.get(), request.data(), request.size(), 0) < 0) return fail_errno(what);
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    TRY_ASSIGN(const int error, verdict(what));
+    if (error != 0) return error;
+  }
+  return 0;
+}
+
+Result<int> Netlink::verdict(std::string_view what) {
+  TRY_ASSIGN(const std::string answer, receive(what));
+  nlmsgerr said{};
+  if (answer.size() < sizeof(nlmsghdr) + sizeof said) return fail(Code::Internal, cat(what, ": short answer"));
+  if (header_at(answer).nlmsg_type != NLMSG_ERROR) return fail(Code::Internal, cat(what, ": unexpected answer"));
+  std::memcpy(&said, answer.data() + sizeof(nlmsghdr), sizeof said);
+  return -said.error;
 }
 
 Result<std::vector<std::string>> Netlink::dump(std::string_view what, const NetlinkMessage& message) {

@@ -20,6 +20,8 @@ class NetlinkMessage {
   }
   NetlinkMessage& attribute(std::uint16_t type, const void* data, std::size_t size);
   NetlinkMessage& number(std::uint16_t type, std::uint32_t value) { return attribute(type, &value, sizeof value); }
+  // Not to be answered by a verdict of its own.
+  NetlinkMessage& unanswered();
   [[nodiscard]] std::string finish() const;
 
  private:
@@ -34,6 +36,9 @@ class Netlink {
   static Result<Netlink> open(int protocol);
   // Sends the request and waits for the kernel's verdict; `what` names the step in errors.
   Status ask(std::string_view what, const NetlinkMessage& message);
+  // Several requests to one subsystem of NETLINK_NETFILTER (NFNL_SUBSYS_…) as one transaction: all hold, or none. 0, or
+  // the errno of the first that was refused.
+  Result<int> commit(std::string_view what, std::uint16_t subsystem, const std::vector<NetlinkMessage>& messages);
   // A request with NLM_F_DUMP; each message of the answer, header included.
   Result<std::vector<std::string>> dump(std::string_view what, const NetlinkMessage& message);
   // The socket, for one who goes on with it alone.
@@ -42,6 +47,7 @@ class Netlink {
  private:
   explicit Netlink(UniqueFd fd) : fd_(std::move(fd)) {}
   Result<std::string> receive(std::string_view what);
+  Result<int> verdict(std::string_view what);  // an errno, or 0
   UniqueFd fd_;
 };
 

@@ -1,3 +1,8 @@
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/file.h"
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/safe_text.h"
@@ -27,6 +32,12 @@ std::string describe(const json::object& network) {
   const bool internet = flag_field(network, "allow_internet");
   line("may reach:  ", !egress.empty() ? egress : internet ? "the whole internet" : "nothing");
   line("ports:      ", list_text(network, "egress_ports"));
+  const auto& proxy = object_field(network, "outbound_proxy");
+  if (!proxy.empty()) {
+    line("goes out by:", cat(" ", printable(text_field(proxy, "host")), ":", whole_field(proxy, "port"),
+                            flag_field(proxy, "has_credentials") ? ", with a login" : "",
+                            flag_field(proxy, "resolves") ? ", which is told names" : ""));
+  }
   line("address:    ", printable(text_field(network, "ip")));
   for (const auto& item : array_field(network, "private_links")) {
     if (!item.is_object()) continue;
@@ -83,6 +94,65 @@ class NetworkAllow : public Command {
   std::string workspace_;
   std::vector<std::string> destinations_;
   bool internet_ = false, none_ = false;
+};
+
+// "proxy.example:3128", "[2606:4700::1]:3128".
+Result<std::pair<std::string, std::int64_t>> parse_place(std::string_view text) {
+  const auto colon = text.rfind(':');
+  if (colon == std::string_view::npos || colon == 0) {
+    return fail(Code::InvalidArgument, cat("PROXY: '", text, "' is not HOST:PORT"));
+  }
+  TRY_ASSIGN(const auto port, parse_int("the port of PROXY", text.substr(colon + 1), 1, 65535));
+  return std::pair(std::string(text.substr(0, colon)), port);
+}
+
+class NetworkProxy : public Command {
+ public:
+  [[nodiscard]] std::string_view name() const override { return "network proxy"; }
+  [[nodiscard]] std::string_view summary() const override {
+    return "Say by which HTTP proxy a workspace's connections go out";
+  }
+  void declare(Options& options) override {
+    options.argument("WORKSPACE", workspace_, "id or name", Need::required);
+    options.argument("PROXY", proxy_, "HOST:PORT of a proxy that takes CONNECT", Need::optional);
+    options.value("--login", "FILE", login_, "USER:PASSWORD, from a file, or - for stdin");
+    options.flag("--resolves", resolves_, "the proxy is told names, and chooses the address");
+    options.flag("--none", none_, "by none of its own");
+  }
+  Status accept() override {
+    if (none_ == !proxy_.empty()) return fail(Code::InvalidArgument, "give PROXY, or --none");
+    if (none_ && (resolves_ || !login_.empty())) {
+      return fail(Code::InvalidArgument, "--none goes with neither --login nor --resolves");
+    }
+    return none_ ? Status() : parse_place(proxy_).map([](const auto&) {});
+  }
+  int run(Session& session) override {
+    auto body = wish();
+    if (!body) return session.failed(body.error());
+    return session.wait(
+        make_call(session, "PATCH", workspace_target(workspace_, "/network"), std::move(*body), describe));
+  }
+
+ private:
+  [[nodiscard]] Result<json::object> wish() const {
+    constexpr std::size_t kMaxLogin = 4096;
+    if (none_) return json::object{{"outbound_mode", "managed"}};
+    TRY_ASSIGN(const auto place, parse_place(proxy_));
+    json::object proxy{{"host", place.first}, {"port", place.second}, {"resolves", resolves_}};
+    if (!login_.empty()) {
+      TRY_ASSIGN(auto text, login_ == "-" ? read_fd(STDIN_FILENO, kMaxLogin) : read_file(login_, kMaxLogin));
+      if (text.ends_with('\n')) text.pop_back();
+      const auto colon = text.find(':');
+      if (colon == std::string::npos) return fail(Code::InvalidArgument, "--login: what is there is not USER:PASSWORD");
+      proxy["username"] = text.substr(0, colon);
+      proxy["password"] = text.substr(colon + 1);
+      std::fill(text.begin(), text.end(), '\0');
+    }
+    return json::object{{"outbound_mode", "custom"}, {"custom_proxy", std::move(proxy)}};
+  }
+
+  std::string workspace_, proxy_, login_;
+  bool resolves_ = false, none_ = false;
 };
 
 class PortExpose : public Command {
@@ -230,6 +300,7 @@ class Connections : public Command {
 
 CommandPtr make_network_show() { return std::make_unique<NetworkShow>(); }
 CommandPtr make_network_allow() { return std::make_unique<NetworkAllow>(); }
+CommandPtr make_network_proxy() { return std::make_unique<NetworkProxy>(); }
 CommandPtr make_port_expose() { return std::make_unique<PortExpose>(); }
 CommandPtr make_port_ls() { return std::make_unique<PortList>(); }
 CommandPtr make_port_close() { return std::make_unique<PortClose>(); }

@@ -20,6 +20,7 @@ const std::vector<MakeCommand>& all_commands() {
                                              make_image_rm,
                                              make_network_show,
                                              make_network_allow,
+                                             make_network_proxy,
                                              make_link_add,
                                              make_link_ls,
                                              make_link_rm,

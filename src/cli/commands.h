@@ -51,6 +51,7 @@ CommandPtr make_workload_rm();
 CommandPtr make_workload_logs();
 CommandPtr make_network_show();
 CommandPtr make_network_allow();
+CommandPtr make_network_proxy();
 CommandPtr make_link_add();
 CommandPtr make_link_ls();
 CommandPtr make_link_rm();

@@ -142,7 +142,7 @@ struct Setting {
   Apply apply;
 };
 
-constexpr std::array<Setting, 48> kSettings{{
+constexpr std::array<Setting, 49> kSettings{{
     {"state", "DIR", "all state (default /var/lib/cofferdam)",
      [](Config& c, const std::string& v) { return set_path(c.state_dir, v); }},
     {"run", "DIR", "run-time sockets (default /run/cofferdam)",
@@ -232,6 +232,8 @@ constexpr std::array<Setting, 48> kSettings{{
        c.network.proxy->target = by_name ? gate::ProxyTarget::name : gate::ProxyTarget::address;
        return {};
      }},
+    {"network.proxy_login", "FILE", "a file with USER:PASSWORD for it, for its owner's eyes only",
+     [](Config& c, const std::string& v) { return set_path(c.proxy_login_file, v); }},
     {"network.bytes_per_second", "SIZE", "of each workspace (default 128M; 0: no limit)",
      [](Config& c, const std::string& v) -> Status {
        TRY_ASSIGN(c.network_limits.bytes_per_second, parse_size(v));
@@ -432,6 +434,9 @@ Status check(const Config& config) {
     return fail(Code::InvalidArgument,
                 cat("listen: ", config.listen->text(), " is reached from outside this host, and there is no TLS"),
                 "add --tls-self-signed, or --tls-cert and --tls-key; or listen on 127.0.0.1");
+  }
+  if (!config.proxy_login_file.empty() && !config.network.proxy) {
+    return fail(Code::InvalidArgument, "network.proxy_login: there is no network.proxy that it could be for");
   }
   if (config.uid_first > UINT32_MAX - config.uid_count - 1) {
     return fail(Code::InvalidArgument, "uids.first and uids.count reach past the last uid there is");

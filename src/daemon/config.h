@@ -65,7 +65,8 @@ struct Config {
   std::string qemu_binary = "/usr/bin/qemu-system-x86_64";
   std::string gate_binary;
   std::string presets_dir;
-  gate::Settings network;  // what holds for all workspaces
+  gate::Settings network;  // what holds for all workspaces; the proxy's login is read at the start
+  std::string proxy_login_file;
   gate::Limits network_limits{
       .bytes_per_second = 128U << 20, .connections_per_second = 200, .connections = 4096, .dns_per_second = 50};
   std::string preview_domain = "localhost";

@@ -47,6 +47,13 @@ class ConfigTest : public testing::Test {
   std::map<std::string, std::string> variables_;
 };
 
+TEST_F(ConfigTest, a_login_needs_the_proxy_it_is_for) {
+  EXPECT_THAT(error_of({"--network-proxy-login", "/x"}), testing::HasSubstr("network.proxy_login"));
+  const auto config = read({"--network-proxy", "10.0.0.80:3128", "--network-proxy-login", "/x"}).value().config;
+  EXPECT_EQ(config.proxy_login_file, "/x");
+  EXPECT_EQ(config.network.proxy->endpoint.port, 3128);
+}
+
 TEST_F(ConfigTest, nothing_given_is_the_safe_end) {
   const auto config = read({}).value().config;
   EXPECT_EQ(config.state_dir, "/var/lib/cofferdam");

@@ -18,6 +18,7 @@
 
 #include "api/api.h"
 #include "base/fd_passing.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "daemon/ledger.h"
@@ -204,12 +205,26 @@ Status BuiltDaemon::open_state() {
   return {};
 }
 
+// One line, "USER:PASSWORD".
+Result<std::string> read_proxy_login(const std::string& path) {
+  TRY(identity::check_private(path));
+  auto text = read_file(path, gate::kMaxLogin + 1);
+  if (!text) return fail(std::move(text.error()).in("network.proxy_login"));
+  if (text->ends_with('\n')) text->pop_back();
+  if (text->empty()) return fail(Code::InvalidArgument, cat("network.proxy_login: '", path, "' is empty"));
+  if (auto fits = gate::validate_login(*text); !fits) return fail(std::move(fits.error()).in("network.proxy_login"));
+  return std::move(*text);
+}
+
 Status BuiltDaemon::open_networks() {
   net::NetworksOptions options;
   options.gate_binary = config_.gate_binary;
   options.gate_uid = options.gate_gid = gate_uid(config_);
   options.presets_dir = config_.presets_dir;
   options.settings = config_.network;
+  if (options.settings.proxy && !config_.proxy_login_file.empty()) {
+    TRY_ASSIGN(options.settings.proxy->login, read_proxy_login(config_.proxy_login_file));
+  }
   options.limits = config_.network_limits;
   options.preview_domain = config_.preview_domain;
   TRY_ASSIGN(options.key, identity::load_or_make_key(config_.state_dir + "/keys/secrets.key"));

@@ -219,11 +219,13 @@ Status Dialer::begin_connect(const Endpoint& to) {
   const auto address = to_sockaddr(to);
   if (::connect(socket_.get(), address.get(), address.size) != 0 && errno != EINPROGRESS) return fail_errno("connect");
   state_ = State::connecting;
+  hung_up_ = false;
   attempt_until_ = loop_.now() + kAttempt;
   return loop_.add(socket_.get(), kEvents, *this);
 }
 
-void Dialer::ready(std::uint32_t /*events*/) {
+void Dialer::ready(std::uint32_t events) {
+  if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) hung_up_ = true;
   if (state_ == State::connecting) return connected();
   if (state_ == State::asking_proxy) return hear_proxy();
 }
@@ -263,7 +265,8 @@ void Dialer::hear_proxy() {
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
   const auto verdict = read_proxy_answer({buffer.data(), got < 0 ? 0 : static_cast<std::size_t>(got)});
   const bool last = asked_ + 1 == asks_.size();
-  if (got <= 0 || verdict.answer == ProxyAnswer::refused) {
+  const bool cut = verdict.answer == ProxyAnswer::more && hung_up_;
+  if (got <= 0 || cut || verdict.answer == ProxyAnswer::refused) {
     pass_over(last ? FlowReason::proxy_refused : FlowReason::proxy_unreachable);
     return try_next();
   }

@@ -92,6 +92,7 @@ class Dialer final : public Watcher, public Resolver::Waiter {
   std::size_t asked_ = 0;                           // of them
   enum class Over : std::uint8_t { direct, own_proxy } over_ = Over::direct;
   UniqueFd socket_;
+  bool hung_up_ = false;  // the other side will say no more
   Clock::time_point attempt_until_;
 };
 

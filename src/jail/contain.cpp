@@ -12,6 +12,7 @@
 #include "jail/rlimits.h"
 #include "jail/seccomp.h"
 #include "jail/tap.h"
+#include "jail/wall.h"
 
 namespace cofferdam::jail {
 namespace {
@@ -90,6 +91,7 @@ void contain_and_exec(ContainInput input) {
     TRY_ASSIGN(tap, make_tap(plan.tap->vnet_hdr));
     return {};
   });
+  stages.run("wall", [&] { return plan.tap ? raise_wall() : Status(); });
   stages.run("hostname", set_hostname);
   stages.run("limits", offer_to_oom_killer);
   stages.run("mounts", [&] { return enter_root(plan); });

@@ -230,6 +230,27 @@ TEST_F(JailTest, a_compromised_vmm_sees_exactly_this) {
   expect_nothing_left(jail.expect<Exited>());
 }
 
+TEST_F(JailTest, packet_rules_drop_everything_before_anything_is_opened) {
+  auto with_tap = plan({"stay"});
+  with_tap.tap = TapPlan{10, VnetHdr::on};
+  auto jail = start(with_tap);
+  const auto started = jail.expect<Started>();
+  RunOptions options;
+  options.argv = {"nsenter", cat("--net=/proc/", started.vmm_pid, "/ns/net"), "nft", "list", "ruleset"};
+  const auto rules = run_checked(options);
+  ASSERT_TRUE(rules) << rules.error().message;
+  EXPECT_THAT(*rules, HasSubstr("type filter hook ingress device \"tap0\" priority"));
+  for (const char* table : {"table netdev cofferdam", "table ip cofferdam", "table ip6 cofferdam"}) {
+    EXPECT_THAT(*rules, HasSubstr(table));
+  }
+  std::size_t chains = 0;
+  for (const auto& line : split(*rules, '\n')) chains += line.find("policy drop;") != std::string::npos ? 1 : 0;
+  EXPECT_EQ(chains, 7U) << *rules;
+  EXPECT_EQ(rules->find("accept"), std::string::npos) << *rules;
+  jail.send(Kill{});
+  expect_nothing_left(jail.expect<Exited>());
+}
+
 TEST_F(JailTest, every_deed_of_a_compromised_vmm_fails) {
   auto lister = start(plan({"list-deeds"}));
   lister.expect<Started>();

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import pathlib
 import socket
 import ssl
 import threading
@@ -10,7 +11,8 @@ import time
 import gate_client as gc
 import gate_world
 import pytest
-from gate_world import GOOD, HOST, INSIDE, LISTED, METADATA, OTHER, PROXY, Guest, default_policy, default_settings, read_all, read_until
+from gate_world import (GOOD, HOST, INSIDE, LISTED, LOGIN, METADATA, OTHER, PROXY, Guest, default_policy, default_settings,
+                        read_all, read_until)
 
 
 @pytest.fixture(scope="module")
@@ -26,10 +28,12 @@ def world(outer):
     outer.start_gate()
     outer.add(outer.a, default_policy())
     outer.rebound = [GOOD]
-    for server in (outer.web, outer.secure, outer.raw, outer.hosts_own):
+    for server in (outer.web, outer.secure, outer.raw, outer.hosts_own, outer.own_proxys_port):
         server.reached.clear()
-    for seen in (outer.names.asked, outer.http.seen, outer.tls.names, outer.proxy.asked):
+    for seen in (outer.names.asked, outer.http.seen, outer.tls.names, outer.proxy.asked, outer.own_proxy.asked,
+                 outer.own_proxy.shown):
         seen.clear()
+    outer.own_proxy.answer, outer.own_proxy.silent = None, False
     yield outer
     outer.stop_gate()
 
@@ -639,7 +643,7 @@ def test_ingress_reaches_exposed_ports_only(world, linked):
 # -- the upstream proxy --------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("by_name", [False, True])
 def test_through_a_proxy_the_same_rules_hold(world, guest, by_name):
-    world.gate.change_settings(default_settings(proxy=(PROXY, 3128, by_name)))
+    world.gate.change_settings(default_settings(proxy=(PROXY, 3128, by_name, "")))
     with guest.tls("good.example") as tls:
         tls.sendall(b"hello")
         assert tls.recv(100) == f"{GOOD} hello".encode()
@@ -653,6 +657,160 @@ def test_through_a_proxy_the_same_rules_hold(world, guest, by_name):
             one.sendall(request("inside.example"))
             assert is_refused(one)
     assert INSIDE not in world.web.reached
+
+
+def own_proxy(host="proxy.example", port=3129, by_name=False, login=LOGIN):
+    return host, port, by_name, login
+
+
+@pytest.mark.parametrize("by_name", [False, True])
+def test_a_workspaces_own_proxy_is_shown_its_login_and_the_same_rules_hold(world, guest, by_name):
+    world.gate.set_policy("ws_0", default_policy(2, proxy=own_proxy(by_name=by_name)))
+    with guest.tls("good.example") as tls:
+        tls.sendall(b"hello")
+        assert tls.recv(100) == f"{GOOD} hello".encode()
+    assert world.own_proxy.asked == ["good.example:443" if by_name else f"{GOOD}:443"]
+    assert world.own_proxy.shown == [LOGIN]
+    opened = world.gate.record(kind="egress", event="opened", name="good.example")
+    assert opened.address == ("" if by_name else GOOD)  # what the proxy chose is not known here
+    with guest.dial("raw.example", 9000) as raw:  # the first bytes are the server's, right behind the proxy's answer
+        assert read_until(raw, b"BANNER\n") == b"BANNER\n"
+    world.own_proxy.asked.clear()
+    with pytest.raises(OSError):
+        guest.tls("good.example", sni="other.example")
+    with guest.dial("good.example", 80) as one:
+        one.sendall(request("other.example"))
+        assert is_refused(one)
+    assert guest.resolve("unlisted.example")[0] == 3
+    assert world.own_proxy.asked == [] and "unlisted.example" not in world.names.asked
+
+
+@pytest.mark.parametrize("by_name", [False, True])
+def test_private_destinations_are_not_asked_of_a_proxy(world, guest, by_name):
+    world.a.set_reach([*world.reach, (INSIDE, 80), (METADATA, 80)])
+    try:
+        ranges = [gc.range_rule(f"{address}/32", [80]) for address in (INSIDE, METADATA)]
+        world.gate.set_policy("ws_0", default_policy(2, ranges=ranges, proxy=own_proxy(by_name=by_name)))
+        for address in (INSIDE, METADATA):
+            with guest.connect(address, 80) as one:
+                one.sendall(request())
+                assert is_refused(one)
+            assert world.gate.record(event="refused", reason="forbidden_address").address == address
+        if not by_name:
+            for name in ("inside.example", "metadata.example", "loopback.example", "own.example", "mapped.example"):
+                with guest.dial(name, 80) as one:
+                    one.sendall(request(name))
+                    assert is_refused(one)
+                assert world.gate.record(event="refused", name=name).reason == "forbidden_address"
+        assert world.own_proxy.asked == []
+    finally:
+        world.a.set_reach(world.reach)
+
+
+@pytest.mark.parametrize("host", ["inside.proxy.example", "metadata.proxy.example", "own.proxy.example", "mapped.proxy.example",
+                                  "127.0.0.1", INSIDE, METADATA, HOST, "::1", "fd00::1"])
+def test_a_proxy_of_ones_own_that_leads_inwards_is_not_connected_to(world, guest, host):
+    world.gate.set_policy("ws_0", default_policy(2, proxy=own_proxy(host, 80)))
+    with guest.dial("good.example", 80) as one:
+        one.sendall(request())
+        assert is_refused(one)
+    assert world.gate.record(event="refused", name="good.example").reason == "forbidden_address"
+    assert_nothing_arrived(world)
+
+
+def test_the_operators_denials_hold_for_proxies_too(world, guest):
+    for generation, host in enumerate(("banned.example", "x.banned.example", "45.1.0.66"), 2):
+        world.gate.set_policy("ws_0", default_policy(generation, proxy=own_proxy(host)))
+        with guest.dial("good.example", 80) as one:
+            one.sendall(request())
+            assert is_refused(one)
+        refused = world.gate.record(event="refused", name="good.example")
+        assert refused.reason in ("denied_by_operator", "forbidden_address")
+    assert world.own_proxys_port.reached == []
+
+
+def test_a_proxy_that_does_not_help_is_named_and_never_gone_around(world, guest):
+    settings = default_settings(connect_ms=2500)
+    world.gate.change_settings(settings)
+    cases = [("proxy_refused", own_proxy(login="me:wrong"), None), ("proxy_refused", own_proxy(login=""), None),
+             ("proxy_unreachable", own_proxy(port=3127), None), ("proxy_unreachable", own_proxy("nowhere.example"), None),
+             ("proxy_unreachable", own_proxy("45.1.0.200"), None)]
+    cases += [("proxy_refused", own_proxy(), answer) for answer in (
+        b"", b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 302 Found\r\nLocation: http://10.9.9.9/\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"x" * 9000 + b"\r\n\r\n", b"HTTP/1.1 200 OK\r\n")]
+    for generation, (reason, proxy, answer) in enumerate(cases, 2):
+        world.own_proxy.answer = answer
+        world.gate.set_policy("ws_0", default_policy(generation, proxy=proxy))
+        with guest.dial("good.example", 80) as one:
+            one.sendall(request())
+            assert is_refused(one), (reason, proxy, answer)
+        assert world.gate.record(event="refused", name="good.example").reason == reason, (proxy, answer)
+    world.own_proxy.answer, world.own_proxy.silent = None, True
+    world.gate.set_policy("ws_0", default_policy(100, proxy=own_proxy()))
+    with guest.dial("good.example", 80) as one:
+        one.sendall(request())
+        assert is_refused(one)
+    assert world.gate.record(event="refused", name="good.example").reason == "unreachable"
+    assert world.web.reached == []
+
+
+def test_of_a_proxys_addresses_one_that_answers_is_taken(world, guest):
+    world.gate.set_policy("ws_0", default_policy(2, proxy=own_proxy("two.proxy.example")))
+    with guest.tls("good.example") as tls:
+        tls.sendall(b"hello")
+        assert tls.recv(100) == f"{GOOD} hello".encode()
+
+
+@pytest.mark.parametrize("by_name", [False, True])
+def test_the_operators_proxy_comes_before_a_workspaces_own(world, guest, by_name):
+    world.gate.change_settings(default_settings(proxy=(PROXY, 3128, by_name, "")))
+    world.gate.set_policy("ws_0", default_policy(2, proxy=own_proxy()))
+    with guest.tls("good.example") as tls:
+        tls.sendall(b"hello")
+        assert tls.recv(100) == f"{GOOD} hello".encode()
+    assert world.proxy.asked == ["proxy.example:3129" if by_name else f"{PROXY}:3129"]
+    assert world.own_proxy.asked == ["good.example:443" if by_name else f"{GOOD}:443"]
+    assert world.own_proxy.shown == [LOGIN]
+
+
+def test_what_the_operator_opened_inside_is_not_asked_of_a_workspaces_own_proxy(world, guest):
+    world.gate.change_settings(default_settings(opened_ranges=[f"{INSIDE}/32"]))
+    world.gate.set_policy("ws_0", default_policy(2, proxy=own_proxy()))
+    with guest.dial("inside.example", 80) as one:
+        one.sendall(request("inside.example"))
+        assert INSIDE.encode() in one.recv(1000)
+    assert world.own_proxy.asked == [] and world.web.reached == [INSIDE]
+
+
+def test_a_change_of_the_proxy_cuts_what_went_the_other_way_and_nothing_else(world, linked):
+    guest = Guest(world.a)
+    with guest.connect(LISTED, 9000) as raw, guest.connect(world.b.guest_address, 5432) as link:
+        read_until(raw, b"BANNER\n")
+        read_until(link, b"BANNER\n")
+        rules = {"links": [gc.link("db.internal", world.b.guest_address, [5432], "ws_1")]}
+        assert world.gate.set_policy("ws_0", default_policy(10, proxy=own_proxy(), **rules)) == 1
+        assert read_all(raw) == (b"", "reset")
+        with guest.connect(LISTED, 9000) as through:
+            read_until(through, b"BANNER\n")
+            assert world.gate.set_policy("ws_0", default_policy(11, proxy=own_proxy(), **rules)) == 0
+            assert world.gate.set_policy("ws_0", default_policy(12, **rules)) == 1
+            assert read_all(through) == (b"", "reset")
+        link.sendall(b"still")
+        assert read_until(link, b"still") == b"still"
+
+
+def test_a_login_is_nowhere_but_with_the_proxy(world, guest):
+    world.gate.set_policy("ws_0", default_policy(2, proxy=own_proxy()))
+    with guest.tls("good.example") as tls:
+        tls.sendall(b"hello")
+        tls.recv(100)
+    world.gate.record(kind="egress", event="closed")
+    assert world.own_proxy.shown == [LOGIN]
+    secret = LOGIN.split(":", 1)[1]
+    process = pathlib.Path(f"/proc/{world.gate.process.pid}")
+    for where in ("cmdline", "environ"):
+        assert secret.encode() not in (process / where).read_bytes()
+    assert secret not in str(world.gate.records) and not [head for head in world.http.seen if secret.encode() in head]
 
 
 # -- the process itself ---------------------------------------------------------------------------------------------------

@@ -106,6 +106,45 @@ def test_the_namespace_of_a_workspace_without_holes_has_no_address(daemon):
         assert routes.stdout == ""
 
 
+def rules_of(process):
+    return subprocess.run(["nsenter", f"--net=/proc/{process.pid}/ns/net", "nft", "list", "ruleset"], capture_output=True,
+                          text=True, check=True).stdout
+
+
+def test_every_wire_is_walled_off_before_anything_is_opened_in_the_pool_too(daemon):
+    """Rules that drop by default, whatever the wiring says: frames at the TAP, and what the kernel would do with them."""
+    with daemon.workspace(image="minimal") as name:
+        machine = traces.machine_of(daemon.state, name)
+
+        def pooled():
+            return [p for p in daemon.vmms() if machine not in p.cgroup and "tap0" in links_of(p)]
+
+        def links_of(process):
+            done = subprocess.run(["nsenter", f"--net=/proc/{process.pid}/ns/net", "ip", "-o", "link"], capture_output=True,
+                                  text=True, check=False)
+            return done.stdout
+
+        (own,) = [p for p in daemon.vmms() if machine in p.cgroup]
+        waiting = wait_for(pooled, 60, "a machine of the pool")
+        for process in (own, waiting[0]):
+            shown = rules_of(process)
+            assert 'hook ingress device "tap0" priority' in shown, shown
+            for table in ("netdev", "ip", "ip6"):
+                assert f"table {table} cofferdam" in shown, shown
+            assert shown.count("policy drop;") == 7 and "accept" not in shown, shown
+        # Root in the guest gives itself an address and speaks: the wall hears it, and nobody else does.
+        with subprocess.Popen(["nsenter", f"--net=/proc/{own.pid}/ns/net", "tcpdump", "-l", "-n", "-i", "tap0", "-Q", "out"],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as dump:
+            while "listening on" not in dump.stderr.readline():
+                assert dump.poll() is None
+            daemon.exec(name, "ip link set eth0 up; ip addr add 10.212.0.1/16 dev eth0; ip route add default dev eth0; "
+                        "for a in 10.212.0.0 1.1.1.1; do nc -w 1 $a 80 </dev/null; ping -c 1 -W 1 $a; done; true", "--user", "root",
+                        "--timeout", "30")
+            dump.terminate()
+            answers = dump.stdout.read()
+        assert answers == "", answers
+
+
 def test_a_scan_from_one_with_holes_finds_silence_and_no_reset(attempt, internet):
     targets = [f"{a}:{p}" for a in (nets.HOST, "169.254.169.254", nets.INSIDE, nets.OTHER) for p in (22, 80, 443, 5432)]
     targets += ["198.18.0.77:22", "198.18.0.77:8080"]
@@ -206,6 +245,25 @@ def test_no_sni_is_refused(attempt):
     assert attempt("handshake(address_of('allowed.example'), hello(''))").startswith(("closed", "error"))
 
 
+def test_ech_is_refused_where_strict_is_asked(daemon, internet):
+    ech = "b'\\xfe\\x0d\\0\\4\\0\\1\\2\\3'"
+    name = armed(daemon, "--allow", "strict://allowed.example", "--allow", "www.allowed.example")
+    try:
+        def shake(host, what):
+            expression = f"handshake(address_of({host!r}), {what})"
+            return daemon.exec(name, ["python3", "/tmp/battery.py", expression], "--user", "root", "--timeout", "40").out.strip()
+
+        assert shake("allowed.example", "hello('allowed.example')") == "served"
+        internet.forget()
+        hidden = f"extended(hello('allowed.example'), {ech})"
+        assert shake("allowed.example", hidden).startswith(("closed", "error"))
+        wait_for(lambda: [f for f in daemon.connections(name) if f["reason"] == "ech"], 10, "the record of it")
+        # Where it is not asked, the name outside is held to, as documented.
+        assert shake("www.allowed.example", f"extended(hello('www.allowed.example'), {ech})") == "served"
+    finally:
+        daemon("rm", name)
+
+
 def test_fronting_over_tls_reaches_the_allowed_server_and_no_other(daemon, prisoner, internet):
     internet.forget()
     done = curl(daemon, prisoner, "-H", "Host: other.example", "https://allowed.example/")
@@ -292,6 +350,25 @@ def test_icmp_is_dropped(attempt, internet):
     assert packets == [], packets
 
 
+@pytest.mark.parametrize("protocol", [2, 4, 41, 47, 50, 132, 136, 255])
+def test_raw_packets_of_other_protocols_are_dropped(attempt, internet, protocol):
+    """IGMP, IP in IP, IPv6 in IP, GRE, ESP, SCTP, UDP-Lite, and none at all."""
+    with internet.watching("ip and not tcp and not udp") as packets:
+        inner = "ip(own_address(), '45.83.0.1', 6, syn(own_address(), '45.83.0.1', 80))" if protocol == 4 else "b'x' * 32"
+        for target in ("address_of('allowed.example')", repr(nets.SERVER)):
+            assert attempt(f"frames(ip(own_address(), {target}, {protocol}, {inner}), target=gateway_card())") == "silence"
+    assert packets == [], packets
+    unheard(internet)
+
+
+def test_a_raw_socket_gets_no_further_than_any_other(attempt, internet):
+    with internet.watching("tcp[tcpflags] & tcp-syn != 0") as packets:
+        for target in (nets.SERVER, nets.INSIDE, "169.254.169.254"):
+            assert attempt(f"frames(ip(own_address(), '{target}', 6, syn(own_address(), '{target}', 80)), target=gateway_card())") == "silence"
+    assert packets == [], packets
+    unheard(internet)
+
+
 def test_ipv6_is_not_there(attempt, internet):
     with internet.watching("ip6") as packets:
         solicitation = "bytes.fromhex('6000000000083afffe800000000000000000000000000001ff020000000000000000000000000002') + b'\\x85\\0\\0\\0\\0\\0\\0\\0'"
@@ -345,6 +422,41 @@ def test_flows_opened_before_the_policy_changed_are_cut(daemon, internet):
         unheard(internet)
     finally:
         daemon("rm", name)
+
+
+def test_rules_after_a_restore_are_those_of_now_and_a_fork_has_none(daemon, internet):
+    name = armed(daemon, "--allow", "allowed.example", "--permanent")
+    site = daemon.create("--name", "restored-site", "--ttl", "30m", image="debian-12")
+    forks = []
+    try:
+        daemon.exec(site, "cd /tmp && setsid python3 -m http.server 8000 </dev/null >/dev/null 2>&1 &")
+        wait_for(lambda: daemon.exec(site, "curl -s -m 2 http://127.0.0.1:8000/").status == 0, 30, "the server inside")
+        daemon.ok("link", "add", name, f"{site}:8000")
+        linked = "curl -sS -m 8 -o /dev/null http://restored-site.internal:8000/"
+        assert curl(daemon, name, "http://allowed.example/", limit=8).status == 0
+        assert daemon.exec(name, linked, "--timeout", "30").status == 0
+        taken = daemon.json("snapshot", "create", name)["id"]
+        daemon.ok("network", "allow", name, "files.example")
+        daemon.ok("snapshot", "restore", name, taken)
+        # Inside, everything is as it was; what may be reached is what was said last.
+        internet.forget()
+        assert curl(daemon, name, "http://allowed.example/").status != 0
+        assert not [line for line in internet.heard("web") if "allowed.example" in line]
+        assert curl(daemon, name, "http://files.example/", limit=8).status == 0
+        assert daemon.exec(name, linked, "--timeout", "30").status == 0
+        daemon.ok("network", "allow", name, "allowed.example")
+        assert curl(daemon, name, "http://allowed.example/", limit=8).status == 0
+        forks = daemon.ok("fork", name, "--count", "1", "--name", "forked").out.split()
+        internet.forget()
+        shown = daemon.json("network", "show", forks[0])
+        assert shown["egress"] == [] and shown["private_links"] == [] and not shown["allow_internet"], shown
+        assert {link["from"] for link in daemon.json("link", "ls")["links"]} == {name}
+        assert curl(daemon, forks[0], "http://allowed.example/").status != 0
+        assert daemon.exec(forks[0], "curl -sS -m 3 http://restored-site.internal:8000/", "--timeout", "30").status != 0
+        unheard(internet)
+    finally:
+        for one in (name, site, *forks):
+            daemon("rm", one)
 
 
 def test_while_the_gate_is_dead_everything_is_closed(golden, internet):

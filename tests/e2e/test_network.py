@@ -177,6 +177,88 @@ def test_a_killed_daemon_comes_back_with_the_same_rules(golden, internet):
         one.close()
 
 
+def files_with(folder, secret):
+    """The files of a state folder, but for images, that hold the bytes as they are."""
+    skipped = ("images", "templates", "vmm")
+    found = []
+    for path in folder.rglob("*"):
+        if path.relative_to(folder).parts[0] not in skipped and path.is_file() and secret in path.read_bytes():
+            found.append(path)
+    return found
+
+
+LOGIN = "me:pass:word"  # as internet_services.py wants it
+
+
+def test_a_workspace_goes_out_by_a_proxy_of_its_own(golden, internet):
+    one = nets.Networked(golden, internet)
+    try:
+        one.up()
+        login = one.base / "login"
+        login.write_text(LOGIN + "\n")
+        login.chmod(0o600)
+        name = one.create("--permanent", "--allow", "allowed.example", image="debian-12")
+        one.ok("cp", internet.folder / "cert.pem", f"{name}:/tmp/ca.pem")
+        one.ok("network", "proxy", name, "proxy.example:3128", "--login", login)
+        shown = one.ok("network", "show", name).out
+        assert "proxy.example:3128, with a login" in shown and "pass" not in shown, shown
+        internet.forget()
+        assert curl(one, name, "https://allowed.example/").status == 0
+        assert internet.heard("proxy") == [f"proxy {nets.SERVER}:443 {LOGIN}"]
+        # What is not allowed is not asked of it.
+        assert curl(one, name, "https://other.example/").status != 0
+        assert not [line for line in internet.heard("proxy") if "other" in line or nets.OTHER in line]
+        # It is told names where that is asked for.
+        one.ok("network", "proxy", name, f"{nets.SERVER}:3128", "--login", "-", "--resolves", stdin=LOGIN.encode())
+        internet.forget()
+        assert curl(one, name, "https://allowed.example/").status == 0
+        assert internet.heard("proxy") == [f"proxy allowed.example:443 {LOGIN}"]
+        # A new daemon knows its login, which is in no file.
+        one.kill()
+        one.up()
+        internet.forget()
+        assert wait_for(lambda: curl(one, name, "https://allowed.example/").status == 0, 20, "a fetch")
+        assert internet.heard(f"proxy allowed.example:443 {LOGIN}")
+        assert files_with(one.state, b"pass:word") == [] and "pass:word" not in one.log()
+        # A proxy that refuses is not gone around.
+        one.ok("network", "proxy", name, "proxy.example:3128")
+        internet.forget()
+        assert curl(one, name, "https://allowed.example/").status != 0
+        assert not internet.heard("web")
+        wait_for(lambda: [f for f in one.connections(name) if f["reason"] == "proxy_refused"], 10, "the record of it")
+        inwards = one("network", "proxy", name, f"{nets.INSIDE}:3128")
+        assert inwards.status == 1 and "inwards" in inwards.err, inwards
+        one.ok("network", "proxy", name, "--none")
+        internet.forget()
+        assert curl(one, name, "https://allowed.example/").status == 0
+        assert not internet.heard("proxy")
+    finally:
+        one.close()
+
+
+def test_the_operators_proxy_carries_everything_with_a_login_for_its_owners_eyes(golden, internet):
+    one = nets.Networked(golden, internet, f"proxy: {nets.SERVER}:3128")
+    try:
+        login = one.base / "login"
+        login.write_text(LOGIN)
+        login.chmod(0o644)
+        with open(one.base / "cofferd.yaml", "a", encoding="utf-8") as file:
+            file.write(f"  proxy_login: {login}\n")
+        refused = one("up", timeout=60)
+        assert refused.status != 0 and "others than its owner" in refused.err + one.log(), refused
+        login.chmod(0o600)
+        one.up()
+        with one.workspace("--allow", "allowed.example", image="debian-12") as name:
+            internet.forget()
+            done = one.exec(name, "curl -sS -m 8 http://allowed.example/", "--timeout", "30")
+            assert "hello" in done.out, done
+            assert internet.heard("proxy") == [f"proxy {nets.SERVER}:80 {LOGIN}"]
+        arguments = pathlib.Path(f"/proc/{wait_for(one.gate)}/cmdline").read_bytes() + pathlib.Path(f"/proc/{one.pid}/cmdline").read_bytes()
+        assert b"pass:word" not in arguments and "pass:word" not in one.log()
+    finally:
+        one.close()
+
+
 SERVER = """
 import http.server, sys
 class Echo(http.server.BaseHTTPRequestHandler):

@@ -150,7 +150,14 @@ test('network, and what this host has not', { skip }, async () => {
   assert.equal((await network.update(id, { allow_internet: true, egress: [] })).allow_internet, true);
   assert.deepEqual((await network.update(id, { allow_internet: false })).egress, []);
   await refused(network.applyOutboundIp(id, '192.0.2.1'));
-  await refused(network.setCustomProxy(id, { host: 'h', port: 1 }));
+  await network.setCustomProxy(id, { host: 'proxy.example', port: 3128, username: 'me', password: 'word' });
+  const proxied = await network.get(id);
+  assert.equal(proxied.outbound_mode, 'custom');
+  assert.equal(proxied.outbound_proxy.has_credentials, true);
+  assert.ok(!JSON.stringify(proxied).includes('word'));
+  await refused(network.setCustomProxy(id, { host: 'h', port: 1 }), 'validation_error', 422);
+  await network.clearCustomProxy(id);
+  assert.equal((await network.get(id)).outbound_mode, 'managed');
   assert.deepEqual(await publicAccess.list(id), []);
   const port = await publicAccess.expose(id, { port: 8080, label: 'web' });
   assert.equal(port.port, 8080);

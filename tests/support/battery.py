@@ -72,6 +72,18 @@ def hello(name):
     return out.read()
 
 
+def extended(data, extension):
+    """A ClientHello in one record, with one more extension."""
+    at = 5 + 4 + 2 + 32
+    at += 1 + data[at]                                         # the session's id
+    at += 2 + struct.unpack("!H", data[at:at + 2])[0]          # cipher suites
+    at += 1 + data[at]                                         # compression
+    more = len(extension)
+    extensions = struct.unpack("!H", data[at:at + 2])[0] + more
+    body = data[9:at] + struct.pack("!H", extensions) + data[at + 2:] + extension
+    return data[:3] + struct.pack("!H", len(body) + 4) + data[5:6] + len(body).to_bytes(3, "big") + body
+
+
 def handshake(address, data, pieces=1, pause=0.0):
     """Whether anything like a ServerHello comes back."""
     try:

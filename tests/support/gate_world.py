@@ -17,6 +17,7 @@ GOOD, OTHER, STRICT, LISTED = "45.1.0.1", "45.1.0.2", "45.1.0.3", "45.1.0.77"
 INSIDE, METADATA, HOST = "10.9.9.9", "169.254.169.254", "45.0.0.1"
 RESOLVER = "45.1.0.53"
 PROXY = "45.1.0.80"
+LOGIN = "me:pass:word"  # of the proxy on port 3129
 TIMEOUT_S = 5
 
 NAMES = {
@@ -26,6 +27,8 @@ NAMES = {
     "mapped.example": ["::ffff:10.9.9.9"], "nat64.example": ["64:ff9b::a09:909"], "six.example": ["::1"],
     "mixed.example": [INSIDE, METADATA, GOOD], "denied-address.example": ["45.1.0.66"],
 }
+PROXIES = {"proxy.example": [PROXY], "two.proxy.example": [STRICT, PROXY], "inside.proxy.example": [INSIDE],
+           "metadata.proxy.example": [METADATA], "own.proxy.example": [HOST], "mapped.proxy.example": ["::ffff:10.9.9.9"]}
 ALLOWED = [*NAMES, "rebind.example", "nowhere.example"]
 
 
@@ -78,10 +81,13 @@ class World:
         self.secure = self._keep(outside.Server(self.out, 443, self.tls))
         self.raw = self._keep(outside.Server(self.out, 9000, outside.banner_first))
         self.proxy = outside.Proxy(self.out)
+        self.own_proxy = outside.Proxy(self.out, LOGIN)
         self._keep(outside.Server(self.out, 3128, self.proxy))
+        self.own_proxys_port = self._keep(outside.Server(self.out, 3129, self.own_proxy, PROXY))
+        self._keep(outside.Server(self.out, 3129, self.own_proxy, GOOD))  # where the other proxy finds it by its name
         self.hosts_own = self._keep(outside.Server(self.host, 80, self.http))
         self.rebound = [GOOD]
-        names = {**NAMES, "rebind.example": lambda kind: self.rebound if kind == 1 else []}
+        names = {**NAMES, **PROXIES, "rebind.example": lambda kind: self.rebound if kind == 1 else []}
         self.names = self._keep(outside.NameServer(self.out, RESOLVER, names))
         reach = [(netns.SYNTHETIC, port) for port in (80, 443, 9000)]
         reach += [(LISTED, 443), (LISTED, 9000)]

@@ -1,5 +1,6 @@
 """The servers of the test's internet (internet.py): DNS, HTTP and HTTPS on every address; logs what they hear."""
 
+import base64
 import http.server
 import pathlib
 import socket
@@ -13,7 +14,8 @@ FOLDER = pathlib.Path(sys.argv[1])
 SERVER, OTHER, INSIDE = "45.83.0.1", "45.83.0.9", "10.99.0.5"
 NAMES = {"allowed.example": [SERVER], "www.allowed.example": [SERVER], "files.example": [SERVER], "other.example": [OTHER],
          "inside.example": [INSIDE], "metadata.example": ["169.254.169.254"], "loop.example": ["127.0.0.1"],
-         "mixed.example": [INSIDE, SERVER]}
+         "mixed.example": [INSIDE, SERVER], "proxy.example": [SERVER]}
+LOGIN = "me:pass:word"  # of the proxy on port 3128
 BLOB = b"x" * (8 << 20)
 turns = {}
 lock = threading.Lock()
@@ -98,6 +100,46 @@ class Web(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class Proxy(socketserver.BaseRequestHandler):
+    """An HTTP proxy that knows CONNECT, for who shows the login."""
+
+    def handle(self):
+        head = b""
+        while b"\r\n\r\n" not in head:
+            more = self.request.recv(4096)
+            if not more:
+                return
+            head += more
+        line, *fields = head.decode().strip().split("\r\n")
+        target = line.split()[1]
+        shown = [base64.b64decode(f.split("Basic ")[1]).decode() for f in fields if f.startswith("Proxy-Authorization:")]
+        log("proxy", target, *shown)
+        if shown != [LOGIN]:
+            self.request.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
+            return
+        host, port = target.rsplit(":", 1)
+        with socket.create_connection((NAMES.get(host, [host])[0], int(port)), timeout=10) as far:
+            self.request.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            back = threading.Thread(target=self.copy, args=(far, self.request), daemon=True)
+            back.start()
+            self.copy(self.request, far)
+            back.join()
+
+    @staticmethod
+    def copy(source, target):
+        try:
+            while piece := source.recv(65536):
+                target.sendall(piece)
+            target.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+
+class Proxies(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+    allow_reuse_address = True
+
+
 class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
@@ -113,6 +155,7 @@ def main():
         if port == 443:
             server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=Proxies((SERVER, 3128), Proxy).serve_forever, daemon=True).start()
     print("ready", flush=True)
     threading.Event().wait()
 

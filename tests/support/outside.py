@@ -1,5 +1,6 @@
 """The world a gate dials into: servers and a name server in a namespace of their own, all on threads of the test."""
 
+import base64
 import pathlib
 import socket
 import ssl
@@ -104,29 +105,49 @@ def banner_first(connection):
 
 
 class Proxy:
-    """An HTTP proxy that knows CONNECT and reaches the outside of its namespace."""
+    """An HTTP proxy that knows CONNECT and reaches the outside of its namespace; with a `login` ("USER:PASSWORD") only for
+    who shows it. `answer`: what it says instead, before it hangs up; `silent`: it says nothing at all."""
 
-    def __init__(self, namespace):
-        self.namespace, self.asked = namespace, []
+    def __init__(self, namespace, login=None):
+        self.namespace, self.login = namespace, login
+        self.asked, self.shown = [], []
+        self.answer, self.silent = None, False
 
     def __call__(self, connection):
         head = b""
         while b"\r\n\r\n" not in head:
-            head += connection.recv(4096)
-        target = head.split(b" ")[1].decode()
+            more = connection.recv(4096)
+            if not more:
+                return
+            head += more
+        line, *fields = head.decode().split("\r\n\r\n")[0].split("\r\n")
+        target = line.split(" ")[1]
         self.asked.append(target)
+        shown = [base64.b64decode(f.split("Basic ")[1]).decode() for f in fields if f.startswith("Proxy-Authorization:")]
+        self.shown += shown
+        if self.silent:
+            connection.recv(1)
+            return
+        if self.answer is not None:
+            connection.sendall(self.answer)
+            return
+        if self.login is not None and shown != [self.login]:
+            connection.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\n\r\n")
+            return
         host, port = target.rsplit(":", 1)
         far = self.namespace.socket()
         try:
             far.connect((host if host[0].isdigit() else "45.1.0.1", int(port)))
         except OSError:
             connection.sendall(b"HTTP/1.1 502 Bad Gateway\r\n\r\n")
+            far.close()
             return
-        connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        back = threading.Thread(target=self._copy, args=(far, connection), daemon=True)
-        back.start()
-        self._copy(connection, far)
-        back.join()
+        with far:
+            connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            back = threading.Thread(target=self._copy, args=(far, connection), daemon=True)
+            back.start()
+            self._copy(connection, far)
+            back.join()
 
     @staticmethod
     def _copy(source, target):
