@@ -83,12 +83,13 @@ TEST_F(NetworkApiTest, a_proxy_that_leads_inwards_is_denied_or_makes_no_sense_is
   for (const char* host : {"10.0.0.1", "127.0.0.1", "169.254.169.254", "::1", "x.banned.example"}) {
     EXPECT_EQ(with(R"({"host": ")" + std::string(host) + R"(", "port": 1})").status, 403) << host;
   }
-  for (const char* proxy : {R"({})", R"({"host": "proxy.example"})", R"({"port": 1})", R"({"host": "localhost", "port": 1})",
-                            R"({"host": "proxy.example", "port": 65536})", R"({"host": "proxy.example", "port": "x"})",
-                            R"({"host": "proxy.example", "port": 1, "protocol": "socks5"})",
-                            R"({"host": "proxy.example", "port": 1, "password": "hidden"})",
-                            R"({"host": "proxy.example", "port": 1, "username": "a:b", "password": "hidden"})",
-                            R"({"host": "proxy.example", "port": 1, "username": "a", "password": "hidden\r\nX: y"})"}) {
+  for (const char* proxy :
+       {R"({})", R"({"host": "proxy.example"})", R"({"port": 1})", R"({"host": "localhost", "port": 1})",
+        R"({"host": "proxy.example", "port": 65536})", R"({"host": "proxy.example", "port": "x"})",
+        R"({"host": "proxy.example", "port": 1, "protocol": "socks5"})",
+        R"({"host": "proxy.example", "port": 1, "password": "hidden"})",
+        R"({"host": "proxy.example", "port": 1, "username": "a:b", "password": "hidden"})",
+        R"({"host": "proxy.example", "port": 1, "username": "a", "password": "hidden\r\nX: y"})"}) {
     const auto refused = with(proxy);
     EXPECT_EQ(refused.status, 422) << proxy;
     EXPECT_EQ(refused.text.find("hidden"), std::string::npos) << refused.text;

@@ -143,14 +143,13 @@ Status read_outbound(const json::object& object, std::string_view path, NetworkC
   return {};
 }
 
-Task<void> apply_proxy(Services& services, const Caller& caller, std::string workspace,
-                       std::optional<ProxyWish> wish) {
+Task<void> apply_proxy(Services& services, const Caller& caller, std::string workspace, std::optional<ProxyWish> wish) {
   auto& networks = services.networks;
   std::optional<net::Proxy> proxy;
   if (wish) {
     const SecureBytes none;
-    auto made = net::make_proxy(networks.settings(), wish->host, wish->port, wish->target,
-                                wish->login ? *wish->login : none);
+    auto made =
+        net::make_proxy(networks.settings(), wish->host, wish->port, wish->target, wish->login ? *wish->login : none);
     if (!made) co_return fail(std::move(made.error()).in("/custom_proxy"));
     proxy = std::move(*made);
   }
@@ -277,11 +276,12 @@ json::object network_to_json(Services& services, const Caller& caller, const std
                       {"private_links", std::move(links)}};
   if (const auto& proxy = networks.proxy(workspace)) {
     const bool has_login = proxy->login != nullptr || proxy->state == net::Proxy::Login::unreadable;
-    object["outbound_proxy"] = json::object{{"host", proxy->host},
-                                            {"port", proxy->port},
-                                            {"protocol", json::string_view(kProxyProtocol.data(), kProxyProtocol.size())},
-                                            {"has_credentials", has_login},
-                                            {"resolves", proxy->target == gate::ProxyTarget::name}};
+    object["outbound_proxy"] =
+        json::object{{"host", proxy->host},
+                     {"port", proxy->port},
+                     {"protocol", json::string_view(kProxyProtocol.data(), kProxyProtocol.size())},
+                     {"has_credentials", has_login},
+                     {"resolves", proxy->target == gate::ProxyTarget::name}};
   }
   if (pair) {
     object["ip"] = pair->guest.text();

@@ -377,6 +377,15 @@ TEST(Doctor, judges_what_it_reads) {
   EXPECT_EQ(judge_qemu("QEMU emulator version 7.2.17 (Debian 1:7.2+dfsg-7)\n").level, Level::ok);
   EXPECT_EQ(judge_qemu("QEMU emulator version 6.2.0\n").level, Level::fail);
   EXPECT_EQ(judge_qemu("").level, Level::warn);
+  const auto networks = judge_network(
+      R"({"wire":{"ok":true},"rules":{"ok":false,"text":"no tproxy","hint":""},"gate":{"ok":false,"text":"t","hint":"h"}})");
+  ASSERT_EQ(networks.size(), 3U);
+  EXPECT_EQ(networks[0].level, Level::ok);
+  EXPECT_EQ(networks[1].level, Level::warn);
+  EXPECT_EQ(networks[1].text, "no tproxy");
+  EXPECT_NE(networks[1].advice.find("modprobe"), std::string::npos);
+  EXPECT_EQ(networks[2].advice, "h");
+  EXPECT_EQ(judge_network("nonsense").at(0).level, Level::fail);
   EXPECT_EQ(judge_accelerator(R"({"name":"kvm","reason":"r","speed_ratio":0.9})").level, Level::ok);
   EXPECT_EQ(judge_accelerator(R"({"name":"tcg","reason":"r","speed_ratio":0.1})").level, Level::warn);
   EXPECT_EQ(judge_accelerator("garbage").level, Level::fail);

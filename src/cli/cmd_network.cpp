@@ -35,8 +35,8 @@ std::string describe(const json::object& network) {
   const auto& proxy = object_field(network, "outbound_proxy");
   if (!proxy.empty()) {
     line("goes out by:", cat(" ", printable(text_field(proxy, "host")), ":", whole_field(proxy, "port"),
-                            flag_field(proxy, "has_credentials") ? ", with a login" : "",
-                            flag_field(proxy, "resolves") ? ", which is told names" : ""));
+                             flag_field(proxy, "has_credentials") ? ", with a login" : "",
+                             flag_field(proxy, "resolves") ? ", which is told names" : ""));
   }
   line("address:    ", printable(text_field(network, "ip")));
   for (const auto& item : array_field(network, "private_links")) {

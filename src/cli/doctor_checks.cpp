@@ -53,6 +53,20 @@ Finding check_accelerator(const Settings& settings) {
   return judge_accelerator(*probe);
 }
 
+std::vector<Finding> check_network(const Settings& settings) {
+  if (::geteuid() != 0) {
+    return {warn("workspace networks", "only root can try them", "run coffer doctor with sudo")};
+  }
+  const auto program = find_daemon(settings);
+  if (!program) return {};  // said already
+  RunOptions options;
+  options.argv = {*program, "--probe-network"};
+  options.timeout = std::chrono::seconds(40);
+  const auto probe = run_checked(options);
+  if (!probe) return {bad("workspace networks", probe.error().message, "look at what the message names")};
+  return judge_network(*probe);
+}
+
 Finding check_kvm_device() {
   if (::access("/dev/kvm", F_OK) != 0) {
     return warn("kvm device", "there is no /dev/kvm: machines are emulated, which is slower",
@@ -174,6 +188,7 @@ std::vector<Finding> check_host(const Settings& settings) {
   std::vector<Finding> findings{check_root(),    check_accelerator(settings), check_kvm_device(),
                                 check_cgroups(), check_namespaces(),          check_tun(),
                                 check_qemu()};
+  for (auto& finding : check_network(settings)) findings.push_back(std::move(finding));
   for (auto& finding : check_programs()) findings.push_back(std::move(finding));
   findings.push_back(check_disk_room(settings));
   findings.push_back(judge_memory(content_of("/proc/meminfo")));
@@ -245,6 +260,40 @@ Finding judge_accelerator(std::string_view probe_json) {
   if (name == "kvm") return ok("accelerator", text);
   if (name.empty()) return bad("accelerator", "the probe names none", "is this cofferd of another version?");
   return warn("accelerator", text, "everything works and programs run several times slower than with KVM");
+}
+
+std::vector<Finding> judge_network(std::string_view probe_json) {
+  const auto value = model::parse_json(trim(probe_json));
+  if (!value || !value->is_object()) {
+    return {bad("workspace networks", "cofferd --probe-network did not answer in JSON",
+                "is this cofferd of another version?")};
+  }
+  struct Part {
+    const char *name, *subject, *good, *advice;
+    Level level;
+  };
+  // Machines run without rules and gate: nothing leads anywhere then, and nothing can be opened.
+  static constexpr Part kParts[] = {
+      {"wire", "workspace wires", "a namespace with a TAP can be made", "see namespaces and network device",
+       Level::fail},
+      {"rules", "packet rules", "nf_tables drops by default, with netdev, limit, log and tproxy",
+       "modprobe nf_tables nft_tproxy nft_limit nft_log nfnetlink_log; without them workspaces run, have no second "
+       "wall, "
+       "and nothing can be opened",
+       Level::warn},
+      {"gate", "gate", "coffer-gate starts and confines itself", "is coffer-gate beside cofferd, and executable?",
+       Level::warn}};
+  std::vector<Finding> findings;
+  for (const auto& part : kParts) {
+    const auto& found = object_field(value->get_object(), part.name);
+    if (flag_field(found, "ok")) {
+      findings.push_back(ok(part.subject, part.good));
+      continue;
+    }
+    const auto hint = text_field(found, "hint");
+    findings.push_back({part.level, part.subject, text_field(found, "text"), hint.empty() ? part.advice : hint});
+  }
+  return findings;
 }
 
 Finding judge_qemu(std::string_view version_text) {

@@ -26,6 +26,7 @@ Finding judge_memory(std::string_view proc_meminfo);
 Finding judge_core_pattern(std::string_view pattern);
 Finding judge_disk_room(std::string_view folder, std::uint64_t free_bytes);
 Finding judge_accelerator(std::string_view probe_json);
+std::vector<Finding> judge_network(std::string_view probe_json);  // wire, packet rules, gate
 Finding judge_qemu(std::string_view version_text);
 
 }  // namespace cofferdam::cli

@@ -355,6 +355,10 @@ Result<Flags> parse_flags(const std::vector<std::string>& arguments) {
       flags.action = Action::probe_accelerator;
       continue;
     }
+    if (flag == "--probe-network") {
+      flags.action = Action::probe_network;
+      continue;
+    }
     std::optional<std::string> value;
     if (const auto equals = flag.find('='); equals != std::string::npos) {
       value = flag.substr(equals + 1);
@@ -518,6 +522,7 @@ std::string help_text() {
   for (const auto& setting : kSettings) line(cat(flag_of(setting.name), " ", setting.value), setting.help);
   line("--config FILE", "the same settings in YAML (default /etc/cofferdam/cofferd.yaml, if there)");
   line("--probe-accelerator", "print how guests would run, as JSON, and end");
+  line("--probe-network", "print whether this host can carry workspaces' networks, as JSON, and end");
   line("--version, --help", "");
   return text;
 }

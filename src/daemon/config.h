@@ -76,10 +76,12 @@ struct Config {
   WatchSettings watch;
   LogLevel log_level = LogLevel::info;
 
+  // One that no VMM has.
+  [[nodiscard]] std::uint32_t gate_uid() const { return uid_first + uid_count - 1; }
   [[nodiscard]] std::string socket_path() const { return run_dir + "/cofferd.sock"; }
 };
 
-enum class Action { serve, probe_accelerator, print_version, print_help };
+enum class Action { serve, probe_accelerator, probe_network, print_version, print_help };
 
 struct Invocation {
   Action action = Action::serve;

@@ -95,9 +95,6 @@ Result<UniqueFd> listen_for_administrators(const std::string& path, const std::o
   return socket;
 }
 
-// One that no VMM has.
-std::uint32_t gate_uid(const Config& config) { return config.uid_first + config.uid_count - 1; }
-
 Task<http::Response> still_starting() {
   co_return fail(Code::Unavailable, "cofferd is starting", "ask again in a moment");
 }
@@ -219,7 +216,7 @@ Result<std::string> read_proxy_login(const std::string& path) {
 Status BuiltDaemon::open_networks() {
   net::NetworksOptions options;
   options.gate_binary = config_.gate_binary;
-  options.gate_uid = options.gate_gid = gate_uid(config_);
+  options.gate_uid = options.gate_gid = config_.gate_uid();
   options.presets_dir = config_.presets_dir;
   options.settings = config_.network;
   if (options.settings.proxy && !config_.proxy_login_file.empty()) {

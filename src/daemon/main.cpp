@@ -19,6 +19,7 @@
 #include "base/text.h"
 #include "daemon/config.h"
 #include "daemon/daemon.h"
+#include "net/probe.h"
 #include "vm/accelerator.h"
 
 namespace cofferdam::daemon {
@@ -46,6 +47,19 @@ int probe() {
   const boost::json::object answer{{"name", choice->kind == vm::Accelerator::kvm ? "kvm" : "tcg"},
                                    {"reason", choice->reason},
                                    {"speed_ratio", choice->speed_ratio}};
+  std::puts(boost::json::serialize(answer).c_str());
+  return 0;
+}
+
+boost::json::object finding(const Status& status) {
+  if (status) return {{"ok", true}};
+  return {{"ok", false}, {"text", status.error().message}, {"hint", status.error().hint}};
+}
+
+int probe_network(const Config& config) {
+  const auto found = net::probe_network(config.gate_binary, config.gate_uid());
+  const boost::json::object answer{
+      {"wire", finding(found.wire)}, {"rules", finding(found.rules)}, {"gate", finding(found.gate)}};
   std::puts(boost::json::serialize(answer).c_str());
   return 0;
 }
@@ -115,6 +129,8 @@ int run(const std::vector<std::string>& arguments) {
       return 0;
     case Action::probe_accelerator:
       return probe();
+    case Action::probe_network:
+      return probe_network(invocation->config);
     case Action::serve:
       break;
   }

@@ -101,8 +101,7 @@ void Dialer::start_inside(UniqueFd socket, const Endpoint& guest) {
 
 // What the guest could not reach as a destination is no proxy either.
 bool Dialer::may_reach(const Address& address) const {
-  return may_dial(settings_, address) &&
-         (!is_own_address(address) || any_contains(settings_.opened_ranges, address));
+  return may_dial(settings_, address) && (!is_own_address(address) || any_contains(settings_.opened_ranges, address));
 }
 
 void Dialer::find_proxy() {
@@ -135,8 +134,8 @@ void Dialer::proxy_found(const std::vector<Address>& addresses) {
 }
 
 void Dialer::find_target() {
-  const bool named = (site_ && site_->target == ProxyTarget::name) ||
-                     (target_.proxy && target_.proxy->target == ProxyTarget::name);
+  const bool named =
+      (site_ && site_->target == ProxyTarget::name) || (target_.proxy && target_.proxy->target == ProxyTarget::name);
   if (target_.address) return target_found({*target_.address});
   if (named) {
     candidates_ = {std::nullopt};

@@ -78,7 +78,8 @@ struct Limits {
 };
 
 // How a proxy is told where to connect: by an address the gate resolved and checked, or by the name, where the host
-// cannot resolve outside names or the proxy is to choose the address; then it is the proxy that must refuse inside ones.
+// cannot resolve outside names or the proxy is to choose the address; then it is the proxy that must refuse inside
+// ones.
 enum class ProxyTarget : std::uint8_t { address, name };
 
 // An HTTP proxy of the workspace's own, through which everything goes but what the operator has opened inside. It is a

@@ -30,9 +30,8 @@ struct Chain {
   std::int32_t priority;
 };
 constexpr Chain kGuest{"from_guest", NF_NETDEV_INGRESS, 0};
-constexpr Chain kKernel[] = {{"inbound", NF_INET_PRE_ROUTING, kMangle},
-                             {"forward", NF_INET_FORWARD, 0},
-                             {"outbound", NF_INET_LOCAL_OUT, 0}};
+constexpr Chain kKernel[] = {
+    {"inbound", NF_INET_PRE_ROUTING, kMangle}, {"forward", NF_INET_FORWARD, 0}, {"outbound", NF_INET_LOCAL_OUT, 0}};
 
 NetlinkMessage message(std::uint16_t type, std::uint8_t family) {
   nfgenmsg body{};

@@ -17,7 +17,8 @@ namespace {
 
 // The tables that this room's refer to belong to a room above it.
 constexpr std::array<store::Migration, 1> kWorkspaces{
-    {{"workspace", 1, "CREATE TABLE workspaces (id TEXT PRIMARY KEY) STRICT; INSERT INTO workspaces VALUES ('ws_a'), ('ws_b');"}}};
+    {{"workspace", 1,
+      "CREATE TABLE workspaces (id TEXT PRIMARY KEY) STRICT; INSERT INTO workspaces VALUES ('ws_a'), ('ws_b');"}}};
 
 class NetworkTableTest : public testing::Test {
  protected:

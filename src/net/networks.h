@@ -37,7 +37,7 @@ struct NetworksOptions {
   std::function<bool(const std::string& workspace)> contained;
   // Whether its guest does not stand still, and so can be asked.
   std::function<bool(const std::string& workspace)> answers;
-  SecureBytes key;  // crypto::kAeadKeyBytes, for the logins of proxies; empty: there can be none
+  SecureBytes key;                       // crypto::kAeadKeyBytes, for the logins of proxies; empty: there can be none
   ledger::Recorder* recorder = nullptr;  // null: nothing is written down; outlives the Networks
   // The namespace of a workspace; unknown: empty.
   std::function<std::string(const std::string& workspace)> space_of;

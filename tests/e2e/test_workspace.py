@@ -135,4 +135,8 @@ def test_doctor_says_what_this_host_has(daemon):
     assert done.status in (0, 1), done
     for subject in ("accelerator", "cgroup", "namespace", "qemu", "disk"):
         assert subject in done.out.lower(), f"nothing about {subject}: {done.out}"
+    # Tried, not guessed: these tests run on a host that carries networks.
+    for subject in ("workspace wires", "packet rules", "gate"):
+        assert any(line.split(None, 1)[0] == "ok" and line.split(None, 1)[1].startswith(subject)
+                   for line in done.out.splitlines() if len(line.split(None, 1)) == 2), done.out
     assert daemon.json("doctor") if done.status == 0 else True
