@@ -61,7 +61,8 @@ Task<std::size_t> put_back(Services& services, std::string source, std::string v
                            std::string dest) {
   CO_TRY_ASSIGN(auto bytes, co_await services.manager.read_archive(std::move(source), std::move(version)));
   CO_TRY_ASSIGN(auto machine, co_await services.manager.wake_machine(std::move(target)));
-  co_return co_await runtime::unpack(services.sessions, std::move(machine), std::move(dest), std::move(bytes));
+  co_return co_await runtime::unpack(services.sessions, std::move(machine), std::move(dest), std::move(bytes),
+                                     runtime::Owners::as_packed);
 }
 
 }  // namespace

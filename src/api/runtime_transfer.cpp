@@ -50,8 +50,10 @@ Task<http::Response> runtime_upload(RuntimeCall& call) {
   CO_TRY_ASSIGN(const std::string asked, query_text(call, "dest"));
   CO_TRY_ASSIGN(const std::string dest, clean_path(asked.empty() ? "/" : asked));
   call.call.detail = dest;
-  CO_TRY_ASSIGN(const auto files, co_await runtime::unpack(call.services.sessions, call.session->machine(), dest,
-                                                           [body = call.request().body] { return body->next(); }));
+  CO_TRY_ASSIGN(const auto files,
+                co_await runtime::unpack(
+                    call.services.sessions, call.session->machine(), dest,
+                    [body = call.request().body] { return body->next(); }, runtime::Owners::default_user));
   co_return answer({{"dest", to_utf8(dest)}, {"files_extracted", files}});
 }
 

@@ -16,6 +16,7 @@ namespace {
 
 constexpr int kHold = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 constexpr mode_t kFolderMode = 0755;
+constexpr mode_t kModeBits = 07777;
 
 Result<std::vector<std::string>> parts_of(const std::string& path) {
   if (path.find('\0') != std::string::npos) return fail(Code::InvalidArgument, "the path has a NUL");
@@ -32,6 +33,20 @@ Status give(int folder, const std::string& name, Owner owner) {
   if (::fchownat(folder, name.c_str(), owner.uid, owner.gid, AT_SYMLINK_NOFOLLOW) != 0) {
     return fail_errno(cat("give '", name, "' to its owner"));
   }
+  return {};
+}
+
+// What is as it should be is left alone: not every file system lets its own root be changed.
+Status give_as(int folder, const std::string& name, std::uint32_t mode, Owner owner) {
+  struct stat info{};
+  if (::fstat(folder, &info) != 0) return fail_errno(cat("'", name, "'"));
+  const bool others = info.st_uid != owner.uid || info.st_gid != owner.gid;
+  if (others && ::geteuid() == 0 && ::fchown(folder, owner.uid, owner.gid) != 0) {
+    return fail_errno(cat("give '", name, "' to its owner"));
+  }
+  // mkdir(2) takes the umask off, and chown(2) set-user-id bits.
+  const bool as_wanted = !others && (info.st_mode & kModeBits) == mode;
+  if (!as_wanted && ::fchmod(folder, mode) != 0) return fail_errno(cat("set the mode of '", name, "'"));
   return {};
 }
 
@@ -94,23 +109,27 @@ Status check_no_folder(const Spot& spot) {
   return fail(Code::FailedPrecondition, cat("there is a folder where '", spot.name, "' should go"));
 }
 
-Status place_folder(const Spot& spot, std::uint32_t mode, Owner owner) {
+bool is_mounted(const Spot& spot) {
+  struct statx info{};
+  if (::statx(spot.folder.get(), spot.name.c_str(), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, 0, &info) != 0) return false;
+  return (info.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+}
+
+Status place_folder(const Spot& spot, std::uint32_t mode, Owner owner, Found found) {
   struct stat info{};
   TRY_ASSIGN(const bool there, look(spot, info));
-  if (there && S_ISDIR(info.st_mode)) return {};
+  const bool folder_there = there && S_ISDIR(info.st_mode);
+  if (folder_there && found == Found::stays) return {};
   const int folder = spot.folder.get();
-  if (there && ::unlinkat(folder, spot.name.c_str(), 0) != 0 && errno != ENOENT) {
+  if (there && !folder_there && ::unlinkat(folder, spot.name.c_str(), 0) != 0 && errno != ENOENT) {
     return fail_errno(cat("clear the way of '", spot.name, "'"));
   }
-  if (::mkdirat(folder, spot.name.c_str(), mode) != 0) return fail_errno(cat("make the folder '", spot.name, "'"));
+  if (!folder_there && ::mkdirat(folder, spot.name.c_str(), mode) != 0) {
+    return fail_errno(cat("make the folder '", spot.name, "'"));
+  }
   const UniqueFd made(::openat(folder, spot.name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!made) return fail_errno(cat("open the folder '", spot.name, "'"));
-  if (::geteuid() == 0 && ::fchown(made.get(), owner.uid, owner.gid) != 0) {
-    return fail_errno(cat("give '", spot.name, "' to its owner"));
-  }
-  // mkdir(2) takes the umask off, and chown(2) set-user-id bits.
-  if (::fchmod(made.get(), mode) != 0) return fail_errno(cat("set the mode of '", spot.name, "'"));
-  return {};
+  return give_as(made.get(), spot.name, mode, owner);
 }
 
 Status place_symlink(const Spot& spot, const std::string& target, Owner owner) {

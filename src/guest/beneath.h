@@ -27,12 +27,17 @@ struct Spot {
 // relative, has "." or ".." in it, or lies behind something that is no folder.
 Result<Spot> open_beneath(const std::string& root, const std::string& path, Owner owner);
 
+// What becomes of a folder that is there already.
+enum class Found { stays, takes_owner_and_mode };
+
 // Whatever is in the place of a folder goes, unless it is one; a folder gives way to nothing (FailedPrecondition).
-Status place_folder(const Spot& spot, std::uint32_t mode, Owner owner);
+Status place_folder(const Spot& spot, std::uint32_t mode, Owner owner, Found found);
 Status place_symlink(const Spot& spot, const std::string& target, Owner owner);
 // `from`: a regular file.
 Status place_hard_link(const Spot& spot, const Spot& from);
 Status check_no_folder(const Spot& spot);
+// Whether something is mounted there: nothing can take its place.
+bool is_mounted(const Spot& spot);
 // A name beside the spot that nobody has.
 std::string hidden_name();
 

@@ -80,6 +80,34 @@ TEST_F(BeneathTest, what_is_in_the_place_goes_unless_it_is_a_folder) {
   }
 }
 
+TEST_F(BeneathTest, a_named_owner_gets_what_is_put_and_a_folder_that_was_there) {
+  const auto self = cat(::geteuid() == 0 ? 1234 : ::geteuid(), ":", ::geteuid() == 0 ? 4321 : ::getegid());
+  auto folder = at_root("folder", PlacedKind::Folder);
+  ASSERT_TRUE(place(folder));
+  folder.mode = 0711;
+  ASSERT_TRUE(place(folder));
+  struct stat info{};
+  ASSERT_EQ(::stat(at("root/folder").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 07777U, 0750U) << "without an owner a folder that is there stays as it is";
+  folder.user = self;
+  ASSERT_TRUE(place(folder));
+  auto file = at_root("folder/file", PlacedKind::File);
+  file.user = self;
+  file.mode = 04755;
+  const auto handle = host_.call<wire::FileHandle>(Op::Place, file);
+  ASSERT_TRUE(handle);
+  ASSERT_TRUE(host_.call<wire::FileInfo>(Op::FileWriteCommit, wire::FileWriteCommit{handle->handle}));
+  auto link = at_root("folder/link", PlacedKind::Symlink, "file");
+  link.user = self;
+  ASSERT_TRUE(place(link));
+  for (const std::string name : {"root/folder", "root/folder/file", "root/folder/link"}) {
+    ASSERT_EQ(::lstat(at(name).c_str(), &info), 0);
+    EXPECT_EQ(cat(info.st_uid, ":", info.st_gid), self) << name;
+    if (name == "root/folder") EXPECT_EQ(info.st_mode & 07777U, 0711U);
+    if (name == "root/folder/file") EXPECT_EQ(info.st_mode & 07777U, 04755U);
+  }
+}
+
 TEST_F(BeneathTest, nothing_is_put_behind_a_link_or_above_the_root) {
   ASSERT_EQ(::symlink("../outside", at("root/out").c_str()), 0);
   for (const std::string path : {"out/file", "out/deep/file"}) {

@@ -232,9 +232,11 @@ Result<wire::FileHandle> FileWrites::place(const wire::Place& request, const std
   TRY(make_parents(request.root + "/", owner));
   TRY_ASSIGN(Spot spot, open_beneath(request.root, request.path, owner));
   if (request.kind == wire::PlacedKind::Folder) {
-    TRY(place_folder(spot, request.mode, owner));
+    TRY(place_folder(spot, request.mode, owner, request.user.empty() ? Found::stays : Found::takes_owner_and_mode));
     return wire::FileHandle{};
   }
+  const bool stays = !request.user.empty() && is_mounted(spot);
+  if (stays && request.kind != wire::PlacedKind::File) return wire::FileHandle{};
   if (request.kind == wire::PlacedKind::Symlink) {
     TRY(place_symlink(spot, request.target, owner));
     return wire::FileHandle{};
@@ -249,6 +251,7 @@ Result<wire::FileHandle> FileWrites::place(const wire::Place& request, const std
   write.mode = request.mode;
   write.uid = owner.uid;
   write.gid = owner.gid;
+  write.outcome = stays ? Outcome::dropped : Outcome::put_in_place;
   write.temporary = hidden_name();
   write.target = std::move(spot.name);
   write.folder = std::move(spot.folder);
@@ -326,8 +329,11 @@ Result<wire::FileInfo> FileWrites::commit(const wire::FileWriteCommit& request) 
   if (::geteuid() == 0 && ::fchown(fd, write.uid, write.gid) != 0) return give_up("set owner of");
   if (::fchmod(fd, write.mode) != 0) return give_up("set mode of");
   if (request.durable == wire::Durable::Yes && ::fsync(fd) != 0) return give_up("sync");
-  if (::renameat(write.base(), write.temporary.c_str(), write.base(), write.target.c_str()) != 0)
+  if (write.outcome == Outcome::dropped) {
+    discard(write);
+  } else if (::renameat(write.base(), write.temporary.c_str(), write.base(), write.target.c_str()) != 0) {
     return give_up("put in place");
+  }
   struct stat info{};
   if (::fstat(fd, &info) != 0) return fail_errno(cat("'", write.target, "'"));
   return info_of(write.target, info);

@@ -44,11 +44,14 @@ class FileWrites {
   void abort_all();
 
  private:
+  // What a commit does with it.
+  enum class Outcome { put_in_place, dropped };
   struct Write {
     UniqueFd fd;
     UniqueFd folder;        // what temporary and target are names in; none: they are paths
     std::string temporary;  // "": appends to the target itself
     std::string target;
+    Outcome outcome = Outcome::put_in_place;
     [[nodiscard]] int base() const;
     std::uint32_t mode = 0;
     uid_t uid = 0;

@@ -18,6 +18,7 @@ constexpr std::int64_t kMsPerSecond = 1000;
 constexpr std::int64_t kNsPerMs = 1'000'000;
 constexpr std::int64_t kLatestSecond = 9'000'000'000;  // in the year 2255
 constexpr std::uint32_t kModeBits = 07777;
+constexpr std::uint32_t kNobody = 65534;  // as the kernel shows an owner that it has no number for
 
 Error archive_error(std::string_view what, archive* of) {
   const char* text = ::archive_error_string(of);
@@ -26,6 +27,11 @@ Error archive_error(std::string_view what, archive* of) {
 
 tl::unexpected<Error> refuse(std::string_view path, std::string_view why) {
   return fail(Code::InvalidArgument, cat("the archive's entry '", path.substr(0, 200), "' ", why));
+}
+
+// The last number is no owner: chown(2) takes it for "as it is".
+std::uint32_t owner_of(std::int64_t number) {
+  return number < 0 || number >= UINT32_MAX ? kNobody : static_cast<std::uint32_t>(number);
 }
 
 // Relative to the destination.
@@ -187,6 +193,8 @@ Result<std::optional<TarEntry>> TarReader::next() {
   TarEntry entry;
   TRY_ASSIGN(entry.path, clean("path", ::archive_entry_pathname(e)));
   entry.mode = static_cast<std::uint32_t>(::archive_entry_perm(e)) & kModeBits;
+  entry.uid = owner_of(::archive_entry_uid(e));
+  entry.gid = owner_of(::archive_entry_gid(e));
   entry.modified_ms = std::clamp<std::int64_t>(::archive_entry_mtime(e), 0, kLatestSecond) * kMsPerSecond;
   if (const char* target = ::archive_entry_hardlink(e); target != nullptr) {
     entry.type = TarEntry::Type::hard_link;

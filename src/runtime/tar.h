@@ -18,7 +18,7 @@ struct TarEntry {
   std::string link_target;  // of a symlink as it is, of a hard link as `path`
   std::uint64_t size = 0;   // of a file
   std::uint32_t mode = 0644;
-  std::uint32_t uid = 0, gid = 0;
+  std::uint32_t uid = 0, gid = 0;  // numbers alone: an archive's names are another machine's
   std::int64_t modified_ms = 0;
 };
 

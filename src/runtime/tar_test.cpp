@@ -65,6 +65,25 @@ Read read_all(const std::string& bytes, std::size_t piece) {
 
 using Type = TarEntry::Type;
 
+TEST(Tar, owners_are_numbers_and_what_is_none_is_nobodys) {
+  const auto read_back = [](std::uint32_t uid, std::uint32_t gid) {
+    TarEntry entry = entry_of(Type::folder, "a");
+    entry.uid = uid;
+    entry.gid = gid;
+    entry.mode = 02750;
+    std::string bytes = archive_of({entry});
+    auto reader = TarReader::open([&bytes, given = false]() mutable -> Result<std::string_view> {
+      return std::exchange(given, true) ? std::string_view() : std::string_view(bytes);
+    });
+    return (*reader)->next().value().value();
+  };
+  const auto kept = read_back(1000, 4'294'967'294);
+  EXPECT_EQ(kept.uid, 1000U);
+  EXPECT_EQ(kept.gid, 4'294'967'294);
+  EXPECT_EQ(kept.mode, 02750U);
+  EXPECT_EQ(read_back(UINT32_MAX, 0).uid, 65534U);
+}
+
 TEST(Tar, what_is_written_is_read_again_in_pieces_of_any_size) {
   const std::string bytes = archive_of({entry_of(Type::folder, "a"), entry_of(Type::file, "a/b\xc3\xa4"),
                                         entry_of(Type::symlink, "a/l", "../x"), entry_of(Type::hard_link, "h", "a/b")},

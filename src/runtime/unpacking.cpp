@@ -10,8 +10,8 @@ constexpr std::uint32_t kFolderMode = 0755;
 
 class Unpacking {
  public:
-  Unpacking(std::shared_ptr<vm::Machine> machine, std::string dest)
-      : machine_(std::move(machine)), dest_(std::move(dest)) {}
+  Unpacking(std::shared_ptr<vm::Machine> machine, std::string dest, Owners owners)
+      : machine_(std::move(machine)), dest_(std::move(dest)), owners_(owners) {}
 
   Task<void> take(TarFeed::Item item) {
     if (auto* bytes = std::get_if<std::string>(&item)) {
@@ -42,6 +42,7 @@ class Unpacking {
     placed.path = entry.path;
     placed.mode = entry.mode;
     placed.target = entry.link_target;
+    if (owners_ == Owners::as_packed) placed.owner = cat(entry.uid, ":", entry.gid);
     switch (entry.type) {
       case TarEntry::Type::file:
         break;
@@ -65,6 +66,7 @@ class Unpacking {
 
   std::shared_ptr<vm::Machine> machine_;
   std::string dest_;
+  Owners owners_;
   std::unique_ptr<vm::GuestFileWriter> writer_;
   std::size_t files_ = 0;
 };
@@ -72,7 +74,7 @@ class Unpacking {
 }  // namespace
 
 Task<std::size_t> unpack(Sessions& sessions, std::shared_ptr<vm::Machine> machine, std::string dest,
-                         TarFeed::Source source) {
+                         TarFeed::Source source, Owners owners) {
   if (sessions.unpacking() >= kUnpackers) {
     co_return fail(Code::ResourceExhausted, cat(kUnpackers, " uploads are running already"),
                    "try again when one has ended");
@@ -87,7 +89,7 @@ Task<std::size_t> unpack(Sessions& sessions, std::shared_ptr<vm::Machine> machin
   const Place place(sessions.unpacking());
   // The feed goes before the source does.
   TarFeed feed(sessions.background(), sessions.unpackers(), std::move(source));
-  Unpacking unpacking(std::move(machine), std::move(dest));
+  Unpacking unpacking(std::move(machine), std::move(dest), owners);
   for (;;) {
     CO_TRY_ASSIGN(auto item, co_await feed.next());
     if (!item) break;

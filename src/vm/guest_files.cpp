@@ -145,6 +145,7 @@ Task<std::unique_ptr<GuestFileWriter>> LinkFiles::place(PlacedEntry entry) {
   place.kind = to_wire(entry.kind);
   place.mode = entry.mode;
   place.target = std::move(entry.target);
+  place.user = std::move(entry.owner);
   auto handle = co_await link_->call<wire::FileHandle>(wire::Op::Place, std::move(place), kQuick);
   if (!handle) co_return fail(std::move(handle.error()));
   if (!file) co_return std::unique_ptr<GuestFileWriter>();

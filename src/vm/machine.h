@@ -90,6 +90,9 @@ struct PlacedEntry {
   std::string path;  // relative to it, without "." and ".."; missing folders are made
   std::uint32_t mode = 0644;
   std::string target;  // of a symlink: any text; of a hard link: the path below the root of a regular file
+  // As in ExecSpec::user ("" = the image's default user). With one, a folder that is there already takes it and the
+  // mode, and the few files that are the host's word to the guest, such as /etc/hostname, stay as they are.
+  std::string owner;
 };
 
 struct WalkOptions {

@@ -421,6 +421,8 @@ struct Place {
   PlacedKind kind = PlacedKind::File;
   std::uint32_t mode = 0644;  // of a file or a folder that is made
   std::string target{};       // of a symlink: any text; of a hard link: the path below the root of a regular file
+  // Owner, as in FileWriteOpen. With one, a folder that is there takes it and the mode too, and a file that the host
+  // has given the guest (its hosts and names, each mounted) stays: what comes for it is dropped.
   std::string user{};
 };
 struct SetAttributes {  // of the path itself, never of what a link points to

@@ -34,3 +34,43 @@ def test_files_are_kept_put_back_taken_out_and_grown_into_a_new_workspace(daemon
         daemon.ok("archive", "rm", name, version)
         assert daemon.json("archive", "ls", name)["archives"] == []
         assert daemon("archive", "restore", name, version).status == 1
+
+
+def test_owners_modes_and_links_come_back_as_they_were(daemon):
+    look = "cd /data && stat -c '%n %u:%g %a' . deep deep/tool link mine; cat deep/tool"
+    with daemon.workspace("--ttl", "600") as name:
+        made = daemon.exec(name, "mkdir -p /data/deep && echo run >/data/deep/tool && echo m >/data/mine && "
+                                 "ln -s deep/tool /data/link && chown -R 1234:4321 /data/deep && chown 77:0 /data/mine && "
+                                 "chown -h 55:66 /data/link && chmod 4750 /data/deep/tool && chmod 2770 /data/deep && "
+                                 "chmod 0711 /data && chmod 600 /data/mine")
+        assert made.status == 0, made
+        before = daemon.exec(name, look).out
+        assert "deep/tool 1234:4321 4750" in before and "mine 77:0 600" in before and "link 55:66" in before, before
+        version = daemon.ok("archive", "create", name, "--path", "/data").out.strip()
+        # Over files of others, and where nothing is; a folder that is there takes what the archive says of it.
+        for spoil in ("chown -R 0:0 /data && chmod -R 777 /data", "rm -r /data"):
+            assert daemon.exec(name, spoil).status == 0
+            daemon.ok("archive", "restore", name, version)
+            assert daemon.exec(name, look).out == before, spoil
+        other = daemon.ok("create", "--image", "minimal", "--from-archive", f"{name}:{version}").out.strip()
+        try:
+            assert daemon.exec(other, look).out == before
+        finally:
+            daemon.ok("rm", other)
+
+
+def test_what_the_host_tells_a_guest_stays_when_its_files_come_back(daemon):
+    with daemon.workspace("--ttl", "600") as name:
+        told = daemon.exec(name, "cat /etc/hostname /etc/hosts /etc/machine-id").out
+        assert daemon.exec(name, "echo kept >/etc/kept").status == 0
+        version = daemon.ok("archive", "create", name, "--path", "/etc").out.strip()
+        assert daemon.exec(name, "rm /etc/kept").status == 0
+        daemon.ok("archive", "restore", name, version)
+        assert daemon.exec(name, "cat /etc/kept").out == "kept\n"
+        other = daemon.ok("create", "--image", "minimal", "--from-archive", f"{name}:{version}").out.strip()
+        try:
+            assert daemon.exec(other, "cat /etc/kept").out == "kept\n"
+            own = daemon.exec(other, "cat /etc/hostname /etc/hosts /etc/machine-id").out
+            assert own and own != told, "a workspace that grew from an archive is not the one that was archived"
+        finally:
+            daemon.ok("rm", other)
