@@ -1,7 +1,9 @@
 #include "crypto/aead.h"
 
 #include <openssl/evp.h>
+#include <string.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <memory>
 
@@ -56,26 +58,32 @@ std::string seal(const SecureBytes& key, std::string_view plain, std::string_vie
 }
 
 Result<SecureBytes> unseal(const SecureBytes& key, std::string_view sealed, std::string_view associated) {
+  SecureBytes plain(std::max(sealed.size(), kAeadOverhead) - kAeadOverhead);
+  TRY(unseal_into(key, sealed, associated, plain.writable()));
+  return plain;
+}
+
+Status unseal_into(const SecureBytes& key, std::string_view sealed, std::string_view associated,
+                   std::span<char> plain) {
   check_key(key);
   if (sealed.size() < kAeadOverhead || sealed[0] != kVersion) {
     return fail(Code::DataLoss, "the sealed bytes are cut, or of an unknown version");
   }
   const auto nonce = sealed.substr(1, kNonce);
   const auto cipher = sealed.substr(1 + kNonce, sealed.size() - kAeadOverhead);
+  if (plain.size() != cipher.size()) std::abort();
   std::string tag(sealed.substr(sealed.size() - kTag));
-  SecureBytes plain(cipher.size());
   const auto context = make_context();
   int n = 0;
   must(EVP_DecryptInit_ex(context.get(), EVP_aes_256_gcm(), nullptr, bytes(key.view()), bytes(nonce)));
   must(EVP_DecryptUpdate(context.get(), nullptr, &n, bytes(associated), static_cast<int>(associated.size())));
   unsigned char none = 0;
-  unsigned char* out = plain.empty() ? &none : bytes(plain.writable().data());
+  unsigned char* out = plain.empty() ? &none : bytes(plain.data());
   must(EVP_DecryptUpdate(context.get(), out, &n, bytes(cipher), static_cast<int>(cipher.size())));
   must(EVP_CIPHER_CTX_ctrl(context.get(), EVP_CTRL_GCM_SET_TAG, kTag, tag.data()));
-  if (EVP_DecryptFinal_ex(context.get(), &none, &n) != 1) {
-    return fail(Code::DataLoss, "the sealed bytes were changed, or belong to another key or place");
-  }
-  return plain;
+  if (EVP_DecryptFinal_ex(context.get(), &none, &n) == 1) return {};
+  ::explicit_bzero(plain.data(), plain.size());
+  return fail(Code::DataLoss, "the sealed bytes were changed, or belong to another key or place");
 }
 
 }  // namespace cofferdam::crypto

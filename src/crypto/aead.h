@@ -1,6 +1,7 @@
 // Authenticated encryption: AES-256-GCM with a random nonce for every message, in a form that names its own version.
 #pragma once
 #include <cstddef>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -19,5 +20,8 @@ std::string seal(const SecureBytes& key, std::string_view plain, std::string_vie
 
 // DataLoss when the text was sealed under another key or with other associated data, or was changed or cut.
 Result<SecureBytes> unseal(const SecureBytes& key, std::string_view sealed, std::string_view associated);
+
+// The same into `plain`, which has room for exactly what comes out of it. After an error it is zero.
+Status unseal_into(const SecureBytes& key, std::string_view sealed, std::string_view associated, std::span<char> plain);
 
 }  // namespace cofferdam::crypto

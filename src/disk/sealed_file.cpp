@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -59,42 +60,47 @@ Status SealedWriter::finish() {
 }
 
 SealedReader::SealedReader(int file, SecureBytes key, std::string name)
-    : file_(file), key_(std::move(key)), name_(std::move(name)) {}
+    : file_(file),
+      key_(std::move(key)),
+      name_(std::move(name)),
+      sealed_(kSealedBlock + crypto::kAeadOverhead, '\0'),
+      plain_(kSealedBlock) {}
 
-Result<std::optional<SecureBytes>> SealedReader::next() {
+Result<std::optional<std::string_view>> SealedReader::next() {
   if (ended_) return std::nullopt;
   const auto damaged = [&](std::string_view how) {
     return fail(Code::DataLoss, cat("block ", number_, " of ", name_, " ", how),
                 "it was damaged, changed, or is another file's: nothing of it is used");
   };
-  std::string sealed(kLengthBytes, '\0');
-  ssize_t n = ::pread(file_, sealed.data(), sealed.size(), static_cast<off_t>(offset_));
+  std::array<char, kLengthBytes> head{};
+  ssize_t n = ::pread(file_, head.data(), head.size(), static_cast<off_t>(offset_));
   if (n < 0) return fail_errno(cat("read ", name_));
-  const auto length = ByteReader(as_bytes(sealed)).u32();
-  if (n != static_cast<ssize_t>(kLengthBytes)) return damaged("is cut off");
-  if (length > kSealedBlock + crypto::kAeadOverhead) return damaged("has an impossible length");
-  sealed.resize(length);
-  n = ::pread(file_, sealed.data(), sealed.size(), static_cast<off_t>(offset_ + kLengthBytes));
+  if (n != static_cast<ssize_t>(head.size())) return damaged("is cut off");
+  const auto length = ByteReader(as_bytes({head.data(), head.size()})).u32();
+  if (length < crypto::kAeadOverhead || length > sealed_.size()) return damaged("has an impossible length");
+  n = ::pread(file_, sealed_.data(), length, static_cast<off_t>(offset_ + kLengthBytes));
   if (n < 0) return fail_errno(cat("read ", name_));
   if (n != static_cast<ssize_t>(length)) return damaged("is cut off");
+  const std::string_view sealed(sealed_.data(), length);
+  const auto plain = plain_.writable().first(length - crypto::kAeadOverhead);
   // Its place says whether more must follow: the end of the file cannot be moved.
-  auto plain = crypto::unseal(key_, sealed, place_of(name_, number_, false));
-  const bool last = !plain;
-  if (last) plain = crypto::unseal(key_, sealed, place_of(name_, number_, true));
-  if (!plain) return damaged("was changed");
+  auto opened = crypto::unseal_into(key_, sealed, place_of(name_, number_, false), plain);
+  const bool last = !opened;
+  if (last) opened = crypto::unseal_into(key_, sealed, place_of(name_, number_, true), plain);
+  if (!opened) return damaged("was changed");
   ended_ = last;
   offset_ += kLengthBytes + length;
   ++number_;
-  return std::optional<SecureBytes>(std::move(*plain));
+  return std::optional<std::string_view>({plain.data(), plain.size()});
 }
 
 Status SealedSource::read(char* to, std::size_t size) {
   while (size > 0) {
     TRY_ASSIGN(const bool over, at_end());
     if (over) return fail(Code::DataLoss, "a sealed file ends too early");
-    const auto n = std::min(size, block_.size() - taken_);
-    std::memcpy(to, block_.view().data() + taken_, n);
-    taken_ += n;
+    const auto n = std::min(size, block_.size());
+    std::memcpy(to, block_.data(), n);
+    block_.remove_prefix(n);
     to += n;
     size -= n;
   }
@@ -102,14 +108,10 @@ Status SealedSource::read(char* to, std::size_t size) {
 }
 
 Result<bool> SealedSource::at_end() {
-  while (!ended_ && taken_ == block_.size()) {
-    TRY_ASSIGN(auto block, reader_.next());
-    if (!block) {
-      ended_ = true;
-      break;
-    }
-    block_ = std::move(*block);
-    taken_ = 0;
+  while (!ended_ && block_.empty()) {
+    TRY_ASSIGN(const auto block, reader_.next());
+    ended_ = !block;
+    if (block) block_ = *block;
   }
   return ended_;
 }

@@ -42,13 +42,17 @@ class SealedReader {
  public:
   // From the start of the file, which outlives this.
   SealedReader(int file, SecureBytes key, std::string name);
-  // The next block; nullopt after the last. DataLoss names the block that is not what was written.
-  Result<std::optional<SecureBytes>> next();
+  // The next block, valid until the next call; nullopt after the last. DataLoss names the block that is not what was
+  // written.
+  Result<std::optional<std::string_view>> next();
 
  private:
   int file_;
   SecureBytes key_;
   std::string name_;
+  // Of one block each, and used for all: a large file costs no memory that has to be made and locked again and again.
+  std::string sealed_;
+  SecureBytes plain_;
   std::uint64_t number_ = 0, offset_ = 0;
   bool ended_ = false;
 };
@@ -64,8 +68,7 @@ class SealedSource {
 
  private:
   SealedReader reader_;
-  SecureBytes block_;
-  std::size_t taken_ = 0;
+  std::string_view block_;  // what was not read of it yet
   bool ended_ = false;
 };
 

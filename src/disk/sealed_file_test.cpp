@@ -28,7 +28,7 @@ class SealedFileTest : public testing::Test {
     for (;;) {
       TRY_ASSIGN(const auto block, reader.next());
       if (!block) return all;
-      all += block->view();
+      all += *block;
     }
   }
   void flip(off_t at) {

@@ -94,11 +94,17 @@ Result<Volume> VolumeStore::make_copy(int source, std::uint32_t mib) const {
               [&](int to, const LuksHeader& header) { return write_image(to, mib * model::kMiB, header, source); });
 }
 
-Result<Volume> VolumeStore::make_from(const Volume& source, std::uint32_t mib) const {
-  TRY_ASSIGN(const UniqueFd file, source.descriptor());
-  TRY_ASSIGN(const LuksHeader header, read_header(file.get()));
-  TRY_ASSIGN(const SecureBytes volume_key, open_luks_header(header.bytes, source.passphrase()));
-  const EncryptedSource from{file.get(), source.bytes(), volume_key};
+Result<VolumeStore::Source> VolumeStore::open_source(const Volume& volume) {
+  Source source;
+  TRY_ASSIGN(source.file, volume.descriptor());
+  source.bytes = volume.bytes();
+  TRY_ASSIGN(const LuksHeader header, read_header(source.file.get()));
+  TRY_ASSIGN(source.volume_key, open_luks_header(header.bytes, volume.passphrase()));
+  return source;
+}
+
+Result<Volume> VolumeStore::make_from(const Source& source, std::uint32_t mib) const {
+  const EncryptedSource from{source.file.get(), source.bytes, source.volume_key};
   return make(mib, [&](int to, const LuksHeader& fresh) { return rewrite_image(to, mib * model::kMiB, fresh, from); });
 }
 

@@ -28,8 +28,15 @@ class VolumeStore {
   [[nodiscard]] Result<Volume> make_ephemeral(std::uint32_t mib) const;
   // The same with the content of `source`, a raw disk of at most that size.
   [[nodiscard]] Result<Volume> make_copy(int source, std::uint32_t mib) const;
-  // The same with the content of another volume, under a key of its own.
-  [[nodiscard]] Result<Volume> make_from(const Volume& source, std::uint32_t mib) const;
+  // What another volume holds, opened once to be copied as often as one likes.
+  struct Source {
+    UniqueFd file;
+    std::uint64_t bytes = 0;
+    SecureBytes volume_key;
+  };
+  [[nodiscard]] static Result<Source> open_source(const Volume& volume);
+  // The same with such content, under a key of its own.
+  [[nodiscard]] Result<Volume> make_from(const Source& source, std::uint32_t mib) const;
   // An empty volume with a name of its own that nobody holds, for a virtual machine to copy its disk to.
   struct Target {
     UniqueFd file;

@@ -172,10 +172,10 @@ Task<ArchiveBytes> ManagerImpl::read_archive(std::string id, std::string version
   co_return next;
 }
 
-Task<std::string> ManagerImpl::read_block(std::function<Result<std::optional<SecureBytes>>()> next) {
+Task<std::string> ManagerImpl::read_block(std::function<Result<std::optional<std::string_view>>()> next) {
   auto read = [next = std::move(next)]() -> Result<std::string> {
     TRY_ASSIGN(const auto block, next());
-    return block ? std::string(block->view()) : std::string();
+    return std::string(block.value_or(std::string_view()));
   };
   co_return co_await workers_.run(std::move(read));
 }

@@ -156,7 +156,7 @@ class ManagerImpl : public Manager {
   Task<Archive> do_add_archive(std::shared_ptr<NewArchive> made, ArchiveBytes bytes);
   Task<Archive> write_archive(std::shared_ptr<NewArchive> made, ArchiveBytes bytes);
   Task<Archive> finish_archive(EntryPtr entry, std::shared_ptr<NewArchive> made);
-  Task<std::string> read_block(std::function<Result<std::optional<SecureBytes>>()> next);
+  Task<std::string> read_block(std::function<Result<std::optional<std::string_view>>()> next);
   Task<void> clear_archive(Archive archive);
   Task<void> do_remove_archive(EntryPtr entry, std::string version);
   Task<void> load_archives(EntryPtr entry);
@@ -164,7 +164,9 @@ class ManagerImpl : public Manager {
   Task<void> drop_snapshot(EntryPtr entry, std::string snapshot_id);
   Task<void> do_remove_snapshot(EntryPtr entry, std::string snapshot_id);
   Task<void> load_snapshots(EntryPtr entry);
-  Task<std::shared_ptr<Loaded>> load_snapshot(Snapshot snapshot);
+  Task<std::shared_ptr<Loaded>> load_snapshot(Snapshot snapshot, std::uint32_t count);
+  enum class LoadedPart { memory, disk };
+  Task<void> load_part(std::shared_ptr<Loaded> loaded, LoadedPart part);
   [[nodiscard]] std::string snapshot_folder(const Snapshot& snapshot) const;
   static Result<Snapshot> find_snapshot(const Entry& entry, const std::string& id);
   Task<Prepared> grow_from(std::shared_ptr<Loaded> loaded, std::string hostname);

@@ -135,7 +135,7 @@ Result<std::shared_ptr<const vm::Saved>> read_saved(const std::string& folder, c
     if (!block) break;
     total += block->size();
     if (total > kMaxState) return fail(Code::DataLoss, cat(name_of(manifest.id, "state"), " is too long"));
-    TRY(write_all(saved->state.get(), block->view()));
+    TRY(write_all(saved->state.get(), *block));
   }
   if (::fcntl(saved->state.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) != 0) {
     return fail_errno("seal the state of a machine");

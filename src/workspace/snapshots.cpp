@@ -27,6 +27,7 @@ using std::chrono::system_clock;
 
 constexpr std::string_view kUnfinished = ".tmp";
 constexpr std::size_t kForksAtOnce = 4;
+constexpr std::size_t kPartsAtOnce = 3;
 
 keys::KeyName snapshot_key_name(const Snapshot& snapshot) { return {snapshot.workspace_id, "snapshot/" + snapshot.id}; }
 
@@ -40,11 +41,15 @@ Status sync_folder(const std::string& path) {
 
 }  // namespace
 
-// What is read of a snapshot to go on from it, as often as it is asked for.
+// What is read of a snapshot to go on from it, as often as it was asked for.
 struct ManagerImpl::Loaded {
+  Snapshot snapshot;
+  keys::Key key;
   SnapshotManifest manifest;
   std::shared_ptr<const vm::Saved> saved;
-  disk::Volume disk;
+  std::optional<disk::VolumeStore::Source> disk;
+  std::vector<disk::Volume> disks;  // copies of it, one for each that goes on from here
+  std::optional<Error> failed;
 };
 
 // Those that are made of one snapshot, by one request.
@@ -240,22 +245,51 @@ Task<void> ManagerImpl::load_snapshots(EntryPtr entry) {
   co_return Status{};
 }
 
-Task<std::shared_ptr<ManagerImpl::Loaded>> ManagerImpl::load_snapshot(Snapshot snapshot) {
+// All that `count` machines go on from. Its memory and their disks are read at the same time: each is for one core.
+Task<std::shared_ptr<ManagerImpl::Loaded>> ManagerImpl::load_snapshot(Snapshot snapshot, std::uint32_t count) {
   auto look = [this, name = snapshot.image] { return find_image_(name); };
   CO_TRY_ASSIGN(const auto image, co_await workers_.run(std::move(look)));
   const auto build = driver_.build_of(image, snapshot.shape);
-  auto load = [this, snapshot, build, folder = snapshot_folder(snapshot)]() -> Result<std::shared_ptr<Loaded>> {
-    TRY_ASSIGN(auto key, keys_.get(snapshot_key_name(snapshot)));
+  auto open = [this, snapshot, build, folder = snapshot_folder(snapshot)]() -> Result<std::shared_ptr<Loaded>> {
     auto loaded = std::make_shared<Loaded>();
-    TRY_ASSIGN(loaded->manifest, read_manifest(folder, snapshot.id, key));
+    loaded->snapshot = snapshot;
+    TRY_ASSIGN(loaded->key, keys_.get(snapshot_key_name(snapshot)));
+    TRY_ASSIGN(loaded->manifest, read_manifest(folder, snapshot.id, loaded->key));
     // Before the large files: they would be of no use.
     TRY(check_build(loaded->manifest.record.build, build));
-    TRY_ASSIGN(loaded->saved, read_saved(folder, loaded->manifest, key));
-    TRY_ASSIGN(loaded->disk,
-               disk::Volume::open_to_read(snapshot_disk_path(folder), std::move(key), loaded->manifest.disk));
+    keys::Key disk_key{loaded->key.id, loaded->key.bytes.clone()};
+    TRY_ASSIGN(const auto disk,
+               disk::Volume::open_to_read(snapshot_disk_path(folder), std::move(disk_key), loaded->manifest.disk));
+    TRY_ASSIGN(loaded->disk, disk::VolumeStore::open_source(disk));
     return loaded;
   };
-  co_return co_await workers_.run(std::move(load));
+  CO_TRY_ASSIGN(auto loaded, co_await workers_.run(std::move(open)));
+  std::vector<LoadedPart> parts{LoadedPart::memory};
+  parts.insert(parts.end(), count, LoadedPart::disk);
+  std::function<Task<void>(LoadedPart)> read = [this, loaded](LoadedPart part) { return load_part(loaded, part); };
+  CO_TRY(co_await for_each_at_once(std::move(parts), kPartsAtOnce, std::move(read)));
+  if (loaded->failed) co_return fail(std::move(*loaded->failed));
+  co_return loaded;
+}
+
+Task<void> ManagerImpl::load_part(std::shared_ptr<Loaded> loaded, LoadedPart part) {
+  if (loaded->failed) co_return Status{};
+  Status done;
+  if (part == LoadedPart::memory) {
+    auto read = [loaded, folder = snapshot_folder(loaded->snapshot)] {
+      return read_saved(folder, loaded->manifest, loaded->key);
+    };
+    auto saved = co_await workers_.run(std::move(read));
+    if (saved) loaded->saved = std::move(*saved);
+    if (!saved) done = fail(std::move(saved.error()));
+  } else {
+    auto copy = [this, loaded] { return volumes_.make_from(*loaded->disk, loaded->manifest.record.spec.disk_mib); };
+    auto disk = co_await workers_.run(std::move(copy));
+    if (disk) loaded->disks.push_back(std::move(*disk));
+    if (!disk) done = fail(std::move(disk.error()));
+  }
+  if (!done && !loaded->failed) loaded->failed = std::move(done.error());
+  co_return Status{};
 }
 
 // A machine that has gone on from there, on a disk and under a name of its own.
@@ -273,8 +307,9 @@ Task<Prepared> ManagerImpl::grow_from(std::shared_ptr<Loaded> loaded, std::strin
   wish.stage = vm::Stage::standby;
   wish.urgency = vm::Urgency::awaited;
   wish.saved = loaded->saved;
-  auto copy = [this, loaded, mib = wish.disk_mib] { return volumes_.make_from(loaded->disk, mib); };
-  CO_TRY_ASSIGN(auto volume, co_await workers_.run(std::move(copy)));
+  if (loaded->disks.empty()) co_return fail(Code::Internal, "more machines than disks go on from a snapshot");
+  auto volume = std::move(loaded->disks.back());
+  loaded->disks.pop_back();
   CO_TRY_ASSIGN(auto memory, co_await reserve_memory(wish.shape.memory_mib));
   CO_TRY_ASSIGN(auto prepared, co_await machines_.make_on(std::move(volume), std::move(wish), std::move(memory)));
   auto woken = co_await machines_.wake(prepared.machine, std::move(hostname));
@@ -298,7 +333,7 @@ Task<Info> ManagerImpl::do_restore(EntryPtr entry, std::string snapshot_id) {
                    cat("the workspace '", record.id, "' is ", model::state_name(record.state)));
   }
   CO_TRY_ASSIGN(const auto snapshot, find_snapshot(*entry, snapshot_id));
-  CO_TRY_ASSIGN(const auto loaded, co_await load_snapshot(snapshot));
+  CO_TRY_ASSIGN(const auto loaded, co_await load_snapshot(snapshot, 1));
   const Pool::Hold hold(pool_);
   CO_TRY_ASSIGN(auto prepared, co_await grow_from(loaded, record.hostname));
   ++entry->round;
@@ -430,12 +465,12 @@ Task<std::shared_ptr<ManagerImpl::Loaded>> ManagerImpl::prepare_fork(EntryPtr en
   }
   if (!wish.snapshot.empty()) {
     CO_TRY_ASSIGN(const auto snapshot, find_snapshot(*entry, wish.snapshot));
-    co_return co_await load_snapshot(snapshot);
+    co_return co_await load_snapshot(snapshot, wish.count);
   }
   const auto before = entry->record.state;
   CO_TRY_ASSIGN(const auto snapshot,
                 co_await do_snapshot(entry, before == State::running ? AfterSnapshot::resume : AfterSnapshot::pause));
-  auto loaded = co_await load_snapshot(snapshot);
+  auto loaded = co_await load_snapshot(snapshot, wish.count);
   if (!loaded) (void)co_await drop_snapshot(entry, snapshot.id);
   co_return loaded;
 }
