@@ -14,6 +14,7 @@
 #include "crypto/aead.h"
 #include "disk/sealed_file.h"
 #include "disk/volume_file.h"
+#include "workspace/folders.h"
 #include "workspace/manager_impl.h"
 
 namespace cofferdam::workspace {
@@ -34,12 +35,6 @@ Status check_version(const std::string& version) {
   });
   if (clean && version.size() <= kMaxVersion) return {};
   return fail(Code::InvalidArgument, cat("/version: not 1 to ", kMaxVersion, " of letters, digits, _, - and ."));
-}
-
-Status sync_folder(const std::string& path) {
-  TRY_ASSIGN(const UniqueFd folder, open_file(path, O_RDONLY | O_DIRECTORY));
-  if (::fsync(folder.get()) != 0) return fail_errno(cat("sync the folder '", path, "'"));
-  return {};
 }
 
 const Archive* find_version(const std::vector<Archive>& all, const std::string& version) {
@@ -110,7 +105,8 @@ Task<Archive> ManagerImpl::do_add_archive(std::shared_ptr<NewArchive> made, Arch
 
 Task<Archive> ManagerImpl::write_archive(std::shared_ptr<NewArchive> made, ArchiveBytes bytes) {
   auto open = [this, made]() -> Status {
-    TRY(make_directories(archives_folder(table_.folder(made->archive.workspace_id)), 0700));
+    TRY(table_.make_folder(made->archive.workspace_id));
+    TRY(make_lasting_folder(archives_folder(table_.folder(made->archive.workspace_id))));
     TRY_ASSIGN(made->file, open_file(archive_path(made->archive), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
     made->key = keys::make_key(crypto::kAeadKeyBytes);
     made->writer =

@@ -2,19 +2,31 @@
 #include <fcntl.h>
 
 #include <array>
+#include <set>
 
 #include "base/file.h"
+#include "base/id.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "crypto/hmac.h"
 #include "disk/luks.h"
 #include "disk/volume_file.h"
+#include "workspace/folders.h"
 #include "workspace/manager_impl.h"
 
 namespace cofferdam::workspace {
 namespace {
 
 keys::KeyName disk_key_name(const Record& record) { return {record.id, "disk/" + record.disk_key_id}; }
+
+// Of the key that a disk's file is named after; "": no disk's.
+std::string key_id_in(const std::string& name) {
+  constexpr std::string_view kBefore = "disk-";
+  constexpr std::string_view kAfter = ".img";
+  if (!starts_with(name, kBefore) || !name.ends_with(kAfter)) return {};
+  auto id = name.substr(kBefore.size(), name.size() - kBefore.size() - kAfter.size());
+  return is_id(id, "key") ? id : std::string();
+}
 
 // What lies beside the disk and is the guest's: under a key that ends with the disk's.
 SecureBytes seal_key_of(const SecureBytes& passphrase) {
@@ -57,21 +69,39 @@ Task<void> ManagerImpl::remove_old_disk(Record old) {
     const auto path = table_.disk_path(old.id, old.disk_key_id);
     const auto file = open_file(path, O_RDWR | O_NOFOLLOW);
     if (file) TRY(disk::discard_file(file->get()));
-    return remove_tree(path);
+    if (!path_exists(path)) return {};
+    return remove_for_good(path);
   };
   co_return co_await workers_.run(std::move(remove));
 }
 
 // What a daemon left that died while one disk took the place of another.
 Task<void> ManagerImpl::remove_strange_disks(EntryPtr entry) {
-  auto look = [this, id = entry->record.id]() -> Result<std::vector<keys::KeyInfo>> { return keys_.list(id); };
-  CO_TRY_ASSIGN(const auto all, co_await workers_.run(std::move(look)));
-  for (const auto& key : all) {
+  // A disk, its key, or both may be left.
+  auto look = [this, id = entry->record.id]() -> Result<std::set<std::string>> {
+    std::set<std::string> found;
+    TRY_ASSIGN(const auto all, keys_.list(id));
+    for (const auto& key : all) {
+      Record strange;
+      strange.id = id;
+      strange.disk_key_id = key.id;
+      if (key.name == disk_key_name(strange)) found.insert(key.id);
+    }
+    if (!path_exists(table_.folder(id))) return found;
+    TRY_ASSIGN(const auto names, list_directory(table_.folder(id)));
+    for (const auto& name : names) {
+      const auto key = key_id_in(name);
+      if (!key.empty()) found.insert(key);
+    }
+    return found;
+  };
+  CO_TRY_ASSIGN(auto found, co_await workers_.run(std::move(look)));
+  found.erase(entry->record.disk_key_id);
+  for (const auto& key : found) {
     Record strange;
     strange.id = entry->record.id;
-    strange.disk_key_id = key.id;
-    if (key.name != disk_key_name(strange) || key.id == entry->record.disk_key_id) continue;
-    log_info("a disk that is no longer a workspace's is removed", {{"workspace", strange.id}, {"key", key.id}});
+    strange.disk_key_id = key;
+    log_info("a disk that is no longer a workspace's is removed", {{"workspace", strange.id}, {"key", key}});
     CO_TRY(co_await remove_old_disk(std::move(strange)));
   }
   co_return Status{};

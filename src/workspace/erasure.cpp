@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "disk/volume_file.h"
+#include "workspace/folders.h"
 #include "workspace/manager_impl.h"
 
 namespace cofferdam::workspace {
@@ -52,7 +53,7 @@ Result<keys::ErasureFacts> ManagerImpl::erase_files(const std::string& id) {
     facts.tree_root_before = std::move(erased.tree_root_before);
     facts.tree_root_after = std::move(erased.tree_root_after);
     TRY_ASSIGN(facts.bytes_discarded, discard_files(folder));
-    TRY(remove_tree(folder));
+    TRY(remove_for_good(folder));
   }
   TRY_ASSIGN(const auto left, keys_.list(id));
   facts.checked.push_back({"keys of the workspace in the key tree", left.empty() ? "none" : "some"});

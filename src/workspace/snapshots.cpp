@@ -15,6 +15,7 @@
 #include "disk/luks.h"
 #include "disk/volume_file.h"
 #include "workspace/environment.h"
+#include "workspace/folders.h"
 #include "workspace/manager_impl.h"
 #include "workspace/parallel.h"
 #include "workspace/snapshot_files.h"
@@ -32,12 +33,6 @@ constexpr std::size_t kPartsAtOnce = 3;
 keys::KeyName snapshot_key_name(const Snapshot& snapshot) { return {snapshot.workspace_id, "snapshot/" + snapshot.id}; }
 
 std::string snapshots_folder(const std::string& workspace_folder) { return workspace_folder + "/snapshots"; }
-
-Status sync_folder(const std::string& path) {
-  TRY_ASSIGN(const UniqueFd folder, open_file(path, O_RDONLY | O_DIRECTORY));
-  if (::fsync(folder.get()) != 0) return fail_errno(cat("sync the folder '", path, "'"));
-  return {};
-}
 
 }  // namespace
 
@@ -148,6 +143,7 @@ Task<Snapshot> ManagerImpl::take_snapshot(EntryPtr entry, Snapshot snapshot, vm:
   const auto unfinished = cat(folder, kUnfinished);
   auto prepare = [this, unfinished, snapshot]() -> Result<Prepared> {
     TRY(table_.make_folder(snapshot.workspace_id));
+    TRY(make_lasting_folder(snapshots_folder(table_.folder(snapshot.workspace_id))));
     TRY(make_directories(unfinished, 0700));
     Prepared prepared;
     prepared.key = keys::make_key(keys::kDiskKeyBytes);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include <boost/asio/io_context.hpp>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -35,13 +36,18 @@ class MemoryRoots : public keys::RootHolder {
     return all;
   }
   Status add(const std::string& /*store*/, const keys::Root& root) override {
+    if (before_change) TRY(before_change());
     roots_[root.id] = root.key.clone();
     return {};
   }
   Status remove(const std::string& /*store*/, const std::string& id) override {
+    if (before_change) TRY(before_change());
     roots_.erase(id);
     return {};
   }
+  void forget_all() { roots_.clear(); }
+  // An error of it is the holder's.
+  std::function<Status()> before_change;
 
  private:
   std::map<std::string, SecureBytes> roots_;

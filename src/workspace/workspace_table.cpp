@@ -16,6 +16,7 @@
 #include "crypto/aead.h"
 #include "model/json.h"
 #include "store/database.h"
+#include "workspace/folders.h"
 #include "workspace/record_json.h"
 
 namespace cofferdam::workspace {
@@ -233,12 +234,7 @@ std::string WorkspaceTable::disk_path(const std::string& id, const std::string& 
   return cat(folder(id), "/disk-", key_id, ".img");
 }
 
-Status WorkspaceTable::make_folder(const std::string& id) const {
-  TRY(make_directories(folder(id), 0700));
-  TRY_ASSIGN(const UniqueFd parent, open_file(dir_, O_RDONLY | O_DIRECTORY));
-  if (::fsync(parent.get()) != 0) return fail_errno(cat("sync the folder '", dir_, "'"));
-  return {};
-}
+Status WorkspaceTable::make_folder(const std::string& id) const { return make_lasting_folder(folder(id)); }
 
 Task<std::vector<StoredRecord>> WorkspaceTable::load() const {
   auto read = [](store::Connection& connection) { return connection.query("SELECT id, record FROM workspaces"); };
@@ -272,7 +268,10 @@ Task<void> WorkspaceTable::write(Record record) const {
 }
 
 Task<void> WorkspaceTable::remove(std::string id, store::Durability durability) const {
-  auto clear = [path = folder(id)] { return remove_tree(path); };
+  auto clear = [path = folder(id)]() -> Status {
+    if (!path_exists(path)) return {};
+    return remove_for_good(path);
+  };
   CO_TRY(co_await workers_->run(std::move(clear)));
   auto work = [id = std::move(id)](store::Connection& connection) -> Status {
     TRY(connection.execute("DELETE FROM workspaces WHERE id = $1", {id}));
