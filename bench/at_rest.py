@@ -8,6 +8,7 @@ import tempfile
 import time
 
 ROUNDS = 5
+DELETES = 3
 
 
 def disk_io(table, golden, binaries, accelerator):
@@ -69,15 +70,21 @@ def snapshots(table, one, accelerator):
 
 def erasure(table, one, accelerator):
     """F25: the delete of a permanent workspace with 2 GiB written."""
-    workspace = one.ok("create", "--image", "minimal", "--permanent").out.strip()
-    filled = one.exec(workspace, "dd if=/dev/zero of=/root/x bs=1M count=2048 && sync", "--timeout", "300",
-                      timeout=330)
-    if filled.status != 0:
-        raise RuntimeError(f"{filled}")
-    start_at = time.perf_counter()
-    one.ok("rm", workspace)
-    took = (time.perf_counter() - start_at) * 1000
-    left = list((one.state / "workspaces").glob("*"))
-    table.add("F25", "delete with 2 GiB written, until nothing is left", f"{took:.0f}", "ms", "1000", "100", accelerator,
-              "key, blocks, file, record, receipt", took <= 1000 and not left)
-    return {"ms": took}
+    keys, wholes, left = [], [], []
+    for _ in range(DELETES):
+        workspace = one.ok("create", "--image", "minimal", "--permanent").out.strip()
+        filled = one.exec(workspace, "dd if=/dev/zero of=/root/x bs=1M count=2048 && sync", "--timeout", "300",
+                          timeout=330)
+        if filled.status != 0:
+            raise RuntimeError(f"{filled}")
+        start_at = time.perf_counter()
+        removed = one.json("rm", workspace)["removed"]
+        wholes.append((time.perf_counter() - start_at) * 1000)
+        keys.append(removed["keys_gone_ms"])
+        left += list((one.state / "workspaces").glob("*"))
+    key, whole = statistics.median(keys), statistics.median(wholes)
+    table.add("F25", "delete with 2 GiB written, until nothing opens what is left", f"{key:.0f}", "ms", "100", "", accelerator,
+              f"worst {max(keys):.0f} ms", key <= 100)
+    table.add("F25", "the same, until nothing is left", f"{whole:.0f}", "ms", "1000", "100", accelerator,
+              f"key, blocks, file, record, receipt; worst {max(wholes):.0f} ms", whole <= 1000 and not left)
+    return {"keys_gone_ms": keys, "ms": wholes}

@@ -93,7 +93,7 @@ TEST_F(ApiTest, workspace_is_created_listed_stopped_started_and_removed) {
   EXPECT_EQ(ask("GET", "/workspace/box/stats").status, 409);
   EXPECT_EQ(ask("POST", "/workspace/box/start").body().at("workspace").at("ready"), true);
   const auto removed = ask("DELETE", "/workspace/box").body().at("removed");
-  EXPECT_EQ(removed, (json::object{{"id", fake_id(1)}, {"took_ms", 1.5}}));
+  EXPECT_EQ(removed, (json::object{{"id", fake_id(1)}, {"took_ms", 1.5}, {"keys_gone_ms", 0.5}}));
   EXPECT_EQ(ask("GET", "/workspace").body().at("total"), 0);
 }
 

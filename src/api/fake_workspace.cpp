@@ -594,6 +594,7 @@ Task<workspace::Removal> FakeManager::remove(std::string id) {
   workspace::Removal removal;
   removal.id = entry->info.id;
   removal.took_us = 1500;
+  removal.keys_gone_us = 500;
   record_.removed.push_back(removal.id);
   tell(workspace::EventKind::removed, entry->info);
   entry->machine->end();

@@ -199,9 +199,10 @@ Task<http::Response> update_workspace(Services& services, Call& call) {
 
 Task<http::Response> remove_workspace(Services& services, Call& call) {
   CO_TRY_ASSIGN(const auto removal, co_await services.manager.remove(call.id()));
-  co_return answer({{"id", removal.id},
-                    {"removed", {{"id", removal.id}, {"took_ms", static_cast<double>(removal.took_us) / kUsPerMs}}},
-                    {"receipt_id", removal.receipt_id}});
+  json::object removed{{"id", removal.id},
+                       {"took_ms", static_cast<double>(removal.took_us) / kUsPerMs},
+                       {"keys_gone_ms", static_cast<double>(removal.keys_gone_us) / kUsPerMs}};
+  co_return answer({{"id", removal.id}, {"removed", std::move(removed)}, {"receipt_id", removal.receipt_id}});
 }
 
 Task<http::Response> get_details(Services& services, Call& call) {

@@ -41,10 +41,11 @@ struct Entry {
   SecureBytes seal_key;               // of what of its guest lies beside the disk; empty before there is a disk
   std::string last_vm_id;             // the machine it had last
   std::uint64_t discarded_bytes = 0;  // of disks it had
-  std::vector<Snapshot> snapshots;    // oldest first
-  std::vector<Archive> archives;      // oldest first
-  Lane lane;                          // whoever changes the workspace holds a place in it
-  bool gone = false;                  // removed while somebody waited for the lane
+  std::optional<std::chrono::steady_clock::time_point> keys_gone_at;  // by its removal
+  std::vector<Snapshot> snapshots;                                    // oldest first
+  std::vector<Archive> archives;                                      // oldest first
+  Lane lane;          // whoever changes the workspace holds a place in it
+  bool gone = false;  // removed while somebody waited for the lane
   Journal journal;
   std::string heard_vm;                // the machine whose kernel's words are in the journal
   std::shared_ptr<loop::Event> clock;  // wakes whoever keeps the time of this run; null between runs

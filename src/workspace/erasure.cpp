@@ -42,16 +42,21 @@ Status check_not_held(const Record& record) {
 }
 
 // What is left of a workspace on the host's disk. Its key goes first: after a failure the rest opens nothing.
-Result<keys::ErasureFacts> ManagerImpl::erase_files(const std::string& id) {
-  keys::ErasureFacts facts;
+Result<ManagerImpl::ErasedFiles> ManagerImpl::erase_files(const std::string& id) {
+  ErasedFiles erased;
+  auto& facts = erased.facts;
   facts.workspace_id = id;
   const std::string folder = table_.folder(id);
   facts.tree_root_before = facts.tree_root_after = keys_.tree_root();
-  if (path_exists(folder)) {
-    TRY_ASSIGN(auto erased, keys_.erase_owner(id));
-    facts.keys = std::move(erased.erased);
-    facts.tree_root_before = std::move(erased.tree_root_before);
-    facts.tree_root_after = std::move(erased.tree_root_after);
+  const bool there = path_exists(folder);
+  if (there) {
+    TRY_ASSIGN(auto keys, keys_.erase_owner(id));
+    facts.keys = std::move(keys.erased);
+    facts.tree_root_before = std::move(keys.tree_root_before);
+    facts.tree_root_after = std::move(keys.tree_root_after);
+  }
+  erased.keys_gone_at = std::chrono::steady_clock::now();
+  if (there) {
     TRY_ASSIGN(facts.bytes_discarded, discard_files(folder));
     TRY(remove_for_good(folder));
   }
@@ -59,7 +64,7 @@ Result<keys::ErasureFacts> ManagerImpl::erase_files(const std::string& id) {
   facts.checked.push_back({"keys of the workspace in the key tree", left.empty() ? "none" : "some"});
   facts.checked.push_back({"disks, snapshots and logs of the workspace", path_exists(folder) ? "there" : "gone"});
   if (!left.empty()) return fail(Code::Internal, cat("the key tree still has keys of '", id, "'"));
-  return facts;
+  return erased;
 }
 
 Task<std::string> ManagerImpl::erase(EntryPtr entry) {
@@ -68,9 +73,11 @@ Task<std::string> ManagerImpl::erase(EntryPtr entry) {
   workloads_.workspace_is_gone(record.id);
   CO_TRY(co_await close_journal(entry));
   auto files = [this, id = record.id] { return erase_files(id); };
-  CO_TRY_ASSIGN(auto facts, co_await workers_.run(std::move(files)));
-  facts.bytes_discarded += entry->discarded_bytes;
   entry->seal_key = SecureBytes();
+  CO_TRY_ASSIGN(auto erased, co_await workers_.run(std::move(files)));
+  entry->keys_gone_at = erased.keys_gone_at;
+  auto facts = std::move(erased.facts);
+  facts.bytes_discarded += entry->discarded_bytes;
   if (!vm_id.empty()) {
     CO_TRY_ASSIGN(auto places, co_await machines_.remains(vm_id));
     for (auto& [place, finding] : places) facts.checked.push_back({std::move(place), std::move(finding)});

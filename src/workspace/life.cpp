@@ -196,7 +196,11 @@ Task<Removal> ManagerImpl::do_remove(EntryPtr entry) {
   Removal removal;
   CO_TRY_ASSIGN(removal.receipt_id, co_await erase(entry));
   removal.id = entry->record.id;
-  removal.took_us = std::chrono::duration_cast<std::chrono::microseconds>(steady_clock::now() - began).count();
+  const auto since = [began](steady_clock::time_point then) {
+    return std::chrono::duration_cast<std::chrono::microseconds>(then - began).count();
+  };
+  removal.keys_gone_us = since(entry->keys_gone_at.value_or(steady_clock::now()));
+  removal.took_us = since(steady_clock::now());
   co_return removal;
 }
 

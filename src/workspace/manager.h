@@ -99,7 +99,8 @@ struct NetworkHooks {
 struct Removal {
   std::string id;
   std::int64_t took_us = 0;
-  std::string receipt_id;  // of its erasure
+  std::int64_t keys_gone_us = 0;  // after so long nothing could open what is left any more
+  std::string receipt_id;         // of its erasure
 };
 
 using PoolInfo = PoolStatus;

@@ -147,7 +147,11 @@ class ManagerImpl : public Manager {
   Task<void> note_end(EntryPtr entry, std::shared_ptr<vm::Machine> machine, vm::MachineExit exit);
   // The end of it, and of every trace on the host; answers the receipt's id. Its machine has ended.
   Task<std::string> erase(EntryPtr entry);
-  Result<keys::ErasureFacts> erase_files(const std::string& id);
+  struct ErasedFiles {
+    keys::ErasureFacts facts;
+    std::chrono::steady_clock::time_point keys_gone_at;
+  };
+  Result<ErasedFiles> erase_files(const std::string& id);
   Task<Info> do_hold(EntryPtr entry, std::string reason);
   Task<Snapshot> do_snapshot(EntryPtr entry, AfterSnapshot after);
   Task<Snapshot> take_snapshot(EntryPtr entry, Snapshot snapshot, vm::AfterSave after);

@@ -181,8 +181,8 @@ Task<void> ManagerImpl::clear_leftover(std::string id, std::string why) {
   log_info("what is left of a workspace is removed", {{"workspace", id}, {"why", std::move(why)}});
   workloads_.workspace_is_gone(id);
   auto files = [this, id] { return erase_files(id); };
-  CO_TRY_ASSIGN(const auto facts, co_await workers_.run(std::move(files)));
-  (void)facts;
+  CO_TRY_ASSIGN(const auto erased, co_await workers_.run(std::move(files)));
+  (void)erased;
   CO_TRY(co_await table_.remove(id, store::Durability::power_loss));
   if (options_.network.forget) options_.network.forget(id);
   co_return Status{};
