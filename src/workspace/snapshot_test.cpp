@@ -193,6 +193,8 @@ TEST_F(SnapshotTest, a_removal_leaves_no_file_and_no_key_and_answers_its_receipt
   EXPECT_EQ(keys_->list(info.id).value().size(), 2U);
   const auto removal = run(manager_->remove("box")).value();
   EXPECT_FALSE(removal.receipt_id.empty());
+  EXPECT_GT(removal.keys_gone_us, 0);
+  EXPECT_LE(removal.keys_gone_us, removal.took_us);
   EXPECT_TRUE(folders().empty());
   EXPECT_TRUE(keys_->list(info.id).value().empty());
   auto rows = [](store::Connection& connection) { return connection.query("SELECT id FROM snapshots"); };
@@ -254,9 +256,13 @@ TEST_F(SnapshotTest, what_a_died_daemon_left_unfinished_is_removed) {
   const auto disk = keys::make_key(64);
   ASSERT_TRUE(keys_->keep({info.id, "disk/" + disk.id}, disk));
   ASSERT_TRUE(write_file_atomically(state_ + "/workspaces/" + info.id + "/disk-" + disk.id + ".img", "x"));
+  // The key of another was destroyed already, its file not.
+  const auto keyless = keys::make_key(64);
+  ASSERT_TRUE(write_file_atomically(state_ + "/workspaces/" + info.id + "/disk-" + keyless.id + ".img", "x"));
   reopen(Manager::Permanent::stop);
   EXPECT_EQ(manager_->snapshots("box").value().size(), 1U);
   EXPECT_EQ(keys_->list(info.id).value().size(), 2U);
+  EXPECT_FALSE(path_exists(state_ + "/workspaces/" + info.id + "/disk-" + keyless.id + ".img"));
   EXPECT_FALSE(path_exists(folder + strange));
   EXPECT_FALSE(path_exists(state_ + "/workspaces/" + info.id + "/disk-" + disk.id + ".img"));
   EXPECT_TRUE(run(manager_->restore("box", kept.id)));

@@ -152,6 +152,9 @@ def test_a_damaged_or_cut_disk_is_named(fresh):
     disk.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1:])
     refused = fresh("start", name)
     assert refused.status == 1 and "header" in refused.err, refused
+    disk.write_bytes(b"\0" * 4 + whole[4:])
+    refused = fresh("start", name)
+    assert refused.status == 1 and "no disk of a workspace" in refused.err, refused
     disk.write_bytes(whole)
     fresh.ok("start", name)
     assert fresh.exec(name, "stat -c %s /root/x").out.strip() == "4194304"

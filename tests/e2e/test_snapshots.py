@@ -123,6 +123,11 @@ def test_swapped_blocks_and_lost_files_are_named_and_the_workspace_untouched(fre
         refused = fresh("snapshot", "restore", name, taken)
         assert refused.status == 1 and words in refused.err, (words, refused)
     (folder / "memory").write_bytes(whole)
+    disk = (folder / "disk").read_bytes()
+    (folder / "disk").write_bytes(disk[:len(disk) // 2])
+    refused = fresh("snapshot", "restore", name, taken)
+    assert refused.status == 1 and "disk" in refused.err and "cut" in refused.err, refused
+    (folder / "disk").write_bytes(disk)
     for part in ("manifest", "memory", "state", "disk"):
         (folder / part).rename(fresh.base / f"lost-{part}")
         refused = fresh("snapshot", "restore", name, taken)
