@@ -244,6 +244,44 @@ TEST_F(PowerCutTest, a_removed_workspace_does_not_come_back) {
   cut_everywhere(change);
 }
 
+TEST_F(PowerCutTest, an_older_database_is_brought_up_to_date_or_is_as_it_was) {
+  const std::string path = state_ + "/cofferd.db";
+  const auto old = store::join({migrations().first(2)});
+  const auto migrate = [&](std::size_t at, Unsynced unsynced) {
+    {
+      const auto database = store::Database::open(path, old).value();
+      const auto add = [](store::Connection& connection) -> Status {
+        TRY(connection.execute("INSERT INTO workspaces VALUES ($1, '', '', '', '', '', NULL, 0, 0, 'kept')", {"ws_1"}));
+        return {};
+      };
+      EXPECT_TRUE(database->run_now(add));
+    }
+    PowerCut power(state_, at);
+    (void)store::Database::open(path, store::join({migrations()}));
+    const auto steps = power.steps();
+    SCOPED_TRACE(cat("cut at ", at, ", ", steps.back()));
+    power.come_back(unsynced);
+    auto database = store::Database::open(path, store::join({migrations()}));
+    EXPECT_TRUE(database) << database.error().message;
+    if (database) {
+      const auto look = [](store::Connection& connection) {
+        return connection.query("SELECT record, (SELECT count(*) FROM archives) FROM workspaces");
+      };
+      const auto rows = (*database)->run_now(look);
+      EXPECT_TRUE(rows && rows->size() == 1 && rows->front().text(0) == "kept");
+    }
+    database = fail(Code::Cancelled, "");
+    (void)remove_tree(state_);
+    EXPECT_TRUE(make_directories(state_));
+    return steps.size();
+  };
+  const auto steps = migrate(0, Unsynced::kept);
+  EXPECT_GT(steps, 10U);
+  for (std::size_t at = 1; at <= steps && !HasFailure(); ++at) {
+    for (const auto unsynced : {Unsynced::kept, Unsynced::lost}) (void)migrate(at, unsynced);
+  }
+}
+
 TEST_F(PowerCutTest, a_temporary_workspace_is_given_a_disk_that_lasts_or_is_gone) {
   Change change;
   change.act = [this] {
