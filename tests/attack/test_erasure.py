@@ -36,8 +36,9 @@ def disk_of(daemon, vmm):
 
 
 def write_marks(daemon, name, in_file, in_memory):
-    """One in a file that is synced, one in a process's memory alone, under its environment's name."""
-    done = daemon.exec(name, f"echo {in_file[::-1]} | rev >/root/secret && sync; "
+    """One in a file that is synced and in the kernel's log, one in a process's memory alone, under its environment's
+    name."""
+    done = daemon.exec(name, f"echo {in_file[::-1]} | rev >/root/secret && sync; cat /root/secret >/dev/kmsg; "
                              f"(M=$(echo {in_memory[::-1]} | rev) sh -c 'while :; do sleep 60; done') >/dev/null 2>&1 &")
     assert done.status == 0, done
     assert daemon.exec(name, "cat /root/secret").out.strip() == in_file
@@ -58,6 +59,7 @@ def test_is_anything_recoverable_after_a_delete(fresh, kind):
     name = fresh.create("--env", f"MARK={in_environment}", *options)
     write_marks(fresh, name, in_file, in_memory)
     fresh.ok("snapshot", "create", name)
+    fresh.ok("archive", "create", name, "--path", "/root")
     vmm = vmm_of(fresh, name)
     passphrase = forensics.passphrase_of(vmm.pid)
     keys = [passphrase, bytes.fromhex(passphrase.decode())]
