@@ -144,7 +144,8 @@ Task<Snapshot> ManagerImpl::take_snapshot(EntryPtr entry, Snapshot snapshot, vm:
   auto prepare = [this, unfinished, snapshot]() -> Result<Prepared> {
     TRY(table_.make_folder(snapshot.workspace_id));
     TRY(make_lasting_folder(snapshots_folder(table_.folder(snapshot.workspace_id))));
-    TRY(make_directories(unfinished, 0700));
+    // Found again as long as there may be a key for it.
+    TRY(make_lasting_folder(unfinished));
     Prepared prepared;
     prepared.key = keys::make_key(keys::kDiskKeyBytes);
     TRY_ASSIGN(auto target, volumes_.make_target(snapshot_disk_path(unfinished), snapshot.disk_mib, prepared.key));
