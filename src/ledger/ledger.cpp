@@ -30,6 +30,15 @@ bool may_flood(const model::Event& event) {
   return std::find(kFloods.begin(), kFloods.end(), event.kind().number) != kFloods.end();
 }
 
+// `proof` has its number and its checkpoint.
+Status fill_proof(EntryProof& proof, const std::string& folder, const Checkpoint& tree, const NodeFile& nodes) {
+  const auto read = [&](unsigned level, std::uint64_t index) { return nodes.read(level, index); };
+  TRY_ASSIGN(proof.hashes, inclusion_proof(proof.number, tree.size, read));
+  TRY_ASSIGN(proof.entry, read_entry(folder, proof.number));
+  // What was written down of the tree is no evidence: a proof that does not hold is not given out.
+  return check_inclusion(proof.number, tree.size, leaf_hash(proof.entry), proof.hashes, tree.root);
+}
+
 }  // namespace
 
 struct Ledger::Waiter {
@@ -380,20 +389,32 @@ Task<void> Ledger::wait_until_signed(std::uint64_t size) {
 Task<EntryProof> Ledger::prove(std::uint64_t number) {
   if (number >= state_.size) co_return fail(Code::NotFound, cat("the ledger has no entry ", number));
   CO_TRY(co_await wait_until_signed(number + 1));
-  auto work = [folder = folder(), number, checkpoint = state_.checkpoint]() -> Result<EntryProof> {
-    EntryProof proof;
-    proof.number = number;
-    TRY_ASSIGN(proof.checkpoint, parse_note(checkpoint));
-    TRY_ASSIGN(const Checkpoint tree, parse_checkpoint(proof.checkpoint.text));
+  CO_TRY_ASSIGN(auto proofs, co_await prove_under({number}, state_.checkpoint));
+  co_return std::move(proofs.front());
+}
+
+Task<std::vector<EntryProof>> Ledger::prove_under(std::vector<std::uint64_t> numbers, std::string checkpoint) {
+  auto work = [folder = folder(), numbers = std::move(numbers),
+               checkpoint = std::move(checkpoint)]() -> Result<std::vector<EntryProof>> {
+    TRY_ASSIGN(const Note note, parse_note(checkpoint));
+    TRY_ASSIGN(const Checkpoint tree, parse_checkpoint(note.text));
     TRY_ASSIGN(const NodeFile nodes, NodeFile::open(folder));
-    const auto read = [&](unsigned level, std::uint64_t index) { return nodes.read(level, index); };
-    TRY_ASSIGN(proof.hashes, inclusion_proof(number, tree.size, read));
-    TRY_ASSIGN(proof.entry, read_entry(folder, number));
-    // What was written down of the tree is no evidence: a proof that does not hold is not given out.
-    TRY(check_inclusion(number, tree.size, leaf_hash(proof.entry), proof.hashes, tree.root));
-    return proof;
+    std::vector<EntryProof> proofs;
+    for (const auto number : numbers) {
+      EntryProof proof;
+      proof.number = number;
+      proof.checkpoint = note;
+      TRY(fill_proof(proof, folder, tree, nodes));
+      proofs.push_back(std::move(proof));
+    }
+    return proofs;
   };
   co_return co_await reader_.run(std::move(work));
+}
+
+Task<std::string> Ledger::checkpoint_of_now() {
+  CO_TRY(co_await wait_until_signed(state_.size));
+  co_return state_.checkpoint;
 }
 
 Task<std::vector<Hash>> Ledger::prove_consistency(std::uint64_t from, std::uint64_t to) {

@@ -83,6 +83,10 @@ class Ledger final : public Recorder {
   // Against the newest checkpoint, which is made first when it does not hold the entry. FailedPrecondition: it was not
   // signed in time.
   Task<EntryProof> prove(std::uint64_t number);
+  // Of several, in their order, against one checkpoint of this log that holds them all. InvalidArgument: it does not.
+  Task<std::vector<EntryProof>> prove_under(std::vector<std::uint64_t> numbers, std::string checkpoint);
+  // Of every entry there is now. FailedPrecondition: it was not made in time.
+  Task<std::string> checkpoint_of_now();
   // Between two sizes of the tree. `to` 0: the newest checkpoint's.
   Task<std::vector<Hash>> prove_consistency(std::uint64_t from, std::uint64_t to);
   // Runs blocking work of an exporter on a thread that nobody's entry waits for.

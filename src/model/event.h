@@ -325,10 +325,29 @@ struct WorkspaceReleased {
   std::string incident, why;
   COFFER_EVENT(101, "workspace.released", visit(16, "incident", e.incident); visit(17, "why", e.why);)
 };
-// What was handed out as evidence: the SHA-256 of its manifest, hexadecimal.
+// What was handed out as evidence: the SHA-256 of its manifest, hexadecimal; and whose keys it was encrypted to.
 struct EvidenceSealed {
-  std::string incident, manifest;
-  COFFER_EVENT(102, "evidence.sealed", visit(16, "incident", e.incident); visit(17, "manifest", e.manifest);)
+  std::string incident, manifest, snapshot;
+  Texts recipients;
+  COFFER_EVENT(102, "evidence.sealed", visit(16, "incident", e.incident); visit(17, "manifest", e.manifest);
+               visit(18, "snapshot", e.snapshot); visit(19, "recipients", e.recipients);)
+};
+// Evidence became a workspace without any network (the one this is about), for looking into.
+struct EvidenceOpened {
+  std::string from, snapshot;  // the workspace it was taken of
+  std::string signed_by;       // the first key of the ledger that sealed it; empty: it never left this host
+  COFFER_EVENT(103, "evidence.opened", visit(16, "from", e.from); visit(17, "snapshot", e.snapshot);
+               visit(18, "signed_by", e.signed_by);)
+};
+
+// -- drills ----------------------------------------------------------------------------------------------------------
+// A snapshot was brought back for a moment, to know whether it could be; `error` is empty when it could.
+struct DrillEnded {
+  std::string snapshot, error;
+  std::int64_t restore_us = 0, check_us = 0, took_us = 0;
+  COFFER_EVENT(120, "drill.ended", visit(16, "snapshot", e.snapshot); visit(17, "error", e.error);
+               visit(18, "restore_us", e.restore_us); visit(19, "check_us", e.check_us);
+               visit(20, "took_us", e.took_us);)
 };
 
 #undef COFFER_EVENT
@@ -344,7 +363,7 @@ using AllEvents =
               ExecStarted, ExecEnded, ExecRefused, ConnectionAllowed, ConnectionRefused, ConnectionClosed,
               PolicyChanged, LinkChanged, PortChanged, KeyCreated, KeyDestroyed, ImageChanged, LedgerKeyed, LedgerGap,
               LedgerRecovered, ClockJumped, LedgerPruned, WitnessFailed, AlertRaised, AlertAcknowledged,
-              WorkspaceContained, WorkspaceReleased, EvidenceSealed>;
+              WorkspaceContained, WorkspaceReleased, EvidenceSealed, EvidenceOpened, DrillEnded>;
 
 // What is called for each field of an event, in order.
 class FieldVisitor {
