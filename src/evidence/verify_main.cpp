@@ -1,4 +1,4 @@
-// coffer-verify: whether a ledger is what was signed. No daemon, no network, nothing written.
+// coffer-verify: whether a ledger, or a bundle of evidence, is what was signed. No daemon, no network, nothing written.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "evidence/verify.h"
 #include "ledger/canonical.h"
 #include "ledger/folder.h"
 #include "ledger/key_chain.h"
@@ -17,8 +18,11 @@
 #include "ledger/query.h"
 #include "ledger/verify.h"
 
-namespace cofferdam::ledger {
+namespace cofferdam {
 namespace {
+
+using namespace ledger;
+using evidence::quoted;
 
 constexpr int kGood = 0;
 constexpr int kBad = 1;
@@ -31,12 +35,14 @@ constexpr std::string_view kHelp = R"(coffer-verify: is this ledger what was sig
 usage: coffer-verify [--checkpoint FILE]… [--key KEY] [--json] [FOLDER]
        coffer-verify --prove NUMBER [FOLDER]          print a proof that an entry is in the ledger
        coffer-verify --proof FILE [--keys FILE] [--key KEY] [FOLDER]   check such a proof
+       coffer-verify --evidence FILE [--key KEY] [--json]   check what `coffer evidence export` wrote
 
 FOLDER is STATE/ledger of a daemon (default /var/lib/cofferdam/ledger); the daemon may run.
 
   --checkpoint FILE  checkpoints that were kept elsewhere: the ledger must lead to each of them
   --key KEY          the ledger's first key, kept elsewhere (NAME+ID+BASE64): the chain of keys must begin with it
   --keys FILE        the chain of keys, when FOLDER is not at hand
+  --evidence FILE    a bundle of evidence; - is standard input, for one that age decrypts
   --json             the result as one JSON object
 
 Exit status: 0 all is as it was signed, 1 it is not (the entries are named), 2 wrong usage.
@@ -45,7 +51,7 @@ Exit status: 0 all is as it was signed, 1 it is not (the entries are named), 2 w
 struct Arguments {
   std::string folder = "/var/lib/cofferdam/ledger";
   std::vector<std::string> checkpoints;
-  std::string key, keys, proof;
+  std::string key, keys, proof, evidence;
   std::optional<std::uint64_t> prove;
   bool json = false, help = false;
 };
@@ -76,6 +82,8 @@ Result<Arguments> parse(const std::vector<std::string>& words) {
         arguments.keys = value;
       } else if (word == "--proof") {
         arguments.proof = value;
+      } else if (word == "--evidence") {
+        arguments.evidence = value;
       } else if (word == "--prove") {
         TRY_ASSIGN(arguments.prove, parse_whole(value));
       } else {
@@ -88,23 +96,6 @@ Result<Arguments> parse(const std::vector<std::string>& words) {
     }
   }
   return arguments;
-}
-
-std::string quoted(std::string_view text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      out += cat('\\', c);
-    } else if (byte < ' ' || byte == 0x7f) {
-      char escape[8];
-      std::snprintf(escape, sizeof escape, "\\u%04x", byte);
-      out += escape;
-    } else {
-      out += c;
-    }
-  }
-  return out + "\"";
 }
 
 // Notes of a file that may have grown for years: the last of them are enough, each stands for all before it.
@@ -215,6 +206,20 @@ Result<int> print_proof(const Arguments& arguments) {
   return kGood;
 }
 
+Result<int> verify_evidence(const Arguments& arguments) {
+  evidence::VerifyOptions options;
+  if (!arguments.key.empty()) {
+    TRY_ASSIGN(options.first_key, VerifierKey::parse(arguments.key));
+  }
+  UniqueFd file;
+  if (arguments.evidence != "-") {
+    TRY_ASSIGN(file, open_file(arguments.evidence, O_RDONLY));
+  }
+  TRY_ASSIGN(const auto report, evidence::verify_fd(file ? file.get() : STDIN_FILENO, std::move(options)));
+  std::fputs((arguments.json ? evidence::report_json(report) : evidence::report_text(report)).c_str(), stdout);
+  return report.good() ? kGood : kBad;
+}
+
 int run(const std::vector<std::string>& words) {
   const auto arguments = parse(words);
   if (!arguments) {
@@ -225,9 +230,10 @@ int run(const std::vector<std::string>& words) {
     std::fputs(std::string(kHelp).c_str(), stdout);
     return kGood;
   }
-  const auto ended = arguments->prove            ? print_proof(*arguments)
-                     : !arguments->proof.empty() ? check_proof_file(*arguments)
-                                                 : verify_folder(*arguments);
+  const auto ended = arguments->prove               ? print_proof(*arguments)
+                     : !arguments->proof.empty()    ? check_proof_file(*arguments)
+                     : !arguments->evidence.empty() ? verify_evidence(*arguments)
+                                                    : verify_folder(*arguments);
   if (ended) return *ended;
   std::string text = cat("coffer-verify: ", ended.error().message, "\n");
   if (!ended.error().hint.empty()) text += cat("hint: ", ended.error().hint, "\n");
@@ -236,6 +242,6 @@ int run(const std::vector<std::string>& words) {
 }
 
 }  // namespace
-}  // namespace cofferdam::ledger
+}  // namespace cofferdam
 
-int main(int argc, char** argv) { return cofferdam::ledger::run({argv + (argc > 0 ? 1 : 0), argv + argc}); }
+int main(int argc, char** argv) { return cofferdam::run({argv + (argc > 0 ? 1 : 0), argv + argc}); }
