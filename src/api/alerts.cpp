@@ -60,7 +60,11 @@ Task<http::Response> list_alerts(Services& services, Call& call) {
 
 Task<http::Response> list_alert_rules(Services& services, Call& /*call*/) {
   json::array rules;
-  for (const auto& rule : services.watch.rules().all()) rules.emplace_back(to_json(rule));
+  for (const auto& rule : services.watch.rules().all()) {
+    auto object = to_json(rule);
+    object["default"] = rules.size() < monitor::kRuleKinds;
+    rules.emplace_back(std::move(object));
+  }
   co_return answer({{"rules", std::move(rules)}});
 }
 

@@ -60,9 +60,9 @@ class NotedSession final : public http::WebSocketSession {
 struct Api::State {
   State(const loop::asio::any_io_executor& executor, workspace::Manager& manager, identity::Identity& identity,
         monitor::Webhooks& webhooks, monitor::UsageHistory& usage, monitor::Quotas& quotas, monitor::Watch& watch,
-        net::Networks& networks, incident::Containment& containment, image::ImageStore& images,
-        keys::ReceiptBook& receipts, loop::WorkerPool& workers, HostFacts facts, Shutdown shutdown,
-        ledger::Ledger* ledger)
+        net::Networks& networks, incident::Containment& containment, incident::Drills& drills,
+        incident::EvidenceDesk& evidence, image::ImageStore& images, keys::ReceiptBook& receipts,
+        loop::WorkerPool& workers, HostFacts facts, Shutdown shutdown, ledger::Ledger* ledger)
       : builds(executor),
         streams(executor),
         sessions(executor, manager),
@@ -88,7 +88,9 @@ struct Api::State {
                  {},
                  {},
                  networks,
-                 containment} {
+                 containment,
+                 drills,
+                 evidence} {
     manager.on_event([this](const workspace::Event& event) { heard(event); });
     networks.on_exposure_end([this](const std::string& slug) { open_streams.end_visits(slug); });
   }
@@ -215,7 +217,9 @@ struct Api::State {
       write_refusal(services, caller, request, admitted.error());
       co_return fail(std::move(admitted.error()));
     }
-    const bool of_containment = handler == contain_workspace || handler == release_workspace;
+    // What is contained is for those who look into it, and for nobody else.
+    const bool of_containment = handler == contain_workspace || handler == release_workspace ||
+                                handler == export_evidence || handler == open_evidence_of;
     if (change && match.route->reach == Reach::workspace && !of_containment) {
       CO_TRY(services.manager.check_free(call.id()));
     }
@@ -227,11 +231,12 @@ struct Api::State {
 
 Api::Api(loop::asio::any_io_executor executor, workspace::Manager& manager, identity::Identity& identity,
          monitor::Webhooks& webhooks, monitor::UsageHistory& usage, monitor::Quotas& quotas, monitor::Watch& watch,
-         net::Networks& networks, incident::Containment& containment, image::ImageStore& images,
-         keys::ReceiptBook& receipts, loop::WorkerPool& workers, HostFacts facts, Shutdown shutdown,
-         ledger::Ledger* ledger)
+         net::Networks& networks, incident::Containment& containment, incident::Drills& drills,
+         incident::EvidenceDesk& evidence, image::ImageStore& images, keys::ReceiptBook& receipts,
+         loop::WorkerPool& workers, HostFacts facts, Shutdown shutdown, ledger::Ledger* ledger)
     : state_(std::make_unique<State>(executor, manager, identity, webhooks, usage, quotas, watch, networks, containment,
-                                     images, receipts, workers, std::move(facts), std::move(shutdown), ledger)) {}
+                                     drills, evidence, images, receipts, workers, std::move(facts), std::move(shutdown),
+                                     ledger)) {}
 
 Api::~Api() = default;
 

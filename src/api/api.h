@@ -10,6 +10,8 @@
 #include "identity/identity.h"
 #include "image/image_store.h"
 #include "incident/containment.h"
+#include "incident/drills.h"
+#include "incident/evidence_desk.h"
 #include "keys/receipt_book.h"
 #include "ledger/ledger.h"
 #include "loop/worker_pool.h"
@@ -42,9 +44,9 @@ class Api {
   // only; builds have threads of their own, which the executor's loop must outlive.
   Api(loop::asio::any_io_executor executor, workspace::Manager& manager, identity::Identity& identity,
       monitor::Webhooks& webhooks, monitor::UsageHistory& usage, monitor::Quotas& quotas, monitor::Watch& watch,
-      net::Networks& networks, incident::Containment& containment, image::ImageStore& images,
-      keys::ReceiptBook& receipts, loop::WorkerPool& workers, HostFacts facts, Shutdown shutdown,
-      ledger::Ledger* ledger = nullptr);
+      net::Networks& networks, incident::Containment& containment, incident::Drills& drills,
+      incident::EvidenceDesk& evidence, image::ImageStore& images, keys::ReceiptBook& receipts,
+      loop::WorkerPool& workers, HostFacts facts, Shutdown shutdown, ledger::Ledger* ledger = nullptr);
   Api(const Api&) = delete;
   Api& operator=(const Api&) = delete;
   ~Api();  // must be stopped before

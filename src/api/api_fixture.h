@@ -85,6 +85,11 @@ class ApiTest : public ::testing::Test {
     watched.alerts.recorder = ledger_.get();
     watch_ = monitor::Watch::open(io_.get_executor(), *database_, *webhooks_, std::move(watched)).value();
     watch_->start();
+    drills_ = incident::Drills::open(io_.get_executor(), *database_, manager_, *ledger_).value();
+    incident::EvidenceOptions evidence;
+    evidence.state_dir = dir_;
+    evidence_ =
+        incident::EvidenceDesk::open(io_.get_executor(), evidence, *containment_, *watch_, *ledger_, workers_).value();
     HostFacts facts;
     facts.version = "1.2.3";
     facts.socket = dir_ + "/s";
@@ -93,8 +98,8 @@ class ApiTest : public ::testing::Test {
       return manager_.shut_down(permanent);
     };
     api_ = std::make_unique<Api>(io_.get_executor(), manager_, *identity_, *webhooks_, *usage_, *quotas_, *watch_,
-                                 *networks_, *containment_, *images_, *receipts_, workers_, facts, shutdown,
-                                 ledger_.get());
+                                 *networks_, *containment_, *drills_, *evidence_, *images_, *receipts_, workers_, facts,
+                                 shutdown, ledger_.get());
     api_->start();
     server_ = std::make_unique<http::Server>(io_.get_executor(), http::ServerOptions{}, api_->handler(),
                                              api_->error_format());
@@ -108,6 +113,8 @@ class ApiTest : public ::testing::Test {
   ~ApiTest() override {
     EXPECT_TRUE(run(server_->stop(0ms)));
     EXPECT_TRUE(run(api_->stop()));
+    EXPECT_TRUE(run(evidence_->stop()));
+    EXPECT_TRUE(run(drills_->stop()));
     EXPECT_TRUE(run(containment_->stop()));
     EXPECT_TRUE(run(watch_->close()));
     EXPECT_TRUE(run(networks_->stop()));
@@ -231,6 +238,8 @@ class ApiTest : public ::testing::Test {
   std::unique_ptr<net::Networks> networks_;
   std::unique_ptr<incident::IncidentBook> book_;
   std::unique_ptr<incident::Containment> containment_;
+  std::unique_ptr<incident::Drills> drills_;
+  std::unique_ptr<incident::EvidenceDesk> evidence_;
   std::unique_ptr<monitor::UsageHistory> usage_;
   std::unique_ptr<monitor::Quotas> quotas_;
   std::unique_ptr<monitor::Watch> watch_;

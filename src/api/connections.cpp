@@ -4,7 +4,7 @@
 #include "api/event_answer.h"
 #include "api/handlers.h"
 #include "base/text.h"
-#include "base/time.h"
+#include "net/flow_json.h"
 
 namespace cofferdam::api {
 namespace {
@@ -14,28 +14,6 @@ namespace json = boost::json;
 constexpr std::uint64_t kDefault = 100;
 constexpr std::uint64_t kMost = 10'000;
 constexpr std::uint64_t kAnyNumber = 1ULL << 53;
-
-json::object to_json(const net::Flow& flow) {
-  const auto time = std::chrono::system_clock::time_point(
-      std::chrono::microseconds(std::min<std::uint64_t>(flow.time_us, INT64_MAX / 2000)));
-  json::object object{{"time", format_rfc3339(time)}, {"workspace_id", flow.workspace}, {"event", flow.event}};
-  if (flow.number != 0) object["number"] = flow.number;
-  if (flow.omitted != 0) {
-    object["omitted"] = flow.omitted;
-    return object;
-  }
-  object["flow"] = flow.flow;
-  object["kind"] = flow.kind;
-  object["reason"] = flow.reason;
-  object["name"] = flow.name;
-  object["address"] = flow.address;
-  object["port"] = flow.port;
-  object["peer"] = flow.peer;
-  object["bytes_out"] = flow.bytes_out;
-  object["bytes_in"] = flow.bytes_in;
-  object["duration_ms"] = static_cast<double>(flow.duration_us) / 1000.0;
-  return object;
-}
 
 Task<void> send_flows(std::shared_ptr<loop::Feed<net::Flow>> feed, std::string workspace,
                       std::shared_ptr<http::EventPipe> pipe) {

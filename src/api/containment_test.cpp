@@ -1,5 +1,7 @@
 #include "api/api_fixture.h"
+#include "base/file.h"
 #include "base/text.h"
+#include "evidence/verify.h"
 
 namespace cofferdam::api {
 namespace {
@@ -101,6 +103,74 @@ TEST_F(ContainmentTest, flows_answer_four_questions) {
   EXPECT_FALSE(one.at("when_destroyed").at("gone").as_array().empty());
   EXPECT_EQ(ask("GET", "/flows").body().at("workspaces").as_array().size(), 1U);
   EXPECT_EQ(ask("GET", "/flows?workspace=none").status, 404);
+}
+
+TEST_F(ContainmentTest, evidence_is_a_bundle_that_verifies_and_its_seal_is_in_the_ledger) {
+  make();
+  const auto incident = ask("POST", "/workspace/box/contain", R"({"why": "it mines"})").body().at("incident");
+  const auto handed = ask("POST", "/workspace/box/evidence", "{}");
+  ASSERT_EQ(handed.status, 200);
+  evidence::Verifier verifier({});
+  ASSERT_TRUE(verifier.feed(handed.text));
+  const auto report = verifier.finish();
+  EXPECT_TRUE(report.good()) << evidence::report_text(report);
+  EXPECT_EQ(report.workspace, text(incident.at("workspace")));
+  EXPECT_EQ(report.incident, text(incident.at("id")));
+  EXPECT_EQ(report.snapshot, text(incident.at("snapshot")));
+  EXPECT_GT(report.entries, 2U);
+  const auto sealed = ask("GET", "/events?kind=evidence.sealed").body().at("events").as_array();
+  ASSERT_EQ(sealed.size(), 1U);
+  EXPECT_EQ(text(sealed[0].at("snapshot")), report.snapshot);
+  EXPECT_NE(ask("POST", "/workspace/box/evidence", R"({"recipients": ["age1x"]})").status, 200);
+}
+
+TEST_F(ContainmentTest, what_is_contained_can_be_looked_into_and_never_has_a_network) {
+  make();
+  ask("POST", "/workspace/box/contain", R"({"why": "it mines"})");
+  const auto opened = ask("POST", "/workspace/box/evidence/open", R"({"name": "look", "ttl": "5m"})");
+  ASSERT_EQ(opened.status, 201) << opened.text;
+  EXPECT_TRUE(opened.body().at("workspace").at("isolated").as_bool());
+  for (const auto* bad : {R"({"ttl": "0s"})", R"({"ttl": "30d"})", R"({"snapshot": "snap_none"})"}) {
+    EXPECT_GE(ask("POST", "/workspace/box/evidence/open", bad).status, 400) << bad;
+  }
+  EXPECT_EQ(ask("GET", "/events?kind=evidence.opened").body().at("events").as_array().size(), 1U);
+}
+
+TEST_F(ContainmentTest, a_bundle_that_was_changed_becomes_no_workspace) {
+  make();
+  ask("POST", "/workspace/box/contain", R"({"why": "it mines"})");
+  auto bundle = ask("POST", "/workspace/box/evidence", "{}").text;
+  const auto at = bundle.find("it mines");
+  ASSERT_NE(at, std::string::npos);
+  bundle[at] = 'I';
+  const auto before = ask("GET", "/workspace").body().at("workspaces").as_array().size();
+  const auto refused = ask("POST", "/evidence/open", bundle);
+  EXPECT_GE(refused.status, 400);
+  EXPECT_NE(refused.text.find("not what was signed"), std::string::npos) << refused.text;
+  EXPECT_NE(refused.text.find("incident.json"), std::string::npos) << refused.text;
+  EXPECT_EQ(ask("GET", "/workspace").body().at("workspaces").as_array().size(), before);
+  EXPECT_TRUE(!path_exists(dir_ + "/evidence") || list_directory(dir_ + "/evidence").value().empty());
+}
+
+TEST_F(ContainmentTest, a_drill_is_kept_told_and_written_down) {
+  make();
+  EXPECT_EQ(ask("POST", "/workspace/box/drill", "{}").status, 404);  // no snapshot
+  ask("POST", "/workspace/box/snapshot", "{}");
+  const auto passed = ask("POST", "/workspace/box/drill", R"({"check": ["echo"]})");
+  ASSERT_EQ(passed.status, 200) << passed.text;
+  EXPECT_TRUE(passed.body().at("drill").at("passed").as_bool()) << passed.text;
+  const auto failed = ask("POST", "/workspace/box/drill", R"({"check": ["complain"], "timeout_seconds": 1})");
+  ASSERT_EQ(failed.status, 200) << failed.text;
+  EXPECT_FALSE(failed.body().at("drill").at("passed").as_bool());
+  EXPECT_NE(text(failed.body().at("drill").at("error")).find("the ready check"), std::string::npos) << failed.text;
+  const auto kept = ask("GET", "/drills").body().at("drills").as_array();
+  ASSERT_EQ(kept.size(), 1U);
+  EXPECT_EQ(kept[0].at("passed_at"), passed.body().at("drill").at("at"));
+  EXPECT_EQ(ask("GET", "/events?kind=drill.ended").body().at("events").as_array().size(), 2U);
+  // Nothing of it is left.
+  EXPECT_EQ(ask("GET", "/workspace").body().at("workspaces").as_array().size(), 1U);
+  const auto again = incident::Drills::open(io_.get_executor(), *database_, manager_, *ledger_).value();
+  EXPECT_FALSE(again->all().at(0).error.empty());
 }
 
 }  // namespace

@@ -8,20 +8,13 @@
 #include "api/network_json.h"
 #include "api/workspace_json.h"
 #include "base/text.h"
-#include "base/utf8.h"
-#include "loop/deadline.h"
 #include "model/json.h"
 
 namespace cofferdam::api {
 namespace {
 
 namespace json = boost::json;
-using namespace std::chrono_literals;
-
-constexpr auto kDefaultReadyLimit = 60s;
-constexpr std::uint64_t kMaxReadySeconds = 240;  // a client waits five minutes for the head of an answer
-constexpr auto kReadyPause = 250ms;
-constexpr auto kReadyTry = 30s;
+using workspace::ReadyCheck;
 
 // What the hosted service has and this host has not. Nothing, null, false and "" ask for nothing.
 struct Missing {
@@ -108,10 +101,10 @@ Result<std::optional<ReadyCheck>> ready_check_of(const json::object& config) {
   TRY(check_target(*given, kPath));
   TRY_ASSIGN(const auto command, get_texts(*given, kPath, "command"));
   if (!command || command->empty()) return fail(Code::InvalidArgument, cat(kPath, "/command: is missing"));
-  TRY_ASSIGN(const auto seconds, get_whole(*given, kPath, "timeout_seconds", 1, kMaxReadySeconds));
+  TRY_ASSIGN(const auto seconds, get_whole(*given, kPath, "timeout_seconds", 1, workspace::kMaxReadySeconds));
   ReadyCheck check;
   check.command = *command;
-  check.limit = seconds ? std::chrono::milliseconds(std::chrono::seconds(*seconds)) : kDefaultReadyLimit;
+  check.limit = seconds ? std::chrono::milliseconds(std::chrono::seconds(*seconds)) : workspace::kDefaultReadyLimit;
   model::ExecSpec spec;
   spec.argv = check.command;
   if (auto good = model::validate(spec); !good) return fail(std::move(good.error()).in(kPath));
@@ -124,27 +117,6 @@ Status check_waits(const json::object& body, const json::object& config) {
   TRY(model::get_flag(config, "/config", "wait_for_init"));
   TRY(model::get_flag(config, "/config", "keep_logs"));
   return {};
-}
-
-Task<bool> ends_with_zero(Services& services, const std::string& workspace_id,
-                          const std::vector<std::string>& command) {
-  model::ExecSpec spec;
-  spec.argv = command;
-  spec.timeout = kReadyTry;
-  CO_TRY_ASSIGN(const auto process, co_await services.manager.exec(workspace_id, std::move(spec)));
-  for (;;) {
-    CO_TRY_ASSIGN(const auto piece, co_await process->read());
-    if (!piece) break;
-  }
-  co_return process->exit_status().code == 0;
-}
-
-Task<void> try_until_ready(Services& services, std::string workspace_id, std::vector<std::string> command) {
-  for (;;) {
-    CO_TRY_ASSIGN(const bool ready, co_await ends_with_zero(services, workspace_id, command));
-    if (ready) co_return Status{};
-    CO_TRY(co_await loop::sleep_for(kReadyPause));
-  }
 }
 
 }  // namespace
@@ -178,18 +150,6 @@ Result<CreateWish> read_create_wish(const json::object& body) {
   // What keeps such a workspace from being exposed.
   if (type == kDatabaseType) wish.spec.metadata.emplace("type", *type);
   return wish;
-}
-
-Task<void> wait_until_ready(Services& services, std::string workspace_id, ReadyCheck check) {
-  auto ready = co_await loop::with_deadline(try_until_ready(services, std::move(workspace_id), check.command),
-                                            check.limit, "/config/ready_check");
-  if (!ready && ready.error().code == Code::DeadlineExceeded) {
-    co_return fail(Code::DeadlineExceeded,
-                   cat("/config/ready_check: ", to_utf8(check.command.front()), " did not end with 0 within ",
-                       check.limit.count(), " ms"),
-                   "the workspace was removed; look whether the command is right, or give it more time");
-  }
-  co_return ready;
 }
 
 }  // namespace cofferdam::api

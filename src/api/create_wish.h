@@ -11,20 +11,15 @@
 #include "api/services.h"
 #include "api/workload_json.h"
 #include "model/workspace_spec.h"
+#include "workspace/ready.h"
 
 namespace cofferdam::api {
-
-// A command that says whether the workspace is ready: run again and again until it ends with 0.
-struct ReadyCheck {
-  std::vector<std::string> command;
-  std::chrono::milliseconds limit{};
-};
 
 struct CreateWish {
   model::WorkspaceSpec spec;
   std::string idempotency_key, space;
   std::vector<NamedWorkload> workloads;
-  std::optional<ReadyCheck> ready_check;
+  std::optional<workspace::ReadyCheck> ready_check;
   NetworkChange network;
   boost::json::array warnings;
 };
@@ -32,8 +27,5 @@ struct CreateWish {
 // InvalidArgument names the field, also of what this host has not: nothing that is asked for is silently left out.
 // Fields that are not known are ignored.
 Result<CreateWish> read_create_wish(const boost::json::object& body);
-
-// DeadlineExceeded when the command did not end with 0 in time.
-Task<void> wait_until_ready(Services& services, std::string workspace_id, ReadyCheck check);
 
 }  // namespace cofferdam::api

@@ -2,6 +2,7 @@
 
 #include <signal.h>
 
+#include <algorithm>
 #include <set>
 #include <utility>
 
@@ -656,6 +657,43 @@ Task<std::vector<workspace::Info>> FakeManager::fork(std::string id, workspace::
     all.push_back(std::move(made));
   }
   co_return all;
+}
+
+Task<workspace::SealedSnapshot> FakeManager::sealed_snapshot(std::string id, std::string snapshot_id) {
+  CO_TRY_ASSIGN(const Entry* entry, find(id));
+  for (const auto& snapshot : entry->snapshots) {
+    if (!snapshot_id.empty() && snapshot.id != snapshot_id) continue;
+    workspace::SealedSnapshot sealed;
+    sealed.snapshot = snapshot;
+    sealed.key = keys::make_key(keys::kDiskKeyBytes);
+    co_return sealed;
+  }
+  co_return fail(Code::NotFound, "there is no such snapshot");
+}
+
+Task<workspace::Info> FakeManager::scratch(std::string id, std::string snapshot_id, workspace::ScratchWish wish) {
+  CO_TRY_ASSIGN(const Entry* entry, find(id));
+  const auto& all = entry->snapshots;
+  if (std::none_of(all.begin(), all.end(), [&](const auto& one) { return one.id == snapshot_id; })) {
+    co_return fail(Code::NotFound, "there is no such snapshot");
+  }
+  auto spec = entry->info.spec;
+  spec.name = std::move(wish.name);
+  CO_TRY_ASSIGN(auto made, co_await create(std::move(spec), {}));
+  CO_TRY_ASSIGN(Entry * kept, find(made.id));
+  kept->info.isolated = true;
+  co_return kept->info;
+}
+
+Task<workspace::Info> FakeManager::scratch_from(workspace::BroughtSnapshot /*brought*/, workspace::ScratchWish wish) {
+  model::WorkspaceSpec spec;
+  spec.name = std::move(wish.name);
+  return create(std::move(spec), {});
+}
+
+Task<std::string> FakeManager::console(std::string id) {
+  CO_TRY(get(id));
+  co_return std::string("a console");
 }
 
 Task<workspace::Archive> FakeManager::add_archive(std::string id, workspace::ArchiveWish wish,

@@ -100,6 +100,11 @@ class FakeManager final : public workspace::Manager {
   Task<void> remove_snapshot(std::string id, std::string snapshot_id) override;
   Task<workspace::Info> restore(std::string id, std::string snapshot_id) override;
   Task<std::vector<workspace::Info>> fork(std::string id, workspace::ForkWish wish) override;
+  // The fake keeps no files: there is nothing to be handed out, and what was brought goes nowhere.
+  Task<workspace::SealedSnapshot> sealed_snapshot(std::string id, std::string snapshot_id) override;
+  Task<workspace::Info> scratch(std::string id, std::string snapshot_id, workspace::ScratchWish wish) override;
+  Task<workspace::Info> scratch_from(workspace::BroughtSnapshot brought, workspace::ScratchWish wish) override;
+  Task<std::string> console(std::string id) override;
   Task<workspace::Archive> add_archive(std::string id, workspace::ArchiveWish wish,
                                        workspace::ArchiveBytes bytes) override;
   [[nodiscard]] Result<std::vector<workspace::Archive>> archives(const std::string& id) const override;

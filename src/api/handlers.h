@@ -157,6 +157,15 @@ Task<http::Response> release_workspace(Services& services, Call& call);
 Task<http::Response> get_incident(Services& services, Call& call);
 Task<http::Response> list_incidents(Services& services, Call& call);
 
+// evidence.cpp
+Task<http::Response> export_evidence(Services& services, Call& call);
+Task<http::Response> open_evidence(Services& services, Call& call);
+Task<http::Response> open_evidence_of(Services& services, Call& call);
+
+// drills.cpp
+Task<http::Response> run_drill(Services& services, Call& call);
+Task<http::Response> list_drills(Services& services, Call& call);
+
 // flows.cpp
 Task<http::Response> get_flows(Services& services, Call& call);
 

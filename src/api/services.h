@@ -36,6 +36,8 @@ struct Services {
   std::unordered_map<std::string, std::string> space_slugs;  // of namespaces by id, as far as they were asked for
   net::Networks& networks;
   incident::Containment& containment;
+  incident::Drills& drills;
+  incident::EvidenceDesk& evidence;
 };
 
 }  // namespace cofferdam::api

@@ -5,10 +5,10 @@
 #include "api/event_answer.h"
 #include "api/handlers.h"
 #include "api/permission.h"
-#include "api/watch_json.h"
 #include "api/workspace_json.h"
 #include "base/text.h"
 #include "base/time.h"
+#include "monitor/watch_json.h"
 
 namespace cofferdam::api {
 namespace {

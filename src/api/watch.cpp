@@ -2,9 +2,9 @@
 #include <boost/json/array.hpp>
 
 #include "api/handlers.h"
-#include "api/watch_json.h"
 #include "base/text.h"
 #include "monitor/metrics_text.h"
+#include "monitor/watch_json.h"
 
 namespace cofferdam::api {
 namespace {

@@ -132,6 +132,7 @@ json::object to_json(const workspace::Info& info, const std::string& space, cons
         {{"cipher", "aes-256-xts"}, {"key_id", info.disk_key_id}, {"key_place", info.disk_kept ? "tree" : "memory"}}},
        {"snapshots", info.snapshots},
        {"hold", hold},
+       {"isolated", info.isolated},
        {"resources", resources_to_json(info, memory)},
        {"lifecycle", lifecycle_to_json(info, memory)},
        {"config", config_to_json(info, memory)},

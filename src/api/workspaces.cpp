@@ -104,9 +104,14 @@ Task<http::Response> make_workspace(Services& services, Call& call, std::functio
     co_return fail(std::move(begun.error()).in("/config/workloads"));
   }
   if (wanted.ready_check) {
-    if (auto ready = co_await wait_until_ready(services, made->id, std::move(*wanted.ready_check)); !ready) {
+    auto ready = co_await workspace::wait_until_ready(services.manager, made->id, *wanted.ready_check);
+    if (ready) ready = co_await services.drills.keep_check(made->id, std::move(*wanted.ready_check));
+    if (!ready) {
       (void)co_await services.manager.remove(made->id);
-      co_return fail(std::move(ready.error()));
+      co_return fail(
+          std::move(ready.error())
+              .in("/config/ready_check")
+              .with_hint("the workspace was removed; look whether the command is right, or give it more time"));
     }
   }
   const auto took = std::chrono::duration_cast<std::chrono::microseconds>(steady_clock::now() - began).count();

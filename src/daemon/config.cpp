@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "daemon/config_file.h"
 #include "daemon/settings.h"
+#include "evidence/age.h"
 #include "ledger/syslog.h"
 
 namespace cofferdam::daemon {
@@ -322,6 +323,13 @@ constexpr std::array<Setting, 49> kSettings{{
      }},
     {"alerts.command", "FILE", "a program that is given each alert as JSON on stdin (default: none)",
      [](Config& c, const std::string& v) { return set_path(c.watch.command, v); }},
+    {"evidence.recipients", "LIST", "public keys of age (age1…) that all evidence is encrypted to (default: none)",
+     [](Config& c, const std::string& v) -> Status {
+       auto recipients = list_of(v);
+       for (const auto& recipient : recipients) TRY(evidence::check_recipient(recipient));
+       c.evidence_recipients = std::move(recipients);
+       return {};
+     }},
     {"log_level", "debug|info|warn|error", "what the log holds (default info)",
      [](Config& c, const std::string& v) { return set_choice(c.log_level, v, kLogLevels); }},
 }};
@@ -496,6 +504,8 @@ std::string config_text(const Config& config) {
   for (const auto& witness : config.ledger.witnesses) witnesses += cat(witness.text(), " ");
   std::string rules;
   for (const auto& rule : config.watch.rule_texts) rules += cat(rules.empty() ? "" : ", ", rule);
+  std::string recipients;
+  for (const auto& one : config.evidence_recipients) recipients += cat(recipients.empty() ? "" : ", ", one);
   return cat("state ", config.state_dir, "\nrun ", config.run_dir, "\nlisten ",
              config.listen ? config.listen->text() : "none", "\ntls.cert ", config.tls.certificate, "\ntls.key ",
              config.tls.key, "\ntls.self_signed ", config.tls.self_signed, "\naccel ",
@@ -507,8 +517,8 @@ std::string config_text(const Config& config) {
              "\nledger.syslog ", config.ledger.syslog, "\nledger.witness ", witnesses, "\nledger.witness_every ",
              config.ledger.witness_every.count(), "\nledger.write ", config.ledger.write, "\nwatch.every ",
              config.watch.every.count(), "\nwatch.ask_every ", config.watch.ask_every.count(), "\nalerts.rules ", rules,
-             "\nalerts.syslog ", config.watch.syslog, "\nalerts.command ", config.watch.command, "\nlog_level ",
-             static_cast<int>(config.log_level), "\n");
+             "\nalerts.syslog ", config.watch.syslog, "\nalerts.command ", config.watch.command,
+             "\nevidence.recipients ", recipients, "\nlog_level ", static_cast<int>(config.log_level), "\n");
 }
 
 std::string help_text() {

@@ -74,10 +74,12 @@ struct Config {
   bool private_webhooks = false;  // whether webhooks may go to addresses of private networks
   LedgerSettings ledger;
   WatchSettings watch;
+  std::vector<std::string> evidence_recipients;  // public keys of age that all evidence is encrypted to
   LogLevel log_level = LogLevel::info;
 
   // One that no VMM has.
   [[nodiscard]] std::uint32_t gate_uid() const { return uid_first + uid_count - 1; }
+  [[nodiscard]] std::uint32_t age_uid() const { return uid_first + uid_count - 2; }
   [[nodiscard]] std::string socket_path() const { return run_dir + "/cofferd.sock"; }
 };
 

@@ -29,6 +29,8 @@
 #include "identity/key_file.h"
 #include "identity/schema.h"
 #include "incident/containment.h"
+#include "incident/drills.h"
+#include "incident/evidence_desk.h"
 #include "incident/schema.h"
 #include "keys/holders.h"
 #include "keys/key_store.h"
@@ -155,6 +157,8 @@ class BuiltDaemon : public Daemon {
   std::unique_ptr<Manager> manager_;
   ledger::NoRecorder no_ledger_;
   std::unique_ptr<incident::Containment> containment_;
+  std::unique_ptr<incident::Drills> drills_;
+  std::unique_ptr<incident::EvidenceDesk> evidence_;
   std::unique_ptr<monitor::Watch> watch_;
   std::unique_ptr<api::Api> api_;
   std::optional<workspace::UsageMeter> meter_;
@@ -236,6 +240,10 @@ Status BuiltDaemon::open_networks() {
     return {info->spec.name, info->spec.slug, id};
   };
   options.contained = [this](const std::string& id) { return incidents_->of(id) != nullptr; };
+  options.isolated = [this](const std::string& id) {
+    const auto info = manager_->get(id);
+    return info && info->isolated;
+  };
   options.answers = [this](const std::string& id) {
     const auto info = manager_->get(id);
     return info && info->state != model::State::paused && info->state != model::State::suspended;
@@ -292,7 +300,7 @@ Status BuiltDaemon::connect(const std::string& version) {
   machines.qemu_binary = config_.qemu_binary;
   machines.accelerator = config_.accelerator;
   machines.uid_first = config_.uid_first;
-  machines.uid_count = config_.uid_count - 1;  // the last is the gate's
+  machines.uid_count = config_.uid_count - 2;  // the last are the gate's and age's
   TRY_ASSIGN(driver_, vm::QemuDriver::make(executor, workers_, std::move(machines)));
   log_info("accelerator", {{"name", driver_->accelerator().name}, {"reason", driver_->accelerator().reason}});
 
@@ -331,12 +339,22 @@ Status BuiltDaemon::connect(const std::string& version) {
     CO_TRY(co_await containment_->contain(std::move(workspace), std::move(why), {"alert", {}, {}}));
     co_return Status{};
   };
+  TRY_ASSIGN(drills_, incident::Drills::open(executor, *database_, *manager_, recorder));
+  manager_->on_event([this](const workspace::Event& event) {
+    if (event.kind == workspace::EventKind::removed) drills_->forget(event.workspace_id);
+  });
   TRY_ASSIGN(watch_, open_watch(executor, config_,
                                 {*database_, *webhooks_, *manager_, *networks_, identity_->namespaces(), ledger_.get(),
-                                 std::move(contain)}));
+                                 std::move(contain), *drills_}));
+  incident::EvidenceOptions evidence;
+  evidence.state_dir = config_.state_dir;
+  evidence.recipients = config_.evidence_recipients;
+  evidence.age_uid = config_.age_uid();
+  TRY_ASSIGN(evidence_,
+             incident::EvidenceDesk::open(executor, std::move(evidence), *containment_, *watch_, recorder, workers_));
   api_ = std::make_unique<api::Api>(executor, *manager_, *identity_, *webhooks_, *usage_, *quotas_, *watch_, *networks_,
-                                    *containment_, *images_, *receipts_, workers_, std::move(facts),
-                                    std::move(shutdown), ledger_.get());
+                                    *containment_, *drills_, *evidence_, *images_, *receipts_, workers_,
+                                    std::move(facts), std::move(shutdown), ledger_.get());
   meter_.emplace(
       *manager_, *usage_, *quotas_, [this](const monitor::QuotaNews& news) { api_->tell(news); },
       [this](const std::string& workspace) {
@@ -473,6 +491,8 @@ Task<void> BuiltDaemon::end() {
   CO_TRY(co_await server_->stop(kRequestGrace));
   (void)::unlink(config_.socket_path().c_str());
   CO_TRY(co_await api_->stop());
+  CO_TRY(co_await evidence_->stop());
+  CO_TRY(co_await drills_->stop());
   CO_TRY(co_await containment_->stop());
   upkeep_.cancel();
   CO_TRY(co_await upkeep_.join());

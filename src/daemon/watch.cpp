@@ -5,7 +5,18 @@
 namespace cofferdam::daemon {
 namespace {
 
-std::vector<monitor::Watched> all_of(const workspace::Manager& manager) {
+// Since it has a snapshot, or since one was brought back.
+void tell_of_drills(monitor::Watched& watched, const workspace::Manager& manager, const incident::Drills& drills) {
+  const auto snapshots = manager.snapshots(watched.id);
+  if (!snapshots || snapshots->empty()) return;
+  watched.undrilled_since = snapshots->front().created_at;
+  const auto* last = drills.last(watched.id);
+  if (last == nullptr) return;
+  if (last->passed_at) watched.undrilled_since = *last->passed_at;
+  watched.drill_error = last->error;
+}
+
+std::vector<monitor::Watched> all_of(const workspace::Manager& manager, const incident::Drills& drills) {
   std::vector<monitor::Watched> all;
   for (auto& info : manager.list()) {
     monitor::Watched one;
@@ -15,6 +26,8 @@ std::vector<monitor::Watched> all_of(const workspace::Manager& manager) {
     one.cpu_millis = info.spec.cpu_millis;
     one.created_at = info.created_at;
     one.started_at = info.started_at.value_or(info.created_at);
+    one.isolated = info.isolated;
+    if (info.snapshots > 0) tell_of_drills(one, manager, drills);
     if (info.state == model::State::running) {
       if (auto machine = manager.machine(info.id)) one.machine = std::move(*machine);
     }
@@ -40,7 +53,7 @@ Result<std::unique_ptr<monitor::Watch>> open_watch(const loop::asio::any_io_exec
   options.alerts.channels.command = config.watch.command;
   options.alerts.contain = std::move(parts.contain);
   options.alerts.recorder = parts.recorder;
-  options.list = [manager = &parts.manager] { return all_of(*manager); };
+  options.list = [manager = &parts.manager, drills = &parts.drills] { return all_of(*manager, *drills); };
   options.count = [networks = &parts.networks] { return networks->counters(""); };
   options.follow = [networks = &parts.networks] { return networks->flows().follow(); };
   options.namespace_slug = [namespaces = &parts.namespaces](const std::string& id) { return slug_of(*namespaces, id); };

@@ -4,6 +4,7 @@
 
 #include "daemon/config.h"
 #include "identity/namespaces.h"
+#include "incident/drills.h"
 #include "monitor/watch.h"
 #include "net/networks.h"
 #include "workspace/manager.h"
@@ -18,6 +19,7 @@ struct WatchParts {
   identity::Namespaces& namespaces;
   ledger::Recorder* recorder;  // null: none
   monitor::Contain contain;    // none: no rule may ask for it
+  incident::Drills& drills;
 };
 
 // Blocks. All parts outlive the watch. InvalidArgument: a rule that nothing here can carry out.

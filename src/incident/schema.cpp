@@ -5,8 +5,9 @@
 namespace cofferdam::incident {
 namespace {
 
-// Times are milliseconds since 1970. An incident outlives its workspace. `record` is the whole as JSON.
-constexpr std::array<store::Migration, 1> kMigrations{{{"incident", 1, R"sql(
+// Times are milliseconds since 1970. An incident outlives its workspace. `record` is the whole as JSON. Of drills a
+// workspace has its last.
+constexpr std::array<store::Migration, 2> kMigrations{{{"incident", 1, R"sql(
 CREATE TABLE incidents (
   id TEXT PRIMARY KEY,
   workspace_id TEXT NOT NULL,
@@ -16,6 +17,10 @@ CREATE TABLE incidents (
 ) STRICT;
 CREATE INDEX incidents_of ON incidents (workspace_id, began_at);
 CREATE UNIQUE INDEX open_incidents ON incidents (workspace_id) WHERE released_at IS NULL;
+)sql"},
+                                                       {"incident", 2, R"sql(
+CREATE TABLE drills (workspace_id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
+CREATE TABLE ready_checks (workspace_id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;
 )sql"}}};
 
 }  // namespace

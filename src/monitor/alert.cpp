@@ -41,6 +41,8 @@ std::string next_command(RuleKind kind, const std::string& workspace_id, const s
       return cat("coffer exec ", workspace_id, " -- du -xhd2 /");
     case RuleKind::failed_auth:
       return "coffer events --kind token.refused";
+    case RuleKind::drill:
+      return cat("coffer drill ", workspace_id);
     case RuleKind::token_address:
       return cat("coffer events --actor ", about.substr(0, about.find(' ')));
   }

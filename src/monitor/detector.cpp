@@ -221,6 +221,18 @@ bool Detector::holds(Suspects& suspects, const SeenProcess& process, Steady at, 
   return at - since >= rule.hold;
 }
 
+Findings Detector::drilled(const Watched& workspace, Time now) const {
+  const Rule* rule = this->rule(RuleKind::drill);
+  if (rule == nullptr || !workspace.undrilled_since) return {};
+  const auto days = std::chrono::duration_cast<std::chrono::hours>(now - *workspace.undrilled_since).count() / 24;
+  const Evidence evidence{{"since", format_rfc3339(*workspace.undrilled_since)}};
+  if (!workspace.drill_error.empty()) {
+    return {{rule, "failed", cat("its last drill failed: ", workspace.drill_error), evidence}};
+  }
+  if (now - *workspace.undrilled_since <= rule->after) return {};
+  return {{rule, "due", cat("none of its snapshots was brought back for ", days, " days"), evidence}};
+}
+
 Findings Detector::looked(const std::vector<SeenProcess>& processes, Time booted_at, Steady at) {
   Findings findings;
   const Rule* stray = rule(RuleKind::stray_process);

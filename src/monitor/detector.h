@@ -55,6 +55,8 @@ class Detector {
   Findings refused(const net::Flow& flow, Steady at);
   // To a destination where the workspace never was. `age` of the workspace.
   Findings reached_anew(const std::string& destination, const net::Flow& flow, std::chrono::milliseconds age) const;
+  // What is known of its drills.
+  [[nodiscard]] Findings drilled(const Watched& workspace, Time now) const;
   Findings looked(const std::vector<SeenProcess>& processes, Time booted_at, Steady at);
 
  private:

@@ -189,5 +189,23 @@ TEST(Window, is_the_sum_of_the_last_while) {
   EXPECT_EQ(window.sum(), 0U);
 }
 
+TEST_F(DetectorTest, a_drill_is_due_after_its_time_and_one_that_failed_is_told_at_once) {
+  use({"drill after=2h"});
+  Watched box;
+  const Time now = kBoot + 100h;
+  EXPECT_EQ(names(detector_.drilled(box, now)), Names());  // no snapshot
+  box.undrilled_since = now - 2h;
+  EXPECT_EQ(names(detector_.drilled(box, now)), Names());
+  box.undrilled_since = now - 49h;
+  ASSERT_EQ(names(detector_.drilled(box, now)), Names{"drill"});
+  EXPECT_EQ(detector_.drilled(box, now).front().cause, "none of its snapshots was brought back for 2 days");
+  box.undrilled_since = now;
+  box.drill_error = "block 7 was changed";
+  ASSERT_EQ(names(detector_.drilled(box, now)), Names{"drill"});
+  EXPECT_NE(detector_.drilled(box, now).front().cause.find("block 7 was changed"), std::string::npos);
+  use({"drill off"});
+  EXPECT_EQ(names(detector_.drilled(box, now)), Names());
+}
+
 }  // namespace
 }  // namespace cofferdam::monitor

@@ -14,6 +14,7 @@ constexpr std::uint64_t kMiB = 1U << 20;
 constexpr std::uint64_t kMaxPercent = 100;
 constexpr std::uint64_t kMaxCount = 1'000'000;
 constexpr milliseconds kLongest = std::chrono::hours(24);
+constexpr milliseconds kLongestDrill = std::chrono::hours(24 * 400);
 
 enum class Unit { none, percent, bytes, count };
 
@@ -38,6 +39,7 @@ constexpr std::array<KindInfo, kRuleKinds> kKinds{{
     {"new_executable", Unit::none, 0, 0, 0ms, 60s, 0ms, true, true},
     {"failed_auth", Unit::count, 10, 0, 60s, 0ms, 0ms, false, false},
     {"token_address", Unit::none, 0, 0, 0ms, 0ms, 0ms, false, false},
+    {"drill", Unit::none, 0, 0, 0ms, 0ms, std::chrono::hours(24 * 30), true, false},
 }};
 
 const KindInfo& info_of(RuleKind kind) { return kKinds.at(static_cast<std::size_t>(kind)); }
@@ -64,10 +66,12 @@ Result<std::uint64_t> parse_over(Unit unit, const std::string& value) {
   return static_cast<std::uint64_t>(number);
 }
 
-Status set_time(milliseconds& target, std::string_view name, const std::string& value) {
+Status set_time(milliseconds& target, std::string_view name, const std::string& value,
+                milliseconds longest = kLongest) {
   TRY_ASSIGN(target, parse_duration(value));
-  if (target >= 0ms && target <= kLongest) return {};
-  return fail(Code::InvalidArgument, cat("'", name, "' must be at most a day"));
+  if (target >= 0ms && target <= longest) return {};
+  return fail(Code::InvalidArgument,
+              cat("'", name, "' must be at most ", longest / 24h == 1 ? "a day" : cat(longest / 24h, " days")));
 }
 
 // "key=value". InvalidArgument: the kind has no such parameter, or that is not a value for it.
@@ -108,7 +112,9 @@ Status set_parameter(Rule& rule, const std::string& word) {
     return rule.within >= 1s ? Status{} : fail(Code::InvalidArgument, "'within' must be at least 1s");
   }
   if (key == "for" && info.hold != 0ms) return set_time(rule.hold, key, value);
-  if (key == "after" && info.after != 0ms) return set_time(rule.after, key, value);
+  if (key == "after" && info.after != 0ms) {
+    return set_time(rule.after, key, value, rule.kind == RuleKind::drill ? kLongestDrill : kLongest);
+  }
   return fail(Code::InvalidArgument, cat("it has no parameter '", key, "'"));
 }
 

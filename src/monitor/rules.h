@@ -22,8 +22,9 @@ enum class RuleKind : std::uint8_t {
   new_executable,   // its program was written after the boot, and it has run for `hold`; the guest's own word
   failed_auth,      // more than `over` wrong credentials from one address `within`
   token_address,    // a token is used from an address it was never used from
+  drill,            // none of its snapshots was brought back for longer than `after`, or the last try has failed
 };
-inline constexpr std::size_t kRuleKinds = 10;
+inline constexpr std::size_t kRuleKinds = 11;
 inline constexpr double kFlatPoints = 10;
 
 std::string_view rule_name(RuleKind kind);

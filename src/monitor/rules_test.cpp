@@ -69,5 +69,11 @@ TEST(Rules, bad_ones_are_refused_by_name) {
   EXPECT_EQ(Rules::parse({"denied action=contain"}).value().containing()->kind, RuleKind::denied);
 }
 
+TEST(Rules, a_drill_may_be_months_away_and_nothing_else_may) {
+  EXPECT_EQ(Rules::parse({"drill after=90d"}).value().all().back().text(), "drill after=7776000s");
+  EXPECT_FALSE(Rules::parse({"drill after=500d"}));
+  EXPECT_FALSE(Rules::parse({"new_destination after=90d"}));
+}
+
 }  // namespace
 }  // namespace cofferdam::monitor

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "identity/clock.h"
@@ -19,6 +20,10 @@ struct Watched {
   std::uint32_t cpu_millis = 1000;       // what it was promised
   Time created_at, started_at;           // of the workspace; of its machine
   std::shared_ptr<vm::Machine> machine;  // null: it does not run
+  bool isolated = false;                 // it is there to be looked into: nothing about it is out of the ordinary
+  // Since when none of its snapshots was brought back; nullopt: it has none. What came of the last try, if it failed.
+  std::optional<Time> undrilled_since = {};
+  std::string drill_error = {};
 };
 
 // One look from outside the guest. What counts up is what came since the look before.

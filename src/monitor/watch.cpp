@@ -20,6 +20,7 @@ constexpr auto kLongestRest = 120s;
 constexpr auto kCrowdRest = 30s;
 constexpr std::uint32_t kCrowd = 512;  // with more processes and threads, its kernel's among them, none is looked at
 constexpr auto kCountLimit = 5s;
+constexpr std::uint64_t kDrillRounds = 3;     // drills are looked at in each of so many
 constexpr std::size_t kMaxExecutables = 512;  // that are known of one guest
 constexpr int kMaxNewExecutables = 16;        // asked for in one round
 
@@ -89,9 +90,7 @@ void Watch::update_entries() {
                          entry->workspace.namespace_slug != workspace.namespace_slug;
     entry->workspace = std::move(workspace);
     const auto& now = entry->workspace;
-    if (renamed) {
-      entry->detector.use(options_.rules.for_workspace(now.id, now.name, now.namespace_id, now.namespace_slug));
-    }
+    if (renamed) entry->detector.use(rules_for(now));
     if (is_new && now.namespace_slug.empty() && options_.namespace_slug) {
       tasks_.spawn("a namespace's slug", learn_slug(entry));
     }
@@ -111,6 +110,11 @@ Task<void> Watch::learn_slug(EntryPtr entry) {
   co_return Status{};
 }
 
+Rules::InForce Watch::rules_for(const Watched& workspace) const {
+  if (workspace.isolated) return {};
+  return options_.rules.for_workspace(workspace.id, workspace.name, workspace.namespace_id, workspace.namespace_slug);
+}
+
 Task<void> Watch::keep_looking() {
   auto next = std::chrono::steady_clock::now();
   for (;;) {
@@ -121,6 +125,7 @@ Task<void> Watch::keep_looking() {
     ++rounds_;
     update_entries();
     for (const auto& [id, entry] : entries_) {
+      if (rounds_ % kDrillRounds == 0) raise(*entry, entry->detector.drilled(entry->workspace, options_.clock.now()));
       if (!entry->looking) tasks_.spawn("a look at a workspace", look(entry));
     }
   }
@@ -283,9 +288,7 @@ Task<void> Watch::ask(EntryPtr entry) {
   auto guest = co_await loop::with_deadline(machine->guest_metrics(), kAskLimit, "figures of a guest");
   if (guest && guest->processes > kCrowd) {
     // To look at each would make the end of them last.
-    const auto& of = entry->workspace;
-    const auto in_force = options_.rules.for_workspace(of.id, of.name, of.namespace_id, of.namespace_slug);
-    raise(*entry, findings_of_a_crowd(in_force, guest->processes));
+    raise(*entry, findings_of_a_crowd(rules_for(entry->workspace), guest->processes));
     machine.reset();  // it may end meanwhile
     (void)co_await loop::sleep_for(kCrowdRest);
     entry->asking = false;

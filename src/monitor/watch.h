@@ -111,6 +111,7 @@ class Watch {
   Task<void> keep_writing();
   Task<void> flush();
   void update_entries();
+  [[nodiscard]] Rules::InForce rules_for(const Watched& workspace) const;
   Task<void> learn_slug(EntryPtr entry);
   Task<void> count();
   Task<void> look(EntryPtr entry);

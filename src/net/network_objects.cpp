@@ -25,6 +25,7 @@ const gate::Ports& Networks::ingress_ports(const std::string& workspace) const {
 }
 
 Task<void> Networks::set_ingress_ports(std::string workspace, gate::Ports ports, model::Origin by) {
+  CO_TRY(check_not_isolated(workspace));
   if (ports.size() > gate::kMaxPortRanges) {
     co_return fail(Code::InvalidArgument, cat("/ingress_ports: more than ", gate::kMaxPortRanges));
   }
@@ -39,6 +40,7 @@ Task<void> Networks::set_ingress_ports(std::string workspace, gate::Ports ports,
 }
 
 Task<Link> Networks::add_link(LinkWish wish) {
+  for (const auto& end : {wish.source, wish.target}) CO_TRY(check_not_isolated(end));
   if (wish.source == wish.target)
     co_return fail(Code::InvalidArgument, "/to: a workspace reaches itself without a link");
   if (wish.ports.empty())
@@ -146,6 +148,7 @@ std::string Networks::address_of(const Exposure& exposure) const {
 }
 
 Task<Exposure> Networks::expose(Exposure exposure, model::Origin by) {
+  CO_TRY(check_not_isolated(exposure.workspace));
   if (exposure.slug.empty()) co_return fail(Code::InvalidArgument, "/slug: is empty");
   CO_TRY(model::validate_slug(exposure.slug));
   if (exposure.label.size() > kMaxNote) {

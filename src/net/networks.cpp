@@ -241,7 +241,14 @@ void Networks::refresh_soon(const std::string& workspace) {
   if (const auto network = find(workspace)) tasks_.spawn(cat("network of ", workspace), refresh(network));
 }
 
+Status Networks::check_not_isolated(const std::string& workspace) const {
+  if (!options_.isolated || !options_.isolated(workspace)) return {};
+  return fail(Code::FailedPrecondition,
+              cat("the workspace '", workspace, "' is there to be looked into, and never has a network"));
+}
+
 Task<void> Networks::set_egress(std::string workspace, Egress egress, model::Origin by) {
+  CO_TRY(check_not_isolated(workspace));
   CO_TRY(compile(egress, presets_));
   const auto network = of(workspace);
   {

@@ -35,6 +35,8 @@ struct NetworksOptions {
   // Whether it reaches nothing and nothing reaches it, whatever it may otherwise. What this says lasts longer than this
   // object: every gate is told before it is told of anybody else.
   std::function<bool(const std::string& workspace)> contained;
+  // Whether it never has a network: whatever would give it one is refused. None: no workspace is such a one.
+  std::function<bool(const std::string& workspace)> isolated;
   // Whether its guest does not stand still, and so can be asked.
   std::function<bool(const std::string& workspace)> answers;
   SecureBytes key;                       // crypto::kAeadKeyBytes, for the logins of proxies; empty: there can be none
@@ -134,6 +136,7 @@ class Networks {
   [[nodiscard]] NetworkPtr find(const std::string& workspace) const;
   [[nodiscard]] Plan plan_for(const Network& network) const;
   [[nodiscard]] bool contained(const std::string& workspace) const;
+  [[nodiscard]] Status check_not_isolated(const std::string& workspace) const;
   // It, and those that have a link with it.
   Task<void> refresh_around(std::string workspace);
   Task<void> need_pair(NetworkPtr network);

@@ -173,5 +173,18 @@ TEST_F(ContainedTest, a_machine_that_dies_leaves_its_workspace_there) {
   contained_.clear();
 }
 
+TEST_F(ContainedTest, what_was_kept_of_it_can_be_handed_out_and_looked_into) {
+  start();
+  const auto info = make();
+  contain(info.id);
+  const auto kept = run(manager_->preserve(info.id)).value();
+  EXPECT_EQ(run(manager_->sealed_snapshot(info.id, kept.id)).value().files.size(), std::size(kSnapshotFiles));
+  EXPECT_TRUE(run(manager_->console(info.id)));
+  const auto scratch = run(manager_->scratch(info.id, kept.id, {}));
+  ASSERT_TRUE(scratch) << scratch.error().message;
+  EXPECT_TRUE(scratch->isolated);
+  EXPECT_EQ(manager_->get(info.id).value().state, State::paused);
+}
+
 }  // namespace
 }  // namespace cofferdam::workspace

@@ -163,7 +163,7 @@ Task<void> ManagerImpl::hand_over(EntryPtr entry) {
 }
 
 Task<void> ManagerImpl::attach_network(EntryPtr entry) {
-  if (!options_.network.attach) co_return Status{};
+  if (!options_.network.attach || entry->record.isolated) co_return Status{};
   auto attached = co_await options_.network.attach(entry->record.id, entry->machine);
   if (!attached) co_return fail(std::move(attached.error()).in("the network of the workspace"));
   co_return attached;

@@ -46,6 +46,7 @@ Info info_of(const Entry& entry) {
   info.held = record.held;
   info.hold_reason = record.hold_reason;
   info.snapshots = entry.snapshots.size();
+  info.isolated = record.isolated;
   return info;
 }
 

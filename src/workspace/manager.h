@@ -57,6 +57,7 @@ struct Info {
   bool held = false;
   std::string hold_reason;
   std::size_t snapshots = 0;
+  bool isolated = false;  // it never has a network, whatever is asked for
 };
 
 struct Owner {
@@ -199,6 +200,16 @@ class Manager {
   virtual Task<Info> restore(std::string id, std::string snapshot_id) = 0;
   // Workspaces of their own that go on from there: all or none.
   virtual Task<std::vector<Info>> fork(std::string id, ForkWish wish) = 0;
+
+  // The three of them also of what is contained. The files of a snapshot (empty: the latest), for evidence.
+  virtual Task<SealedSnapshot> sealed_snapshot(std::string id, std::string snapshot_id) = 0;
+  // A temporary workspace that goes on from there, isolated.
+  virtual Task<Info> scratch(std::string id, std::string snapshot_id, ScratchWish wish) = 0;
+  // The same from files. Errors as of restore(); NotFound when this host has no key for them.
+  virtual Task<Info> scratch_from(BroughtSnapshot brought, ScratchWish wish) = 0;
+
+  // The last of what its guest has written to its console; empty when it does not run. Also of what is contained.
+  virtual Task<std::string> console(std::string id) = 0;
 
   // Keeps what `bytes` gives (a tar.zst) until its end, encrypted under a key of its own. AlreadyExists: the version.
   virtual Task<Archive> add_archive(std::string id, ArchiveWish wish, ArchiveBytes bytes) = 0;

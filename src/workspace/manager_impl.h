@@ -55,6 +55,10 @@ class ManagerImpl : public Manager {
   Task<void> remove_snapshot(std::string id, std::string snapshot_id) override;
   Task<Info> restore(std::string id, std::string snapshot_id) override;
   Task<std::vector<Info>> fork(std::string id, ForkWish wish) override;
+  Task<SealedSnapshot> sealed_snapshot(std::string id, std::string snapshot_id) override;
+  Task<Info> scratch(std::string id, std::string snapshot_id, ScratchWish wish) override;
+  Task<Info> scratch_from(BroughtSnapshot brought, ScratchWish wish) override;
+  Task<std::string> console(std::string id) override;
   Task<Archive> add_archive(std::string id, ArchiveWish wish, ArchiveBytes bytes) override;
   [[nodiscard]] Result<std::vector<Archive>> archives(const std::string& id) const override;
   Task<ArchiveBytes> read_archive(std::string id, std::string version) override;
@@ -87,6 +91,7 @@ class ManagerImpl : public Manager {
   using EntryPtr = std::shared_ptr<Entry>;
   struct Orphans;
   struct Loaded;
+  enum class Isolation { as_its_source, complete };
 
   // Every one of these that takes an entry is called with a place in its lane.
   Task<Info> do_create(EntryPtr entry, Lane::Place place, identity::Totals in_use);
@@ -169,6 +174,7 @@ class ManagerImpl : public Manager {
   Task<void> do_remove_snapshot(EntryPtr entry, std::string snapshot_id);
   Task<void> load_snapshots(EntryPtr entry);
   Task<std::shared_ptr<Loaded>> load_snapshot(Snapshot snapshot, std::uint32_t count);
+  Task<std::shared_ptr<Loaded>> load_files(std::string folder, std::string id, keys::Key key, std::uint32_t count);
   enum class LoadedPart { memory, disk };
   Task<void> load_part(std::shared_ptr<Loaded> loaded, LoadedPart part);
   [[nodiscard]] std::string snapshot_folder(const Snapshot& snapshot) const;
@@ -182,6 +188,8 @@ class ManagerImpl : public Manager {
   struct Forks;
   Task<void> fork_number(std::shared_ptr<Forks> forks, std::uint32_t number);
   Task<Info> fork_one(std::shared_ptr<Loaded> loaded, std::string name);
+  Task<Info> sprout(std::shared_ptr<Loaded> loaded, model::WorkspaceSpec spec, Isolation isolation);
+  Task<Info> sprout_scratch(std::shared_ptr<Loaded> loaded, ScratchWish wish);
   Task<Info> do_fork(EntryPtr entry, Lane::Place place, identity::Totals in_use, std::shared_ptr<Loaded> loaded);
   Task<void> sweep_soon();
   Task<void> let_go(EntryPtr entry);

@@ -4,8 +4,11 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "base/unique_fd.h"
+#include "keys/key_store.h"
 #include "model/workspace_spec.h"
 
 namespace cofferdam::workspace {
@@ -30,6 +33,32 @@ struct ForkWish {
   std::string name;         // of one; of several, each gets its number behind it. Empty: none
   enum class Secrets { refuse, pass_on } secrets = Secrets::refuse;
 };
+// A workspace that goes on from a snapshot to be looked into, and never has a network or a secret.
+struct ScratchWish {
+  std::string name;  // empty: none
+  std::chrono::milliseconds ttl = std::chrono::hours(1);
+  std::optional<std::string> namespace_id = {};  // nullopt: its source's
+};
+
+// A snapshot as it lies on the disk: files that are encrypted, and what opens them.
+struct SealedSnapshot {
+  struct File {
+    std::string name;
+    UniqueFd fd;
+    std::uint64_t bytes = 0;
+  };
+  Snapshot snapshot;
+  std::vector<File> files;
+  keys::Key key;
+};
+// The names of its files, in the order in which they are read again.
+inline constexpr std::string_view kSnapshotFiles[] = {"manifest", "state", "memory", "disk"};
+// The same from elsewhere, in a folder that is the caller's. Hostile content, but for what its key authenticates.
+struct BroughtSnapshot {
+  std::string folder, workspace_id, id;
+  std::optional<keys::Key> key;  // nullopt: this host's own
+};
+
 inline constexpr std::uint32_t kMaxForks = 64;
 inline constexpr std::size_t kMaxSnapshots = 100;  // of one workspace
 

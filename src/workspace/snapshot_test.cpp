@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 
 #include "base/file.h"
@@ -266,6 +267,77 @@ TEST_F(SnapshotTest, what_a_died_daemon_left_unfinished_is_removed) {
   EXPECT_FALSE(path_exists(folder + strange));
   EXPECT_FALSE(path_exists(state_ + "/workspaces/" + info.id + "/disk-" + disk.id + ".img"));
   EXPECT_TRUE(run(manager_->restore("box", kept.id)));
+}
+
+TEST_F(SnapshotTest, a_scratch_never_has_a_network_and_is_gone_with_its_time) {
+  std::vector<std::string> attached;
+  close(Manager::Permanent::stop);
+  options_.network.attach = [&attached](std::string id, std::shared_ptr<vm::Machine> /*machine*/) -> loop::Task<void> {
+    attached.push_back(std::move(id));
+    co_return Status{};
+  };
+  options_.reveal_secrets =
+      [](std::string, std::vector<std::string>) -> loop::Task<std::vector<std::pair<std::string, SecureBytes>>> {
+    co_return std::vector<std::pair<std::string, SecureBytes>>();
+  };
+  open();
+  auto wanted = spec("box", Mode::permanent);
+  wanted.env = {"MARK=e7a1"};
+  wanted.secrets = {"KEY"};
+  wanted.restart_policy = model::RestartPolicy::always;
+  const auto source = run(manager_->create(wanted)).value();
+  const auto taken = run(manager_->snapshot("box", AfterSnapshot::resume)).value();
+  const auto scratch = run(manager_->scratch("box", taken.id, {"look", 5min})).value();
+  EXPECT_EQ(scratch.state, State::running);
+  EXPECT_TRUE(scratch.isolated);
+  EXPECT_EQ(scratch.spec.mode, Mode::temporary);
+  EXPECT_EQ(scratch.spec.at_end_of_ttl(), model::TtlAction::remove);
+  EXPECT_TRUE(scratch.expires_at);
+  EXPECT_TRUE(scratch.spec.secrets.empty());
+  EXPECT_EQ(scratch.spec.env, wanted.env);
+  EXPECT_EQ(attached, std::vector<std::string>{source.id});
+  // Nor when it goes on after a pause, nor do those that are made of it, nor under another daemon.
+  ASSERT_TRUE(run(manager_->pause("look")));
+  ASSERT_TRUE(run(manager_->resume("look")));
+  const auto fork = run(manager_->fork("look", {})).value().at(0);
+  EXPECT_TRUE(fork.isolated);
+  EXPECT_EQ(attached.size(), 1U);
+  ASSERT_TRUE(run(manager_->make_permanent("look", std::nullopt)));
+  ASSERT_TRUE(run(manager_->stop("look")));
+  reopen(Manager::Permanent::stop);
+  EXPECT_TRUE(manager_->get("look").value().isolated);
+  ASSERT_TRUE(run(manager_->start("look")));
+  EXPECT_EQ(std::count(attached.begin(), attached.end(), scratch.id), 0);
+}
+
+TEST_F(SnapshotTest, its_files_grow_elsewhere_with_their_key_and_here_without) {
+  const auto info = make();
+  const auto taken = run(manager_->snapshot("box", AfterSnapshot::resume)).value();
+  auto sealed = run(manager_->sealed_snapshot("box", "")).value();
+  EXPECT_EQ(sealed.snapshot.id, taken.id);
+  const auto folder = state_ + "/brought";
+  ASSERT_TRUE(make_directories(folder));
+  ASSERT_EQ(sealed.files.size(), std::size(kSnapshotFiles));
+  for (const auto& file : sealed.files) {
+    const auto bytes = read_fd(file.fd.get(), 1U << 30).value();
+    EXPECT_EQ(bytes.size(), file.bytes);
+    EXPECT_EQ(bytes.find("MARK=e7a1"), std::string::npos) << file.name;
+    ASSERT_TRUE(write_file_atomically(folder + "/" + file.name, bytes));
+  }
+  EXPECT_TRUE(run(manager_->scratch_from({folder, info.id, taken.id, std::nullopt}, {"here"})).value().isolated);
+  ASSERT_TRUE(run(manager_->remove("box")));
+  // Its key went with it.
+  const auto lost = run(manager_->scratch_from({folder, info.id, taken.id, std::nullopt}, {"lost"}));
+  EXPECT_EQ(lost.error().code, Code::NotFound);
+  EXPECT_NE(lost.error().hint.find("--recipient"), std::string::npos);
+  keys::Key key{sealed.key.id, sealed.key.bytes.clone()};
+  EXPECT_TRUE(run(manager_->scratch_from({folder, info.id, taken.id, std::move(key)}, {"there"})));
+  // What was changed on the way is found.
+  flip(folder + "/memory", 100);
+  const auto changed = run(manager_->scratch_from({folder, info.id, taken.id, std::move(sealed.key)}, {"changed"}));
+  ASSERT_FALSE(changed);
+  EXPECT_EQ(changed.error().code, Code::DataLoss);
+  EXPECT_FALSE(manager_->get("changed"));
 }
 
 }  // namespace

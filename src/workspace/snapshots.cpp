@@ -16,6 +16,7 @@
 #include "disk/volume_file.h"
 #include "workspace/environment.h"
 #include "workspace/folders.h"
+#include "workspace/loaded_snapshot.h"
 #include "workspace/manager_impl.h"
 #include "workspace/parallel.h"
 #include "workspace/snapshot_files.h"
@@ -30,22 +31,11 @@ constexpr std::string_view kUnfinished = ".tmp";
 constexpr std::size_t kForksAtOnce = 4;
 constexpr std::size_t kPartsAtOnce = 3;
 
-keys::KeyName snapshot_key_name(const Snapshot& snapshot) { return {snapshot.workspace_id, "snapshot/" + snapshot.id}; }
-
 std::string snapshots_folder(const std::string& workspace_folder) { return workspace_folder + "/snapshots"; }
 
 }  // namespace
 
-// What is read of a snapshot to go on from it, as often as it was asked for.
-struct ManagerImpl::Loaded {
-  Snapshot snapshot;
-  keys::Key key;
-  SnapshotManifest manifest;
-  std::shared_ptr<const vm::Saved> saved;
-  std::optional<disk::VolumeStore::Source> disk;
-  std::vector<disk::Volume> disks;  // copies of it, one for each that goes on from here
-  std::optional<Error> failed;
-};
+keys::KeyName snapshot_key_name(const Snapshot& snapshot) { return {snapshot.workspace_id, "snapshot/" + snapshot.id}; }
 
 // Those that are made of one snapshot, by one request.
 struct ManagerImpl::Forks {
@@ -242,25 +232,35 @@ Task<void> ManagerImpl::load_snapshots(EntryPtr entry) {
   co_return Status{};
 }
 
-// All that `count` machines go on from. Its memory and their disks are read at the same time: each is for one core.
+// All that `count` machines go on from.
 Task<std::shared_ptr<ManagerImpl::Loaded>> ManagerImpl::load_snapshot(Snapshot snapshot, std::uint32_t count) {
-  auto look = [this, name = snapshot.image] { return find_image_(name); };
-  CO_TRY_ASSIGN(const auto image, co_await workers_.run(std::move(look)));
-  const auto build = driver_.build_of(image, snapshot.shape);
-  auto open = [this, snapshot, build, folder = snapshot_folder(snapshot)]() -> Result<std::shared_ptr<Loaded>> {
-    auto loaded = std::make_shared<Loaded>();
-    loaded->snapshot = snapshot;
-    TRY_ASSIGN(loaded->key, keys_.get(snapshot_key_name(snapshot)));
-    TRY_ASSIGN(loaded->manifest, read_manifest(folder, snapshot.id, loaded->key));
-    // Before the large files: they would be of no use.
-    TRY(check_build(loaded->manifest.record.build, build));
-    keys::Key disk_key{loaded->key.id, loaded->key.bytes.clone()};
-    TRY_ASSIGN(const auto disk,
-               disk::Volume::open_to_read(snapshot_disk_path(folder), std::move(disk_key), loaded->manifest.disk));
-    TRY_ASSIGN(loaded->disk, disk::VolumeStore::open_source(disk));
-    return loaded;
+  auto get = [this, name = snapshot_key_name(snapshot)] { return keys_.get(name); };
+  CO_TRY_ASSIGN(auto key, co_await workers_.run(std::move(get)));
+  co_return co_await load_files(snapshot_folder(snapshot), snapshot.id, std::move(key), count);
+}
+
+// Its memory and their disks are read at the same time: each is for one core.
+Task<std::shared_ptr<ManagerImpl::Loaded>> ManagerImpl::load_files(std::string folder, std::string id, keys::Key key,
+                                                                   std::uint32_t count) {
+  auto loaded = std::make_shared<Loaded>();
+  loaded->folder = std::move(folder);
+  loaded->key = std::move(key);
+  auto look = [this, loaded, id]() -> Result<image::Image> {
+    TRY_ASSIGN(loaded->manifest, read_manifest(loaded->folder, id, loaded->key));
+    return find_image_(loaded->manifest.record.spec.image);
   };
-  CO_TRY_ASSIGN(auto loaded, co_await workers_.run(std::move(open)));
+  CO_TRY_ASSIGN(const auto image, co_await workers_.run(std::move(look)));
+  // Before the large files: they would be of no use.
+  const auto& record = loaded->manifest.record;
+  CO_TRY(check_build(record.build, driver_.build_of(image, record.spec.shape())));
+  auto open = [loaded]() -> Status {
+    keys::Key disk_key{loaded->key.id, loaded->key.bytes.clone()};
+    TRY_ASSIGN(const auto disk, disk::Volume::open_to_read(snapshot_disk_path(loaded->folder), std::move(disk_key),
+                                                           loaded->manifest.disk));
+    TRY_ASSIGN(loaded->disk, disk::VolumeStore::open_source(disk));
+    return {};
+  };
+  CO_TRY(co_await workers_.run(std::move(open)));
   std::vector<LoadedPart> parts{LoadedPart::memory};
   parts.insert(parts.end(), count, LoadedPart::disk);
   std::function<Task<void>(LoadedPart)> read = [this, loaded](LoadedPart part) { return load_part(loaded, part); };
@@ -273,9 +273,7 @@ Task<void> ManagerImpl::load_part(std::shared_ptr<Loaded> loaded, LoadedPart par
   if (loaded->failed) co_return Status{};
   Status done;
   if (part == LoadedPart::memory) {
-    auto read = [loaded, folder = snapshot_folder(loaded->snapshot)] {
-      return read_saved(folder, loaded->manifest, loaded->key);
-    };
+    auto read = [loaded] { return read_saved(loaded->folder, loaded->manifest, loaded->key); };
     auto saved = co_await workers_.run(std::move(read));
     if (saved) loaded->saved = std::move(*saved);
     if (!saved) done = fail(std::move(saved.error()));
@@ -473,10 +471,15 @@ Task<std::shared_ptr<ManagerImpl::Loaded>> ManagerImpl::prepare_fork(EntryPtr en
 }
 
 Task<Info> ManagerImpl::fork_one(std::shared_ptr<Loaded> loaded, std::string name) {
-  if (closing_) co_return fail(Code::Unavailable, "the daemon is shutting down");
   auto spec = loaded->manifest.record.spec;
   spec.name = std::move(name);
   spec.slug.clear();
+  co_return co_await sprout(std::move(loaded), std::move(spec), Isolation::as_its_source);
+}
+
+// A workspace of its own that goes on from there.
+Task<Info> ManagerImpl::sprout(std::shared_ptr<Loaded> loaded, model::WorkspaceSpec spec, Isolation isolation) {
+  if (closing_) co_return fail(Code::Unavailable, "the daemon is shutting down");
   CO_TRY(check_new(spec));
   Record record;
   record.id = new_id("ws");
@@ -486,6 +489,7 @@ Task<Info> ManagerImpl::fork_one(std::shared_ptr<Loaded> loaded, std::string nam
   record.image_digest = loaded->manifest.record.image_digest;
   record.image_config = loaded->manifest.record.image_config;
   record.build = loaded->manifest.record.build;
+  record.isolated = isolation == Isolation::complete || loaded->manifest.record.isolated;
   auto entry = std::make_shared<Entry>(executor_, std::move(record));
   CO_TRY_ASSIGN(auto place, co_await entry->lane.enter(kTurnLimit));
   const auto in_use = usage_of(entry->record.spec.namespace_id);

@@ -137,6 +137,7 @@ std::string record_to_text(const Record& record) {
                       {"build", std::move(build)},
                       {"held", record.held},
                       {"hold_reason", record.hold_reason},
+                      {"isolated", record.isolated},
                       {"restarts", record.restarts},
                       {"idempotency_key", record.idempotency_key}};
   if (record.pending) object["pending"] = resources_to_json(*record.pending);
@@ -191,6 +192,8 @@ Result<Record> record_from_text(std::string_view text) {
   TRY_ASSIGN(const auto held, model::get_flag(*object, "", "held"));
   record.held = held.value_or(false);
   TRY_ASSIGN(record.hold_reason, get_text(*object, "hold_reason"));
+  TRY_ASSIGN(const auto isolated, model::get_flag(*object, "", "isolated"));
+  record.isolated = isolated.value_or(false);
   TRY_ASSIGN(const auto restarts, get_count(*object, "restarts"));
   record.restarts = restarts.value_or(0);
   TRY_ASSIGN(record.idempotency_key, get_text(*object, "idempotency_key"));

@@ -52,6 +52,7 @@ struct Record {
   std::map<std::string, std::string> build;  // what its machine was made of: vm::MachineDriver::build_of
   bool held = false;                         // nothing of it is deleted
   std::string hold_reason;
+  bool isolated = false;   // it never has a network
   std::string sealed_env;  // spec.env, in a record that is written or was read
   std::optional<Resources> pending;
   std::uint32_t restarts = 0;  // by the restart policy, in a row

@@ -1,8 +1,8 @@
-#include "api/watch_json.h"
+#include "monitor/watch_json.h"
 
 #include "base/time.h"
 
-namespace cofferdam::api {
+namespace cofferdam::monitor {
 namespace {
 
 namespace json = boost::json;
@@ -15,7 +15,7 @@ std::uint64_t per_second(std::uint64_t bytes, std::chrono::milliseconds passed) 
 
 }  // namespace
 
-json::object figures_to_json(const monitor::Sight& sight) {
+json::object figures_to_json(const Sight& sight) {
   if (!sight.latest) return {};
   const auto& now = *sight.latest;
   return {{"cpu_percent", now.cpu_percent},
@@ -36,7 +36,7 @@ json::object figures_to_json(const monitor::Sight& sight) {
           {"connections_open", now.open_now}};
 }
 
-json::object to_json(const monitor::Sample& sample) {
+json::object to_json(const Sample& sample) {
   return {{"time", format_rfc3339(sample.time)},       {"seconds", static_cast<double>(sample.passed.count()) / kMs},
           {"cpu_percent", sample.cpu_percent},         {"cpu_ms", sample.cpu_ms},
           {"memory_bytes", sample.memory_bytes},       {"disk_allocated_bytes", sample.disk_allocated_bytes},
@@ -46,7 +46,7 @@ json::object to_json(const monitor::Sample& sample) {
           {"connections_open", sample.open_now}};
 }
 
-json::object to_json(const monitor::Rollup& rollup) {
+json::object to_json(const Rollup& rollup) {
   return {{"time", format_rfc3339(rollup.start)},
           {"seconds", static_cast<double>(rollup.passed_ms) / kMs},
           {"samples", rollup.samples},
@@ -62,7 +62,7 @@ json::object to_json(const monitor::Rollup& rollup) {
           {"connections_refused", rollup.refused}};
 }
 
-json::object to_json(const monitor::Destination& destination) {
+json::object to_json(const Destination& destination) {
   return {{"name", destination.name},
           {"first", format_rfc3339(destination.first)},
           {"last", format_rfc3339(destination.last)},
@@ -71,4 +71,4 @@ json::object to_json(const monitor::Destination& destination) {
           {"bytes_in", destination.bytes_in}};
 }
 
-}  // namespace cofferdam::api
+}  // namespace cofferdam::monitor
