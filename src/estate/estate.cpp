@@ -91,9 +91,13 @@ json::object to_json(const Workspace& workspace) {
 }
 
 json::object to_json(const Estate& estate) {
-  return {{"namespaces", each(estate.namespaces)}, {"images", each(estate.images)},
-          {"workspaces", each(estate.workspaces)}, {"links", each(estate.links)},
-          {"secrets", each(estate.secrets)},       {"tokens", each(estate.tokens)}};
+  return {{"namespaces", each(estate.namespaces)},
+          {"images", each(estate.images)},
+          {"workspaces", each(estate.workspaces)},
+          {"links", each(estate.links)},
+          {"secrets", each(estate.secrets)},
+          {"tokens", each(estate.tokens)},
+          {"alert_rules", to_array(estate.alert_rules)}};
 }
 
 }  // namespace cofferdam::estate

@@ -70,6 +70,9 @@ struct Estate {
   std::vector<Link> links;
   std::vector<Secret> secrets;
   std::vector<Token> tokens;
+  // Those on top of the defaults, in their order, each a line. They are the daemon's configuration, which no call
+  // changes: a difference is told. Empty: nothing is said about them.
+  std::vector<std::string> alert_rules;
 };
 
 // In the order of their keys, so that the same installation is always the same text.
@@ -86,6 +89,8 @@ Result<Estate> read(std::string_view text, const std::string& file);
 boost::json::object to_json(const Workspace& workspace);
 boost::json::object to_json(const Estate& estate);
 
+inline constexpr std::size_t kMaxAlertRules = 256;
+inline constexpr std::size_t kMaxAlertRule = 512;  // bytes
 inline constexpr std::size_t kMaxFileBytes = 4U << 20;
 
 }  // namespace cofferdam::estate

@@ -44,6 +44,7 @@ class Maker {
                                {"read", "exec"},
                                {"10.0.0.0/8"}});
     }
+    for (std::size_t i = 0; i < upto(3); ++i) estate.alert_rules.push_back(cat("cpu over=", upto(100), " for=60s"));
     sort(estate);
     return estate;
   }
@@ -191,6 +192,29 @@ TEST(Plan, from_nothing_everything_is_made_before_it_is_linked) {
                                             "create the workspace 'db'", "expose port 8080 of the workspace 'db'",
                                             "link 'api' to 'db' port 5432"}));
   EXPECT_EQ(plan.by_hand.size(), 2U);  // the secret, and the variable without a value
+}
+
+TEST(Estate, alert_rules_are_nobodys_to_apply_and_a_difference_is_told) {
+  Estate have;
+  have.alert_rules = {"cpu over=95 for=300s"};
+  Estate want = have;
+  EXPECT_TRUE(make_plan(have, want).by_hand.empty());
+  want.alert_rules.emplace_back("denied off");
+  const auto plan = make_plan(have, want);
+  EXPECT_TRUE(plan.actions.empty());
+  ASSERT_EQ(plan.by_hand.size(), 1U);
+  EXPECT_NE(plan.by_hand.front().find("alerts.rules to: cpu over=95 for=300s, denied off"), std::string::npos);
+  // A file that says nothing of them asks for nothing.
+  EXPECT_TRUE(make_plan(have, {}).by_hand.empty());
+}
+
+TEST(Estate, an_alert_rule_is_one_line) {
+  for (const auto* bad :
+       {"alert_rules: [\"a,b\"]", "alert_rules: [\"\"]", "alert_rules: [\"a\\nb\"]", "alert_rules: x"}) {
+    const auto read = estate::read(cat("version: 1\n", bad, "\n"), "f");
+    ASSERT_FALSE(read) << bad;
+    EXPECT_EQ(read.error().message.rfind("f:2:", 0), 0U) << read.error().message;
+  }
 }
 
 TEST(Plan, only_what_differs_is_changed) {

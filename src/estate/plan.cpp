@@ -52,6 +52,7 @@ class Planner {
     for (const auto& workspace : want_.workspaces) plan_workspace(workspace);
     plan_links();
     for (const auto& token : want_.tokens) compare_token(token);
+    compare_alert_rules();
     return std::move(plan_);
   }
 
@@ -247,6 +248,13 @@ class Planner {
       act(cat("link '", link.from, "' to '", link.to, "' port ", link.ports), "POST", {"links"},
           {{"from", link.from}, {"to", link.to}, {"ports", link.ports}, {"note", link.note}});
     }
+  }
+
+  void compare_alert_rules() {
+    if (want_.alert_rules.empty() || want_.alert_rules == have_.alert_rules) return;
+    std::string all;
+    for (const auto& rule : want_.alert_rules) all += cat(all.empty() ? "" : ", ", rule);
+    plan_.by_hand.push_back(cat("the daemon's configuration has other alert rules: set alerts.rules to: ", all));
   }
 
   const Estate& have_;

@@ -28,7 +28,8 @@ class EstateReader {
                        {"workspaces", list("workspaces", &EstateReader::read_workspace)},
                        {"links", list("links", &EstateReader::read_link)},
                        {"secrets", list("secrets", &EstateReader::read_secret)},
-                       {"tokens", list("tokens", &EstateReader::read_token)}}));
+                       {"tokens", list("tokens", &EstateReader::read_token)},
+                       {"alert_rules", [this](const Yaml& node) { return read_alert_rules(node); }}}));
     TRY(check_links());
     sort(estate_);
     return std::move(estate_);
@@ -299,6 +300,20 @@ class EstateReader {
     TRY(needed(node, token.kind, "kind"));
     TRY(needed(node, token.scope, "scope"));
     estate_.tokens.push_back(std::move(token));
+    return {};
+  }
+
+  Status read_alert_rules(const Yaml& node) {
+    TRY_ASSIGN(estate_.alert_rules, yaml_.texts(node, "alert_rules"));
+    if (estate_.alert_rules.size() > kMaxAlertRules) {
+      return yaml_.bad(node.mark, cat("there are more than ", kMaxAlertRules, " alert_rules"));
+    }
+    for (std::size_t i = 0; i < estate_.alert_rules.size(); ++i) {
+      const auto& rule = estate_.alert_rules[i];
+      const bool line = !rule.empty() && rule.size() <= kMaxAlertRule &&
+                        std::none_of(rule.begin(), rule.end(), [](unsigned char c) { return c < ' ' || c == ','; });
+      if (!line) return yaml_.bad(node.items[i].mark, "an alert rule is one line such as \"cpu over=95 for=300s\"");
+    }
     return {};
   }
 

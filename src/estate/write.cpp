@@ -147,6 +147,7 @@ std::string write(const Estate& estate) {
     one.texts("verbs", token.verbs);
     one.texts("sources", token.sources);
   });
+  to.texts("alert_rules", estate.alert_rules);
   return format_yaml(to.take());
 }
 
