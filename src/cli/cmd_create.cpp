@@ -17,6 +17,7 @@ class Create : public Command {
     options.value("--name", "NAME", spec_.name, "name that serves as well as the id");
     shape_.declare(options);
     options.flag("--permanent", permanent_, "keep it, and its disk, until it is removed (default: a TTL of 1 hour)");
+    options.value("--ready", "LINE", ready_, "for sh: it is answered once this ends with 0; drills ask it too");
     options.value("--from-archive", "WORKSPACE:VERSION", archive_, "with the files of an archive in it");
     env_.declare(options);
   }
@@ -37,6 +38,10 @@ class Create : public Command {
     Api api(session);
     auto body = shape_.create_body(spec_);
     env_.mark(body);
+    if (!ready_.empty()) {
+      body["config"].as_object()["ready_check"] =
+          boost::json::object{{"command", boost::json::array{"sh", "-c", ready_}}};
+    }
     auto created = co_await api.call("POST", target(), std::move(body));
     if (!created) co_return session.failed(created.error());
     if (session.json()) {
@@ -55,7 +60,7 @@ class Create : public Command {
   model::WorkspaceSpec spec_;
   WorkspaceOptions shape_;
   EnvOptions env_;
-  std::string archive_;
+  std::string archive_, ready_;
   bool permanent_ = false;
 };
 

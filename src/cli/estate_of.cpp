@@ -177,6 +177,13 @@ Task<Found> ask_for_estate(Session& session) {
     }
     estate.tokens.push_back(std::move(token));
   }
+  // They are the host's: who may see a part of it alone exports the rest.
+  const auto rules = co_await api.get("/alerts/rules");
+  if (!rules) found.left_out.push_back(cat("the alert rules: ", rules.error().message));
+  for (const auto& item : rules ? array_field(*rules, "rules") : json::array()) {
+    if (!item.is_object() || flag_field(item.get_object(), "default")) continue;
+    estate.alert_rules.push_back(text_field(item.get_object(), "text"));
+  }
   estate::sort(estate);
   co_return found;
 }
