@@ -86,8 +86,8 @@ class EvidenceExport : public Command {
     options.argument("WORKSPACE", workspace_, "id or name", Need::required);
     options.value("-o,--output", "FILE", file_, "a new file (default: WORKSPACE.evidence)");
     options.value("--snapshot", "SNAPSHOT", snapshot_, "default: that of its containment, else the latest");
-    options.values("--recipient", "AGE1…", recipients_,
-                   "encrypt it to this public key of age; may be given several times");
+    options.values("--recipient", "KEY", recipients_,
+                   "encrypt it to this public key of age (age1…); may be given several times");
   }
   Status accept() override {
     for (const auto& one : recipients_) TRY(evidence::check_recipient(one));

@@ -33,7 +33,7 @@ class Scene:
         self.folder = folder
         self.daemon = Cofferdam(golden=golden)
         self.daemon.up()
-        self.name = self.daemon.create("--name", "taken", "--ttl", "60m")
+        self.name = self.daemon.create("--name", "taken", "--ttl", "60m", "--memory", "128M", "--disk", "100M")
         self.daemon.exec(self.name, INTRUDER)
         self.daemon.ok("cp", "-", f"{self.name}:/root/loot", stdin=MARKER.encode() + b"\n")  # no argument: those are in the ledger
         assert self.daemon.exec(self.name, "sync").status == 0
