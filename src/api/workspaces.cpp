@@ -31,7 +31,7 @@ Task<json::object> shape(Services& services, workspace::Info info) {
 
 Task<http::Response> one(Services& services, workspace::Info info) {
   CO_TRY_ASSIGN(const std::string space, co_await slug_of(services, info.spec.namespace_id));
-  co_return workspace_answer(info, space);
+  co_return services.workspace_answers.of(std::move(info), space);
 }
 
 http::Response suspended(const Call& call, const std::string& slug) {

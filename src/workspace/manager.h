@@ -57,6 +57,8 @@ struct Info {
   bool held = false;
   std::string hold_reason;
   std::size_t snapshots = 0;
+
+  bool operator==(const Info&) const = default;
 };
 
 struct Owner {
