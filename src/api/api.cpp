@@ -109,6 +109,10 @@ struct Api::State {
       notice.namespace_slug = slug->second;
     }
     services.webhooks.notify(std::move(notice));
+    // What goes on in a machine that has slept is followed from here on, also when nobody asks for it.
+    if (event.kind == workspace::EventKind::woken || event.kind == workspace::EventKind::resumed) {
+      (void)sessions.of(event.workspace_id);
+    }
     if (event.kind == workspace::EventKind::removed) {
       services.runtime_access.forget(event.workspace_id);
       services.workspace_answers.forget(event.workspace_id);

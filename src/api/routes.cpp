@@ -75,6 +75,8 @@ constexpr Route kRoutes[] = {
     {"POST", "/workspace/{id}/stop", stop_workspace, Verb::lifecycle, Reach::workspace, "Stop"},
     {"POST", "/workspace/{id}/restart", restart_workspace, Verb::lifecycle, Reach::workspace, "Stop and start"},
     {"POST", "/workspace/{id}/pause", pause_workspace, Verb::lifecycle, Reach::workspace, "Let it stand still"},
+    {"POST", "/workspace/{id}/suspend", suspend_workspace, Verb::lifecycle, Reach::workspace,
+     "Put its memory on disk until it is needed"},
     {"POST", "/workspace/{id}/resume", resume_workspace, Verb::lifecycle, Reach::workspace, "Let it run on"},
     {"POST", "/workspace/{id}/ping", ping_workspace, Verb::lifecycle, Reach::workspace, "Begin its time to live anew",
      "", "Ping"},

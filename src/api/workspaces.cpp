@@ -249,6 +249,11 @@ Task<http::Response> pause_workspace(Services& services, Call& call) {
   co_return co_await one(services, std::move(info));
 }
 
+Task<http::Response> suspend_workspace(Services& services, Call& call) {
+  CO_TRY_ASSIGN(auto info, co_await services.manager.suspend(call.id()));
+  co_return co_await one(services, std::move(info));
+}
+
 Task<http::Response> resume_workspace(Services& services, Call& call) {
   CO_TRY_ASSIGN(auto info, co_await services.manager.resume(call.id()));
   co_return co_await one(services, std::move(info));
