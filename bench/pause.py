@@ -113,9 +113,9 @@ class Vmm:
     def copy_changed(self):
         """The pages that the VMM has for itself, as vm/memory_copy.cpp finds them; how many bytes that were."""
         inode = os.fstat(self.memory).st_ino
-        taken = 0
         with open(f"/proc/{self.process.pid}/maps", encoding="ascii") as maps:
             ranges = [line.split() for line in maps if "/memfd:bench-memory" in line]
+        taken = 0
         with open(f"/proc/{self.process.pid}/pagemap", "rb", 0) as table, \
                 open(f"/proc/{self.process.pid}/mem", "rb", 0) as memory:
             for fields in ranges:
@@ -124,19 +124,25 @@ class Vmm:
                 begin, end = (int(text, 16) for text in fields[0].split("-"))
                 table.seek(begin // PAGE * 8)
                 entries = struct.unpack(f"<{(end - begin) // PAGE}Q", table.read((end - begin) // PAGE * 8))
-                own = [bool(e & (PRESENT | SWAPPED)) and not e & OF_FILE for e in entries]
-                at = 0
-                while at < len(own):
-                    if not own[at]:
-                        at += 1
+                runs = []
+                for at, entry in enumerate(entries):
+                    if not entry & (PRESENT | SWAPPED) or entry & OF_FILE:
                         continue
-                    run = at
-                    while run < len(own) and own[run]:
-                        run += 1
-                    memory.seek(begin + at * PAGE)
-                    with mmap.mmap(-1, (run - at) * PAGE) as copy:
-                        taken += memory.readinto(copy)
-                    at = run
+                    if runs and runs[-1][1] == at:
+                        runs[-1][1] = at + 1
+                    else:
+                        runs.append([at, at + 1])
+                size = sum(last - first for first, last in runs) * PAGE
+                if size == 0:
+                    continue
+                with mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE) as copy, \
+                        memoryview(copy) as view:
+                    done = 0
+                    for first, last in runs:
+                        memory.seek(begin + first * PAGE)
+                        with view[done:done + (last - first) * PAGE] as part:
+                            done += memory.readinto(part)
+                    taken += done
         return taken
 
 

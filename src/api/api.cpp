@@ -87,6 +87,7 @@ struct Api::State {
                  EventLog(executor),
                  {},
                  {},
+                 {},
                  networks,
                  containment,
                  drills,
@@ -110,8 +111,13 @@ struct Api::State {
       notice.namespace_slug = slug->second;
     }
     services.webhooks.notify(std::move(notice));
+    // What goes on in a machine that has slept is followed from here on, also when nobody asks for it.
+    if (event.kind == workspace::EventKind::woken || event.kind == workspace::EventKind::resumed) {
+      (void)sessions.of(event.workspace_id);
+    }
     if (event.kind == workspace::EventKind::removed) {
       services.runtime_access.forget(event.workspace_id);
+      services.workspace_answers.forget(event.workspace_id);
       streams.spawn("what is known of a removed workspace", forget_workspace(event.workspace_id));
     }
   }
@@ -195,14 +201,14 @@ struct Api::State {
 
   Task<http::Response> serve_control(const Caller& caller, http::Request& request, Match& match) {
     constexpr int kMethodNotAllowed = 405;
-    const std::string path = request.target.substr(0, request.target.find('?'));
+    const auto path = [&request] { return request.target.substr(0, request.target.find('?')); };
     if (is_runtime_path(request.segments)) co_return co_await open_runtime_below_workspace(services, caller, request);
     if (match.route == nullptr && match.allowed.empty()) {
-      co_return fail(Code::NotFound, cat("there is nothing at '", path, "'"),
+      co_return fail(Code::NotFound, cat("there is nothing at '", path(), "'"),
                      "GET /openapi.json lists what there is; calls of the runtime need a runtime token");
     }
     if (match.route == nullptr) {
-      const Error error{Code::Unimplemented, cat("'", path, "' does not know ", request.method),
+      const Error error{Code::Unimplemented, cat("'", path(), "' does not know ", request.method),
                         cat("it knows ", match.allowed)};
       http::Response refused = error_response(request, kMethodNotAllowed, error);
       refused.headers.add("Allow", match.allowed);

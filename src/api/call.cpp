@@ -163,10 +163,16 @@ json::array to_array(const std::vector<std::string>& items) {
 
 http::Response answer(json::object object, int status) {
   object["success"] = true;
+  return json_answer(json::serialize(object), status);
+}
+
+http::Response json_answer(std::string body, int status) {
+  constexpr std::size_t kFields = 8;  // with those that are the same in all answers
   http::Response response;
   response.status = status;
+  response.headers.reserve(kFields);
   response.headers.add("Content-Type", "application/json");
-  response.body = json::serialize(object);
+  response.body = std::move(body);
   return response;
 }
 

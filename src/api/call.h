@@ -63,6 +63,8 @@ boost::json::array to_array(const std::vector<std::string>& items);
 
 // `object` with "success": true.
 http::Response answer(boost::json::object object, int status = 200);
+// What was such an answer's body before.
+http::Response json_answer(std::string body, int status = 200);
 // An error under a name and status that clients know it by.
 http::Response refusal(const Call& call, int status, std::string_view code, std::string message, std::string hint = {});
 // 501 "not_supported": what cofferdam does not have, and why or what to use instead.

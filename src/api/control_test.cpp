@@ -311,6 +311,23 @@ TEST_F(ControlTest, a_workspace_is_changed_and_its_slug_taken_away) {
   expect_error(ask("PUT", "/workspace/crate", R"({"config": {"env": ["A=1"]}})"), 501, "not_supported");
 }
 
+TEST_F(ControlTest, the_same_answer_is_given_again_until_the_workspace_changes) {
+  make();
+  const auto first = ask("GET", "/workspace/box").text;
+  EXPECT_EQ(ask("GET", "/workspace/box").text, first);
+  ASSERT_EQ(ask("POST", "/workspace/box/suspend").status, 200);
+  const auto asleep = ask("GET", "/workspace/box").body().at("workspace");
+  EXPECT_EQ(text(asleep.at("status")), "suspended");
+  EXPECT_FALSE(asleep.at("ready").as_bool());
+  ASSERT_EQ(ask("POST", "/workspace/box/start").status, 200);
+  ASSERT_EQ(ask("PUT", "/workspace/box", R"({"name": "crate"})").status, 200);
+  const auto crate = ask("GET", "/workspace/crate").body().at("workspace");
+  EXPECT_EQ(text(crate.at("name")), "crate");
+  EXPECT_EQ(text(crate.at("status")), "running");
+  ASSERT_EQ(ask("DELETE", "/workspace/crate").status, 200);
+  expect_error(ask("GET", "/workspace/crate"), 404, "not_found");
+}
+
 TEST_F(ControlTest, lifecycle_resources_and_metadata) {
   make();
   const auto lifecycle = ask("GET", "/workspace/box/lifecycle").body();

@@ -62,6 +62,7 @@ Task<http::Response> start_workspace(Services& services, Call& call);
 Task<http::Response> stop_workspace(Services& services, Call& call);
 Task<http::Response> restart_workspace(Services& services, Call& call);
 Task<http::Response> pause_workspace(Services& services, Call& call);
+Task<http::Response> suspend_workspace(Services& services, Call& call);
 Task<http::Response> resume_workspace(Services& services, Call& call);
 Task<http::Response> ping_workspace(Services& services, Call& call);
 Task<http::Response> retry_provisioning(Services& services, Call& call);

@@ -169,22 +169,39 @@ void OpenStreams::cut_if(const std::function<bool(const Opener&)>& over) {
 
 namespace {
 
-bool can_end(const OpenStreams::Opener& opener) {
+bool can_end(const identity::Principal& who) {
   using Kind = identity::Principal::Kind;
-  const auto* who = std::get_if<identity::Principal>(&opener);
-  return who == nullptr || who->kind == Kind::token || who->kind == Kind::api_key;
+  return who.kind == Kind::token || who.kind == Kind::api_key;
 }
+
+bool goes_on(const http::Request& request) {
+  return request.body != nullptr && request.body->length() != std::uint64_t{0};
+}
+bool goes_on(const http::Response& response) { return response.source || response.tunnel || response.websocket; }
 
 }  // namespace
 
-void OpenStreams::guard(http::Request& request, const Opener& opener) {
-  if (!can_end(opener) || request.body == nullptr || request.body->length() == std::uint64_t{0}) return;
+// Most requests and answers are over at once: their principal is not copied.
+void OpenStreams::guard(http::Request& request, const identity::Principal& who) {
+  if (can_end(who) && goes_on(request)) guard_body(request, who);
+}
+void OpenStreams::guard(http::Request& request, const Visit& visit) {
+  if (goes_on(request)) guard_body(request, visit);
+}
+http::Response OpenStreams::guard(http::Response response, const identity::Principal& who) {
+  if (can_end(who) && goes_on(response)) return guard_rest(std::move(response), who);
+  return response;
+}
+http::Response OpenStreams::guard(http::Response response, const Visit& visit) {
+  return goes_on(response) ? guard_rest(std::move(response), visit) : std::move(response);
+}
+
+void OpenStreams::guard_body(http::Request& request, const Opener& opener) {
   request.wrapped_body = std::make_shared<GuardedBody>(*this, executor_, opener, *request.body);
   request.body = request.wrapped_body.get();
 }
 
-http::Response OpenStreams::guard(http::Response response, const Opener& opener) {
-  if (!can_end(opener)) return response;
+http::Response OpenStreams::guard_rest(http::Response response, const Opener& opener) {
   if (response.source) {
     response.source = std::make_unique<GuardedSource>(*this, executor_, opener, std::move(response.source));
   }

@@ -26,9 +26,11 @@ class OpenStreams {
   OpenStreams& operator=(const OpenStreams&) = delete;
 
   // The same answer. A stream, tunnel or WebSocket in it is cut when its opener ends.
-  http::Response guard(http::Response response, const Opener& opener);
+  http::Response guard(http::Response response, const identity::Principal& who);
+  http::Response guard(http::Response response, const Visit& visit);
   // From now on a body that is still to come ends with Unauthenticated when its opener does.
-  void guard(http::Request& request, const Opener& opener);
+  void guard(http::Request& request, const identity::Principal& who);
+  void guard(http::Request& request, const Visit& visit);
   // The port is not exposed any more, or not as it was.
   void end_visits(std::string_view slug);
   [[nodiscard]] std::size_t size() const { return open_.size(); }
@@ -41,6 +43,8 @@ class OpenStreams {
     Opener opener;
     std::function<void()> cut;
   };
+  void guard_body(http::Request& request, const Opener& opener);
+  http::Response guard_rest(http::Response response, const Opener& opener);
   void cut_if(const std::function<bool(const Opener&)>& over);
 
   loop::asio::any_io_executor executor_;

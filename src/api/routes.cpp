@@ -75,6 +75,8 @@ constexpr Route kRoutes[] = {
     {"POST", "/workspace/{id}/stop", stop_workspace, Verb::lifecycle, Reach::workspace, "Stop"},
     {"POST", "/workspace/{id}/restart", restart_workspace, Verb::lifecycle, Reach::workspace, "Stop and start"},
     {"POST", "/workspace/{id}/pause", pause_workspace, Verb::lifecycle, Reach::workspace, "Let it stand still"},
+    {"POST", "/workspace/{id}/suspend", suspend_workspace, Verb::lifecycle, Reach::workspace,
+     "Put its memory on disk until it is needed"},
     {"POST", "/workspace/{id}/resume", resume_workspace, Verb::lifecycle, Reach::workspace, "Let it run on"},
     {"POST", "/workspace/{id}/ping", ping_workspace, Verb::lifecycle, Reach::workspace, "Begin its time to live anew",
      "", "Ping"},
@@ -412,21 +414,28 @@ constexpr Route kRoutes[] = {
      "workspaces have no overlay apart from their disk"},
 };
 
-// True when the path fits; what {…} matched is appended to `params`.
-bool fits(std::string_view pattern, const std::vector<std::string>& segments, std::vector<std::string>& params) {
-  params.clear();
+// Whether the path fits the pattern, segment by segment.
+bool fits(std::string_view pattern, const std::vector<std::string>& segments) {
   for (const auto& segment : segments) {
     if (pattern.empty()) return false;
     pattern.remove_prefix(1);
     const std::string_view part = pattern.substr(0, pattern.find('/'));
     pattern.remove_prefix(part.size());
-    if (part.starts_with('{')) {
-      params.push_back(segment);
-    } else if (part != segment) {
-      return false;
-    }
+    if (!part.starts_with('{') && part != segment) return false;
   }
   return pattern.empty();
+}
+
+// What {…} of a pattern that fits has matched.
+std::vector<std::string> params_of(std::string_view pattern, const std::vector<std::string>& segments) {
+  std::vector<std::string> params;
+  for (const auto& segment : segments) {
+    pattern.remove_prefix(1);
+    const std::string_view part = pattern.substr(0, pattern.find('/'));
+    pattern.remove_prefix(part.size());
+    if (part.starts_with('{')) params.push_back(segment);
+  }
+  return params;
 }
 
 // Whole families of the hosted service: any method, any path below.
@@ -447,16 +456,16 @@ Match find_route(std::string_view method, const std::vector<std::string>& segmen
   if (method == "HEAD") method = "GET";
   Match match;
   for (const auto& route : kRoutes) {
-    if (!fits(route.pattern, segments, match.params)) continue;
+    if (!fits(route.pattern, segments)) continue;
     if (route.method == method) {
       match.route = &route;
+      match.params = params_of(route.pattern, segments);
       match.allowed.clear();
       return match;
     }
     if (!match.allowed.empty()) match.allowed += ", ";
     match.allowed += route.method;
   }
-  match.params.clear();
   const bool elsewhere =
       match.allowed.empty() && !segments.empty() &&
       std::find(std::begin(kElsewhere), std::end(kElsewhere), segments.front()) != std::end(kElsewhere);

@@ -6,6 +6,7 @@
 #include "api/api.h"
 #include "api/event_log.h"
 #include "api/runtime_access.h"
+#include "api/workspace_answers.h"
 #include "keys/receipt_book.h"
 #include "ledger/ledger.h"
 #include "loop/task_group.h"
@@ -34,6 +35,7 @@ struct Services {
   EventLog events;
   RuntimeAccess runtime_access;
   std::unordered_map<std::string, std::string> space_slugs;  // of namespaces by id, as far as they were asked for
+  WorkspaceAnswers workspace_answers;
   net::Networks& networks;
   incident::Containment& containment;
   incident::Drills& drills;

@@ -131,6 +131,7 @@ json::object to_json(const workspace::Info& info, const std::string& space, cons
        {"encryption",
         {{"cipher", "aes-256-xts"}, {"key_id", info.disk_key_id}, {"key_place", info.disk_kept ? "tree" : "memory"}}},
        {"snapshots", info.snapshots},
+       {"memory_on_disk", info.asleep},
        {"hold", hold},
        {"isolated", info.isolated},
        {"resources", resources_to_json(info, memory)},

@@ -31,7 +31,7 @@ Task<json::object> shape(Services& services, workspace::Info info) {
 
 Task<http::Response> one(Services& services, workspace::Info info) {
   CO_TRY_ASSIGN(const std::string space, co_await slug_of(services, info.spec.namespace_id));
-  co_return workspace_answer(info, space);
+  co_return services.workspace_answers.of(std::move(info), space);
 }
 
 http::Response suspended(const Call& call, const std::string& slug) {
@@ -251,6 +251,11 @@ Task<http::Response> restart_workspace(Services& services, Call& call) {
 
 Task<http::Response> pause_workspace(Services& services, Call& call) {
   CO_TRY_ASSIGN(auto info, co_await services.manager.pause(call.id()));
+  co_return co_await one(services, std::move(info));
+}
+
+Task<http::Response> suspend_workspace(Services& services, Call& call) {
+  CO_TRY_ASSIGN(auto info, co_await services.manager.suspend(call.id()));
   co_return co_await one(services, std::move(info));
 }
 

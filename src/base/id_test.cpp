@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+#include <string>
+
 namespace cofferdam {
 namespace {
 
@@ -13,6 +16,13 @@ TEST(Id, has_its_form_and_differs) {
   EXPECT_FALSE(is_id(a, "tk"));
   EXPECT_FALSE(is_id("ws_../../../../../../etc/passw", "ws"));
   EXPECT_FALSE(is_id("ws_", "ws"));
+}
+
+TEST(Id, none_of_many_is_the_same) {
+  std::set<std::string> seen;
+  constexpr std::size_t kMany = 500;
+  for (std::size_t i = 0; i < kMany; ++i) seen.insert(new_id("req"));
+  EXPECT_EQ(seen.size(), kMany);
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// stop, start and rm: one request for each workspace named, going on after a failure.
+// stop, suspend, start and rm: one request for each workspace named, going on after a failure.
 #include "base/text.h"
 #include "cli/api.h"
 #include "cli/commands.h"
@@ -51,8 +51,12 @@ CommandPtr make_stop() {
   return std::make_unique<EachWorkspace>(
       Verb{"stop", "Stop workspaces; the disk of a permanent one stays", "POST", "/stop"});
 }
+CommandPtr make_suspend() {
+  return std::make_unique<EachWorkspace>(
+      Verb{"suspend", "Put the memory of workspaces on disk; they wake when they are needed", "POST", "/suspend"});
+}
 CommandPtr make_start() {
-  return std::make_unique<EachWorkspace>(Verb{"start", "Start stopped workspaces", "POST", "/start"});
+  return std::make_unique<EachWorkspace>(Verb{"start", "Start stopped or suspended workspaces", "POST", "/start"});
 }
 CommandPtr make_rm() {
   return std::make_unique<EachWorkspace>(Verb{"rm", "Destroy workspaces and all that is in them", "DELETE", ""});

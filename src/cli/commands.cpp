@@ -10,6 +10,7 @@ const std::vector<MakeCommand>& all_commands() {
                                              make_shell,
                                              make_cp,
                                              make_stop,
+                                             make_suspend,
                                              make_start,
                                              make_rm,
                                              make_stats,

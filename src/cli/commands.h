@@ -16,6 +16,7 @@ CommandPtr make_exec();
 CommandPtr make_shell();
 CommandPtr make_cp();
 CommandPtr make_stop();
+CommandPtr make_suspend();
 CommandPtr make_start();
 CommandPtr make_rm();
 CommandPtr make_stats();

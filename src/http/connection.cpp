@@ -330,7 +330,10 @@ struct Connection::State {
   }
 
   static std::string start_of(const Request& request, const Response& response) {
-    std::string head = cat("HTTP/1.1 ", response.status, " ", reason_phrase(response.status), "\r\n");
+    constexpr std::size_t kUsualHead = 512;
+    std::string head;
+    head.reserve(kUsualHead);
+    head += cat("HTTP/1.1 ", response.status, " ", reason_phrase(response.status), "\r\n");
     for (const auto& [name, value] : response.headers.items()) append_header(head, name, value);
     append_header(head, "X-Request-Id", request.id);
     return head;

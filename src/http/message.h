@@ -39,6 +39,7 @@ class Headers {
   Headers() = default;
   Headers(std::initializer_list<Item> items) : items_(items) {}
 
+  void reserve(std::size_t fields) { items_.reserve(fields); }
   void add(std::string name, std::string value) { items_.emplace_back(std::move(name), std::move(value)); }
   void set(std::string_view name, std::string value);  // replaces all of this name
   // The first of this name; nullptr when there is none.

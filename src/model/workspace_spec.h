@@ -65,6 +65,8 @@ struct WorkspaceSpec {
   std::vector<std::string> secrets;  // of the namespace, into every command's environment; at most 64 names
   Metadata metadata;
 
+  bool operator==(const WorkspaceSpec&) const = default;
+
   [[nodiscard]] TtlAction at_end_of_ttl() const {
     return ttl_action.value_or(mode == Mode::permanent ? TtlAction::stop : TtlAction::remove);
   }

@@ -235,7 +235,14 @@ Task<void> TemplateStore::grow(LaunchSpec spec, const Wish& wish, int state) {
     auto connected = co_await GuestLink::connect(agent_socket(host_, id));
     if (!connected) co_return fail(std::move(connected.error()));
     link = std::move(*connected);
-    CO_TRY(co_await link->greet(Reconnect::no, kBoot));
+    auto greeted = co_await link->greet(Reconnect::no, kBoot);
+    if (!greeted && greeted.error().code == Code::DeadlineExceeded) {
+      co_return fail(
+          Code::DeadlineExceeded,
+          cat("the guest was silent for ", kBoot.count(), " seconds after its start: it hangs, or its init does"),
+          "the daemon's log has what its console said");
+    }
+    CO_TRY(greeted);
     (void)co_await warm_up(*link);
     if (wish.empty) {
       CO_TRY(co_await give_identity(*link, {"template", to_hex(random_bytes(16))}));
@@ -254,9 +261,12 @@ Task<void> TemplateStore::grow(LaunchSpec spec, const Wish& wish, int state) {
   if (!saved) {
     // A guest that ended by itself said why to its VMM, whose last words the jail has kept.
     const auto exited = co_await loop::with_deadline(launched->jail->wait_for_exit(), kLastWords, "end of a guest");
-    if (exited && *exited && !trim((*exited)->output_tail).empty()) {
-      console += cat(console.empty() ? "" : "\n", trim((*exited)->output_tail));
-      saved = fail(std::move(saved.error()).in(cat("the guest ended: ", trim((*exited)->output_tail))));
+    if (exited && *exited) {
+      const auto words = trim((*exited)->output_tail);
+      if (!words.empty()) console += cat(console.empty() ? "" : "\n", words);
+      const auto how =
+          words.empty() ? std::string("the guest ended while it started") : cat("the guest ended: ", words);
+      saved = fail(std::move(saved.error()).in(how));
     }
   }
   auto landed = co_await land(host_, id, std::move(*launched));

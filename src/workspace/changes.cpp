@@ -38,9 +38,11 @@ Status check_ttl(milliseconds ttl) {
 
 Task<void> ManagerImpl::apply_ttl(EntryPtr entry) {
   Record& record = entry->record;
-  if (!entry->machine) co_return Status{};
+  if (!entry->machine && !entry->asleep()) co_return Status{};
   const auto ttl = record.held ? std::nullopt : record.spec.ttl;
-  CO_TRY(co_await machines_.set_ttl(entry->machine, record.held ? std::nullopt : hard_ttl(record.spec)));
+  if (entry->machine) {
+    CO_TRY(co_await machines_.set_ttl(entry->machine, record.held ? std::nullopt : hard_ttl(record.spec)));
+  }
   record.expires_at.reset();
   if (ttl) record.expires_at = system_clock::now() + *ttl;
   if (entry->clock) entry->clock->notify();
@@ -232,7 +234,7 @@ Task<Resized> ManagerImpl::do_resize(EntryPtr entry, Resources resources, Apply 
   Resized answer;
   CO_TRY_ASSIGN(answer.info, co_await save_change(entry));
   if (apply == Apply::at_next_start) co_return answer;
-  if (entry->machine) {
+  if (entry->machine || entry->asleep()) {
     CO_TRY(co_await take_down(entry));
     CO_TRY_ASSIGN(answer.info, co_await do_start(entry));
     answer.relaunched = true;

@@ -62,14 +62,14 @@ Task<Info> ManagerImpl::keep_still(std::string id) {
 
 Task<Info> ManagerImpl::do_keep_still(EntryPtr entry) {
   ++entry->round;  // nothing that was planned for it is done
-  if (!entry->machine) co_return info_of(*entry);
+  if (!entry->machine && !entry->asleep()) co_return info_of(*entry);
   // Again: who had its turn before may have let it run on.
-  CO_TRY(co_await machines_.pause(entry->machine));
+  if (entry->machine) CO_TRY(co_await machines_.pause(entry->machine));
   if (entry->record.state != State::paused) {
     step(*entry, State::paused);
     tell(entry, EventKind::paused, "contained");
   }
-  CO_TRY(co_await machines_.set_ttl(entry->machine, std::nullopt));
+  if (entry->machine) CO_TRY(co_await machines_.set_ttl(entry->machine, std::nullopt));
   entry->record.expires_at.reset();
   entry->record.after_exec = AfterExec::keep;
   CO_TRY_ASSIGN(auto still, co_await save_change(entry));

@@ -93,6 +93,28 @@ TEST_F(ContainedTest, its_memory_and_disk_are_kept_and_may_be_gone_back_to_once_
   EXPECT_TRUE(run(manager_->restore("box", kept.id)));
 }
 
+TEST_F(ContainedTest, one_that_sleeps_is_kept_without_being_woken) {
+  start();
+  const auto info = make(model::Mode::permanent);
+  ASSERT_TRUE(run(manager_->suspend("box")));
+  const int machines = driver_.created;
+  contained_.insert(info.id);
+  ASSERT_TRUE(run(manager_->seize(info.id)));
+  const auto kept = run(manager_->preserve(info.id)).value();
+  EXPECT_EQ(run(manager_->keep_still(info.id)).value().state, State::paused);
+  expect_refused(run(manager_->wake_machine("box")));
+  close(Manager::Permanent::keep_running);
+  start();
+  EXPECT_EQ(manager_->get(info.id).value().state, State::paused);
+  EXPECT_EQ(driver_.created, machines);
+  contained_.clear();
+  // Only somebody's word wakes it, and it goes on where it was.
+  EXPECT_EQ(run(manager_->wake_machine("box")).error().code, Code::FailedPrecondition);
+  const auto going = run(manager_->start("box")).value();
+  EXPECT_TRUE(fake(going.vm_id)->spec().saved);
+  EXPECT_EQ(manager_->snapshots("box").value().front().id, kept.id);
+}
+
 // None of them could be removed to make place for it.
 TEST_F(ContainedTest, its_memory_is_kept_however_many_snapshots_there_are) {
   start();

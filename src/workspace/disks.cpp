@@ -12,12 +12,11 @@
 #include "disk/luks.h"
 #include "disk/volume_file.h"
 #include "workspace/folders.h"
+#include "workspace/key_names.h"
 #include "workspace/manager_impl.h"
 
 namespace cofferdam::workspace {
 namespace {
-
-keys::KeyName disk_key_name(const Record& record) { return {record.id, "disk/" + record.disk_key_id}; }
 
 // Of the key that a disk's file is named after; "": no disk's.
 std::string key_id_in(const std::string& name) {

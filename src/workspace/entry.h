@@ -34,8 +34,11 @@ struct Entry {
     return record.state == model::State::paused || record.state == model::State::suspended;
   }
 
+  [[nodiscard]] bool asleep() const { return !record.asleep.empty(); }
+
   Record record;
   std::shared_ptr<vm::Machine> machine;  // null unless running, or on the way there or from there
+  std::vector<vm::LeftProcess> left;     // of that machine, for whoever asks for them
   std::optional<disk::Volume> volume;    // a disk without a name, while it may still get one
   MemoryBudget::Reservation memory;
   SecureBytes seal_key;               // of what of its guest lies beside the disk; empty before there is a disk

@@ -30,17 +30,22 @@ std::string how_it_ended(const model::ExitStatus& exit) {
 
 class RecordedProcess final : public vm::GuestProcess {
  public:
-  RecordedProcess(std::unique_ptr<vm::GuestProcess> process, ledger::Recorder& recorder, model::Entry end)
-      : process_(std::move(process)), recorder_(recorder), end_(std::move(end)), started_(recorder.mark()) {}
+  RecordedProcess(std::unique_ptr<vm::GuestProcess> process, ledger::Recorder& recorder, model::Entry end,
+                  ExecRecord::Sleeps sleeps)
+      : process_(std::move(process)),
+        recorder_(recorder),
+        end_(std::move(end)),
+        sleeps_(std::move(sleeps)),
+        started_(recorder.mark()) {}
   RecordedProcess(const RecordedProcess&) = delete;
   RecordedProcess& operator=(const RecordedProcess&) = delete;
   // Its owner has let go of it: it is killed with its client.
-  ~RecordedProcess() override { note_end("given up", {}); }
+  ~RecordedProcess() override { note_cut("given up"); }
 
   Task<std::optional<vm::Output>> read() override {
     auto next = co_await process_->read();
     if (!next) {
-      note_end(next.error().message, {});
+      note_cut(next.error().message);
     } else if (*next) {
       bytes_out_ += static_cast<std::int64_t>((*next)->bytes.size());
     } else {
@@ -64,6 +69,11 @@ class RecordedProcess final : public vm::GuestProcess {
   }
 
  private:
+  void note_cut(std::string how) {
+    if (sleeps_ && sleeps_()) ended_ = true;
+    note_end(std::move(how), {});
+  }
+
   void note_end(std::string how, const model::ExitStatus& exit) {
     if (ended_) return;
     ended_ = true;
@@ -79,6 +89,7 @@ class RecordedProcess final : public vm::GuestProcess {
   std::unique_ptr<vm::GuestProcess> process_;
   ledger::Recorder& recorder_;
   model::Entry end_;
+  ExecRecord::Sleeps sleeps_;
   std::uint64_t started_;
   std::int64_t bytes_out_ = 0;
   bool ended_ = false;
@@ -114,18 +125,20 @@ void ExecRecord::failed(const Error& error, model::Subject about) {
   recorder_.note({by_, std::move(about), model::ExecRefused{event_.argv, event_.user, event_.via, error.message}});
 }
 
-std::unique_ptr<vm::GuestProcess> ExecRecord::follow(std::unique_ptr<vm::GuestProcess> process) {
+std::unique_ptr<vm::GuestProcess> ExecRecord::follow(std::unique_ptr<vm::GuestProcess> process, Sleeps sleeps) {
   model::ExecEnded ended;
   ended.exec = event_.exec;
   ended.started_us = now_us();
-  return std::make_unique<RecordedProcess>(std::move(process), recorder_, model::Entry{by_, about_, ended});
+  return std::make_unique<RecordedProcess>(std::move(process), recorder_, model::Entry{by_, about_, ended},
+                                           std::move(sleeps));
 }
 
 std::string ExecRecord::tag(std::string_view rest) const {
   return cat(event_.exec, " ", now_us(), " ", by_.actor.substr(0, kMaxActor), "\n", rest);
 }
 
-Result<ExecRecord::Left> ExecRecord::resume(ledger::Recorder& recorder, model::Subject about, vm::LeftProcess left) {
+Result<ExecRecord::Left> ExecRecord::resume(ledger::Recorder& recorder, model::Subject about, vm::LeftProcess left,
+                                            Sleeps sleeps) {
   const auto line_end = left.tag.find('\n');
   const auto words = split(std::string_view(left.tag).substr(0, line_end), ' ');
   if (line_end == std::string::npos || words.size() != 3 || !is_id(words[0], kTagPrefix) ||
@@ -137,8 +150,8 @@ Result<ExecRecord::Left> ExecRecord::resume(ledger::Recorder& recorder, model::S
   ended.exec = words[0];
   ended.started_us = started_us;
   Left taken;
-  taken.process = std::make_unique<RecordedProcess>(std::move(left.process), recorder,
-                                                    model::Entry{{words[2], {}, {}}, std::move(about), ended});
+  taken.process = std::make_unique<RecordedProcess>(
+      std::move(left.process), recorder, model::Entry{{words[2], {}, {}}, std::move(about), ended}, std::move(sleeps));
   taken.rest = left.tag.substr(line_end + 1);
   return taken;
 }

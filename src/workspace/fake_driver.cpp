@@ -148,6 +148,7 @@ Task<vm::SavedMachine> FakeMachine::save(vm::SaveWish wish) {
     co_return fail(Code::Internal, "the machine could not be saved");
   }
   paused_ = wish.after == vm::AfterSave::stand_still;
+  driver_.asleep = running_;
   vm::SavedMachine saved;
   saved.memory = std::make_unique<FakeMemory>();
   saved.state = UniqueFd(::memfd_create("fake-state", MFD_CLOEXEC));
@@ -158,7 +159,19 @@ Task<vm::SavedMachine> FakeMachine::save(vm::SaveWish wish) {
 
 Task<std::unique_ptr<vm::GuestProcess>> FakeMachine::start(model::ExecSpec spec) {
   if (exit_) co_return ended();
+  if (!spec.tag.empty()) running_.push_back(spec);
   co_return std::make_unique<FakeProcess>(executor_, shared_from_this(), std::move(spec));
+}
+
+std::vector<vm::LeftProcess> FakeMachine::take_left() {
+  std::vector<vm::LeftProcess> left;
+  for (auto& process : std::exchange(left_, {})) {
+    running_.push_back(process);
+    std::string tag = process.tag;
+    left.push_back(
+        {std::move(tag), std::make_unique<FakeProcess>(executor_, shared_from_this(), std::move(process)), false});
+  }
+  return left;
 }
 
 vm::GuestFiles& FakeMachine::files() { std::abort(); }
@@ -229,7 +242,9 @@ Task<std::shared_ptr<vm::Machine>> FakeDriver::create(vm::MachineSpec spec) {
     co_return fail(Code::Internal, "the VMM did not start");
   }
   ++created;
+  const bool goes_on = spec.saved != nullptr;
   auto machine = std::make_shared<FakeMachine>(executor_, *this, std::move(spec));
+  if (goes_on) machine->go_on_with(std::exchange(asleep, {}));
   alive.emplace(machine->id(), machine);
   co_return machine;
 }

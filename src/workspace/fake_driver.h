@@ -41,6 +41,7 @@ class FakeMachine : public vm::Machine, public std::enable_shared_from_this<Fake
   loop::Task<std::string> kernel_log() override;
   loop::Task<std::string> console() override;
   loop::Task<vm::SavedMachine> save(vm::SaveWish wish) override;
+  std::vector<vm::LeftProcess> take_left() override;
   [[nodiscard]] Result<SecureBytes> disk_passphrase() const override { return spec_.disk_passphrase.clone(); }
   loop::Task<void> shut_down(std::chrono::milliseconds grace) override;
   loop::Task<void> destroy() override;
@@ -52,6 +53,7 @@ class FakeMachine : public vm::Machine, public std::enable_shared_from_this<Fake
   [[nodiscard]] const vm::MachineSpec& spec() const { return spec_; }
   [[nodiscard]] const std::optional<vm::Claim>& claimed() const { return claim_; }
   [[nodiscard]] bool paused() const { return paused_; }
+  void go_on_with(std::vector<model::ExecSpec> processes) { left_ = std::move(processes); }
   // Closes the disk, as the end of a process would.
   void close_disk() { spec_.disk.reset(); }
 
@@ -64,6 +66,7 @@ class FakeMachine : public vm::Machine, public std::enable_shared_from_this<Fake
   std::optional<vm::Claim> claim_;
   std::optional<vm::MachineExit> exit_;
   std::uint64_t ttl_round_ = 0;
+  std::vector<model::ExecSpec> running_, left_;  // those with a tag
   loop::asio::steady_timer ended_;
 };
 
@@ -98,6 +101,8 @@ class FakeDriver : public vm::MachineDriver {
   int woken = 0;
   int creating_now = 0, most_creating_at_once = 0;
   std::vector<std::string> destroyed, removed_orphans;
+  // What ran, with a tag, in the machine that was saved last; it runs on in the next one that goes on from a save.
+  std::vector<model::ExecSpec> asleep;
   // Machines that run, also those of a former manager.
   std::map<std::string, std::shared_ptr<FakeMachine>> alive;
 

@@ -35,10 +35,15 @@ std::string_view reason_text(vm::ExitReason reason) {
 
 void ManagerImpl::begin_run(const EntryPtr& entry) {
   touch_entry(*entry);
-  entry->clock = std::make_shared<loop::Event>(executor_);
-  watchers_.spawn("watch of a virtual machine", watch(entry, entry->machine));
-  watchers_.spawn("time of a workspace", keep_time(entry, entry->clock));
+  begin_watch(entry);
   if (entry->running()) workloads_.workspace_is_up(entry->record.id);
+}
+
+// Of the machine, where there is one, and of the time.
+void ManagerImpl::begin_watch(const EntryPtr& entry) {
+  entry->clock = std::make_shared<loop::Event>(executor_);
+  if (entry->machine) watchers_.spawn("watch of a virtual machine", watch(entry, entry->machine));
+  watchers_.spawn("time of a workspace", keep_time(entry, entry->clock));
 }
 
 void ManagerImpl::end_run(Entry& entry) {
@@ -54,6 +59,7 @@ Task<void> ManagerImpl::let_go(EntryPtr entry) {
   if (entry->machine) CO_TRY(co_await machines_.end(entry->machine));
   if (!entry->record.vm_id.empty()) entry->last_vm_id = entry->record.vm_id;
   entry->machine.reset();
+  entry->left.clear();
   if (entry->volume) {
     // A disk without a name is nobody's now. To free its blocks takes its time: not on the loop.
     auto discard = [volume = std::exchange(entry->volume, std::nullopt)]() mutable { return volume->discard(); };
@@ -140,6 +146,8 @@ Task<Info> ManagerImpl::do_stop(EntryPtr entry) {
 Task<void> ManagerImpl::take_down(EntryPtr entry) {
   ++entry->round;
   if (entry->record.disk_kept) (void)co_await hear_kernel(entry);  // later nobody can tell
+  // What it has not written yet is in its memory.
+  if (entry->asleep()) CO_TRY(co_await rise_or_forget(entry));
   end_run(*entry);
   if (entry->machine && entry->stands_still()) (void)co_await machines_.resume(entry->machine);
   step(*entry, model::State::stopping);
@@ -174,7 +182,7 @@ Task<Info> ManagerImpl::restart(std::string id) {
 
 Task<Info> ManagerImpl::do_restart(EntryPtr entry) {
   if (!entry->record.disk_kept) CO_TRY(co_await keep_disk(entry));
-  if (entry->machine) CO_TRY(co_await take_down(entry));
+  if (entry->machine || entry->asleep()) CO_TRY(co_await take_down(entry));
   entry->record.restarts = 0;
   co_return co_await do_start(entry);
 }

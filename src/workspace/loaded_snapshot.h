@@ -21,7 +21,4 @@ struct ManagerImpl::Loaded {
   std::optional<Error> failed;
 };
 
-// Under which its key is in the key tree.
-keys::KeyName snapshot_key_name(const Snapshot& snapshot);
-
 }  // namespace cofferdam::workspace

@@ -43,6 +43,7 @@ Info info_of(const Entry& entry) {
   info.last_active_at = entry.last_active_at;
   info.disk_key_id = record.disk_key_id;
   info.disk_kept = record.disk_kept;
+  info.asleep = entry.asleep();
   info.held = record.held;
   info.hold_reason = record.hold_reason;
   info.snapshots = entry.snapshots.size();
@@ -199,11 +200,12 @@ Task<std::unique_ptr<vm::GuestProcess>> ManagerImpl::begin_exec(std::string id, 
   spec = complete_exec(std::move(spec), entry->record.image_config, env);
   if (!spec.tag.empty()) spec.tag = record.tag(spec.tag);
   record.started(subject_of(*entry), entry->record.spec.secrets);
+  auto sleeps = spec.tag.empty() ? ExecRecord::Sleeps{} : sleeps_of(entry);
   auto started = co_await machines_.start_process(machine, std::move(spec));
   if (!started) co_return fail(std::move(started.error()));
   auto end = [this, entry](std::shared_ptr<vm::Machine> doomed) { return end_unless_still(entry, std::move(doomed)); };
   auto limited = limit_process(std::move(*started), machine, limits, watchers_, std::move(end));
-  co_return record.follow(in_use(entry, std::move(limited), keep_output));
+  co_return record.follow(in_use(entry, std::move(limited), keep_output), std::move(sleeps));
 }
 
 std::unique_ptr<vm::GuestProcess> ManagerImpl::in_use(const EntryPtr& entry, std::unique_ptr<vm::GuestProcess> process,
@@ -230,21 +232,37 @@ std::unique_ptr<vm::GuestProcess> ManagerImpl::in_use(const EntryPtr& entry, std
 }
 
 std::vector<vm::LeftProcess> ManagerImpl::take_left(const std::string& id) {
-  std::vector<vm::LeftProcess> taken;
   const auto found = find(id);
-  if (!found || !(*found)->machine) return taken;
-  const EntryPtr entry = *found;
+  if (!found || !(*found)->machine) return {};
+  sort_left(*found);
+  return std::exchange((*found)->left, {});
+}
+
+// What a machine goes on with that has slept, or was another daemon's: workloads are their supervisor's again, and the
+// rest waits to be asked for.
+void ManagerImpl::sort_left(const EntryPtr& entry) {
   for (auto& left : entry->machine->take_left()) {
     const bool lost = left.output_lost;
-    auto resumed = ExecRecord::resume(recorder(), subject_of(*entry), std::move(left));
+    auto resumed = ExecRecord::resume(recorder(), subject_of(*entry), std::move(left), sleeps_of(entry));
     if (!resumed) {
       log_warn("a command that was left running is killed",
                {{"workspace", entry->record.id}, {"error", resumed.error().message}});
       continue;
     }
-    taken.push_back({std::move(resumed->rest), in_use(entry, std::move(resumed->process), KeepOutput::no), lost});
+    if (const auto workload = workload_of_tag(resumed->rest)) {
+      workloads_.take_up(entry->record.id, *workload, std::move(resumed->process));
+      continue;
+    }
+    entry->left.push_back({std::move(resumed->rest), in_use(entry, std::move(resumed->process), KeepOutput::no), lost});
   }
-  return taken;
+}
+
+// A command that can be followed later has not ended when its machine goes to sleep.
+ExecRecord::Sleeps ManagerImpl::sleeps_of(const EntryPtr& entry) {
+  return [asleep = std::weak_ptr<Entry>(entry)] {
+    const auto of = asleep.lock();
+    return of && of->asleep();
+  };
 }
 
 // A guest that stands still cannot answer: that is no reason to destroy it.

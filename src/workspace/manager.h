@@ -54,10 +54,13 @@ struct Info {
   std::chrono::system_clock::time_point last_active_at;
   std::string disk_key_id;
   bool disk_kept = false;  // it outlives its machine, and its key lies in the key tree
+  bool asleep = false;     // suspended with its memory on disk: no machine of it is left
   bool held = false;
   std::string hold_reason;
   std::size_t snapshots = 0;
   bool isolated = false;  // it never has a network, whatever is asked for
+
+  bool operator==(const Info&) const = default;
 };
 
 struct Owner {

@@ -1,7 +1,8 @@
 // The Manager's parts: manager.cpp (questions, exec), create.cpp, life.cpp (start, stop, remove, death), pauses.cpp
-// (pause, resume, what is due with time), changes.cpp (all else that can be changed), disks.cpp (its disk and key),
-// snapshots.cpp, archives.cpp, erasure.cpp (its end, holds), contained.cpp (what is contained), notes.cpp (logs and
-// events), workload_host.cpp (for workloads), reconcile.cpp (start and end of the daemon).
+// (pause, resume, what is due with time), sleep.cpp (suspended, with its memory on disk), changes.cpp (all else that
+// can be changed), disks.cpp (its disk and key), snapshots.cpp, archives.cpp, erasure.cpp (its end, holds),
+// contained.cpp (what is contained), notes.cpp (logs and events), workload_host.cpp (for workloads), reconcile.cpp
+// (start and end of the daemon).
 #pragma once
 #include <functional>
 #include <map>
@@ -109,9 +110,23 @@ class ManagerImpl : public Manager {
   Task<Info> do_pause(EntryPtr entry, model::State to);
   Task<Info> do_resume(EntryPtr entry);
   Task<Info> do_wake(EntryPtr entry);
+  Task<Info> do_suspend(EntryPtr entry);
+  Task<void> check_can_sleep(EntryPtr entry);
+  Task<void> fall_asleep(EntryPtr entry, std::string sleep_id);
+  Task<Info> wake_from_disk(EntryPtr entry);
+  // Its machine runs on from what was on disk. After an error it is as asleep as before, or has no machine and no
+  // memory any more.
+  Task<void> rise(EntryPtr entry);
+  Task<void> rise_or_forget(EntryPtr entry);
+  Task<Prepared> load_asleep(EntryPtr entry);
+  Task<void> clear_sleep(std::string workspace_id, std::string sleep_id);
+  Task<void> remove_strange_sleeps(EntryPtr entry);
+  Task<Snapshot> snapshot_asleep(EntryPtr entry, Snapshot snapshot);
+  [[nodiscard]] std::string sleep_folder(const std::string& workspace_id, const std::string& sleep_id) const;
   Task<void> keep_time(EntryPtr entry, std::shared_ptr<loop::Event> clock);
   Task<void> on_due(EntryPtr entry, std::shared_ptr<loop::Event> clock);
   void begin_run(const EntryPtr& entry);  // watches and keeps the time of a machine that runs
+  void begin_watch(const EntryPtr& entry);
   static void end_run(Entry& entry);
   Task<Info> do_set_ttl(EntryPtr entry, std::optional<std::chrono::milliseconds> from_now,
                         std::optional<model::TtlAction> action);
@@ -143,6 +158,8 @@ class ManagerImpl : public Manager {
   // It counts as use of the workspace as long as it is there.
   std::unique_ptr<vm::GuestProcess> in_use(const EntryPtr& entry, std::unique_ptr<vm::GuestProcess> process,
                                            KeepOutput keep_output);
+  void sort_left(const EntryPtr& entry);
+  static ExecRecord::Sleeps sleeps_of(const EntryPtr& entry);
   ledger::Recorder& recorder() { return options_.recorder == nullptr ? nothing_ : *options_.recorder; }
   Task<void> remove_unclaimed(std::string id);
   Task<void> bring_up(EntryPtr entry);

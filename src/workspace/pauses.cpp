@@ -21,14 +21,14 @@ struct Due {
   system_clock::time_point at;
 };
 
-// What happens next by time alone. The removal of a workspace whose time is over is the jail's.
+// What happens next by time alone. The removal of a workspace whose time is over is the jail's, where there is one.
 std::optional<Due> next_due(const Entry& entry) {
   std::optional<Due> next;
   const auto consider = [&](What what, system_clock::time_point at) {
     if (!next || at < next->at) next = Due{what, at};
   };
   const auto& spec = entry.record.spec;
-  if (entry.record.expires_at && spec.at_end_of_ttl() != model::TtlAction::remove) {
+  if (entry.record.expires_at && (entry.asleep() || spec.at_end_of_ttl() != model::TtlAction::remove)) {
     consider(What::ttl, *entry.record.expires_at);
   }
   if (!spec.idle || entry.in_use > 0) return next;
@@ -56,13 +56,13 @@ Task<Info> ManagerImpl::pause(std::string id) {
 }
 
 Task<Info> ManagerImpl::suspend(std::string id) {
-  auto operation = [this](EntryPtr entry) { return do_pause(std::move(entry), State::suspended); };
+  auto operation = [this](EntryPtr entry) { return do_suspend(std::move(entry)); };
   return in_turn<Info>(std::move(id), "suspend", std::move(operation));
 }
 
 Task<Info> ManagerImpl::do_pause(EntryPtr entry, State to) {
   if (entry->record.state == to) co_return info_of(*entry);
-  if (!entry->machine || !model::may_change(entry->record.state, to)) {
+  if ((!entry->machine && !entry->asleep()) || !model::may_change(entry->record.state, to)) {
     co_return fail(Code::FailedPrecondition, cat("the workspace '", entry->record.id, "' is ",
                                                  model::state_name(entry->record.state), ", not running"));
   }
@@ -89,6 +89,7 @@ Task<Info> ManagerImpl::resume(std::string id) {
 
 Task<Info> ManagerImpl::do_resume(EntryPtr entry) {
   if (entry->running()) co_return info_of(*entry);
+  if (entry->asleep() && entry->stands_still()) co_return co_await wake_from_disk(entry);
   if (!entry->machine || !entry->stands_still()) {
     co_return fail(Code::FailedPrecondition,
                    cat("the workspace '", entry->record.id, "' is ", model::state_name(entry->record.state),
@@ -158,6 +159,11 @@ Task<void> ManagerImpl::on_due(EntryPtr entry, std::shared_ptr<loop::Event> cloc
   if (due->what == What::ttl) {
     tell(entry, EventKind::ttl_expired);
     const auto action = entry->record.spec.at_end_of_ttl();
+    if (action == model::TtlAction::remove) {
+      CO_TRY_ASSIGN(const auto removal, co_await do_remove(entry));
+      (void)removal;
+      co_return Status{};
+    }
     if (action == model::TtlAction::pause) to = State::paused;
     if (action == model::TtlAction::suspend) to = State::suspended;
   }
@@ -168,10 +174,18 @@ Task<void> ManagerImpl::on_due(EntryPtr entry, std::shared_ptr<loop::Event> cloc
   }
   if (due->what == What::ttl) {
     // The jail's end of the time would come soon, and for good.
-    CO_TRY(co_await machines_.set_ttl(entry->machine, std::nullopt));
+    if (entry->machine) CO_TRY(co_await machines_.set_ttl(entry->machine, std::nullopt));
     entry->record.expires_at.reset();
   }
   if (entry->record.state == to || !model::may_change(entry->record.state, to)) co_return co_await save(entry);
+  if (to == State::suspended) {
+    auto asleep = co_await do_suspend(entry);
+    if (asleep) co_return Status{};
+    if (entry->gone || !entry->running()) co_return fail(std::move(asleep.error()));
+    // It rests all the same, in the host's memory.
+    log_warn("the memory of a workspace that is to sleep could not be written",
+             {{"workspace", entry->record.id}, {"error", asleep.error().message}});
+  }
   CO_TRY_ASSIGN(const auto resting, co_await do_pause(entry, to));
   (void)resting;
   co_return Status{};

@@ -28,6 +28,15 @@ bool rests_at_the_end(const Record& record) {
   return action == model::TtlAction::pause || action == model::TtlAction::suspend;
 }
 
+// Its time is over when the daemon's clock of it has run out, which also knows what is to be done then: but for a
+// removal, which nobody would miss.
+bool stays_asleep(const Entry& entry, bool seized) {
+  const Record& record = entry.record;
+  if (seized || record.held) return true;
+  const bool client_is_gone = !entry.permanent() && record.after_exec == AfterExec::remove;
+  return !client_is_gone && !(expired(record) && record.spec.at_end_of_ttl() == model::TtlAction::remove);
+}
+
 }  // namespace
 
 // Machines of a former daemon that nobody has spoken for yet.
@@ -76,6 +85,17 @@ Task<void> ManagerImpl::reconcile_one(std::shared_ptr<Orphans> orphans, StoredRe
   const bool seized = contained(*entry);
   const bool wanted = was_up && !client_is_gone && (!expired(record) || rests_at_the_end(record));
 
+  if (entry->asleep() && stood_still && stays_asleep(*entry, seized)) {
+    // A machine that is still there stands still since its memory was written.
+    if (lives) (void)co_await remove_orphan(record.vm_id);
+    record.vm_id.clear();
+    if (seized) record.state = model::State::paused;
+    entries_.emplace(record.id, entry);
+    (void)co_await read_sealed(entry);
+    begin_watch(entry);
+    co_return Status{};
+  }
+  record.asleep.clear();
   if (lives && (wanted || seized)) {
     const auto as = stood_still || seized ? vm::Adopted::standing_still : vm::Adopted::running;
     auto machine = co_await machines_.adopt(record.vm_id, as);
@@ -91,6 +111,7 @@ Task<void> ManagerImpl::reconcile_one(std::shared_ptr<Orphans> orphans, StoredRe
         log_error("a workspace that was taken over has no network",
                   {{"workspace", record.id}, {"error", attached.error().message}});
       }
+      sort_left(entry);
       begin_run(entry);
       if (entry->record.disk_kept) entry->heard_vm = record.vm_id;  // it may be in the journal already
       note(entry, LogSource::boot, "taken over by a new daemon");
@@ -136,6 +157,7 @@ Task<void> ManagerImpl::reconcile_one(std::shared_ptr<Orphans> orphans, StoredRe
 Task<void> ManagerImpl::read_sealed(EntryPtr entry) {
   auto opened = co_await unseal(entry);
   if (opened && entry->record.disk_kept) opened = co_await remove_strange_disks(entry);
+  if (opened && entry->record.disk_kept) opened = co_await remove_strange_sleeps(entry);
   if (opened) opened = co_await load_snapshots(entry);
   if (opened) opened = co_await load_archives(entry);
   if (opened) opened = co_await load_journal(entry);

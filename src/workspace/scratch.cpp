@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "workspace/key_names.h"
 #include "workspace/loaded_snapshot.h"
 #include "workspace/manager_impl.h"
 

@@ -22,6 +22,7 @@ namespace json = boost::json;
 constexpr std::size_t kMaxManifest = 4U << 20;
 constexpr std::size_t kMaxState = 256U << 20;
 constexpr std::uint64_t kStatBlock = 512;
+constexpr int kNewPart = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW;
 
 SecureBytes key_for(const keys::Key& key, std::string_view part) {
   return crypto::derive_key(key.bytes, cat("cofferdam snapshot 1 ", part));
@@ -68,23 +69,46 @@ Result<SnapshotManifest> manifest_from_text(std::string_view text) {
 
 std::string snapshot_disk_path(const std::string& folder) { return folder + "/disk"; }
 
-Result<std::uint64_t> write_snapshot(const std::string& folder, const SnapshotManifest& manifest,
-                                     vm::SavedMachine& saved, const keys::Key& key) {
-  constexpr int kNew = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW;
+Status write_saved(const std::string& folder, const std::string& id, vm::SavedMachine& saved, const keys::Key& key) {
   {
-    TRY_ASSIGN(const UniqueFd file, open_file(folder + "/memory", kNew, 0600));
-    disk::SealedWriter writer(file.get(), key_for(key, "memory"), name_of(manifest.id, "memory"));
+    TRY_ASSIGN(const UniqueFd file, open_file(folder + "/memory", kNewPart, 0600));
+    disk::SealedWriter writer(file.get(), key_for(key, "memory"), name_of(id, "memory"));
     TRY(saved.memory->write([&writer](std::string_view bytes) { return writer.write(bytes); }));
     TRY(writer.finish());
   }
-  {
-    TRY_ASSIGN(const UniqueFd file, open_file(folder + "/state", kNew, 0600));
-    disk::SealedWriter writer(file.get(), key_for(key, "state"), name_of(manifest.id, "state"));
-    TRY_ASSIGN(const UniqueFd from, open_file(cat("/proc/self/fd/", saved.state.get()), O_RDONLY));
-    TRY_ASSIGN(const auto state, read_fd(from.get(), kMaxState));
-    TRY(writer.write(state));
+  TRY_ASSIGN(const UniqueFd file, open_file(folder + "/state", kNewPart, 0600));
+  disk::SealedWriter writer(file.get(), key_for(key, "state"), name_of(id, "state"));
+  TRY_ASSIGN(const UniqueFd from, open_file(cat("/proc/self/fd/", saved.state.get()), O_RDONLY));
+  TRY_ASSIGN(const auto state, read_fd(from.get(), kMaxState));
+  TRY(writer.write(state));
+  return writer.finish();
+}
+
+Status copy_saved(const std::string& from, const std::string& from_id, const keys::Key& from_key, const std::string& to,
+                  const std::string& id, const keys::Key& key) {
+  for (const char* part : {"memory", "state"}) {
+    TRY_ASSIGN(const UniqueFd source, open_part(from, from_id, part));
+    TRY_ASSIGN(const UniqueFd file, open_file(cat(to, "/", part), kNewPart, 0600));
+    disk::SealedReader reader(source.get(), key_for(from_key, part), name_of(from_id, part));
+    disk::SealedWriter writer(file.get(), key_for(key, part), name_of(id, part));
+    for (;;) {
+      TRY_ASSIGN(const auto block, reader.next());
+      if (!block) break;
+      TRY(writer.write(*block));
+    }
     TRY(writer.finish());
   }
+  return {};
+}
+
+Result<std::uint64_t> write_snapshot(const std::string& folder, const SnapshotManifest& manifest,
+                                     vm::SavedMachine& saved, const keys::Key& key) {
+  TRY(write_saved(folder, manifest.id, saved, key));
+  return finish_snapshot(folder, manifest, key);
+}
+
+Result<std::uint64_t> finish_snapshot(const std::string& folder, const SnapshotManifest& manifest,
+                                      const keys::Key& key) {
   {
     TRY_ASSIGN(const UniqueFd disk, open_file(snapshot_disk_path(folder), O_RDWR));
     if (::fsync(disk.get()) != 0) return fail_errno(cat("sync ", name_of(manifest.id, "disk")));

@@ -21,6 +21,14 @@ struct SnapshotManifest {
 // All calls block. Their errors name the file that is missing (NotFound) or damaged (DataLoss).
 
 std::string snapshot_disk_path(const std::string& folder);
+// Memory and devices alone; on stable storage when it returns. `id` is what their errors call them by.
+Status write_saved(const std::string& folder, const std::string& id, vm::SavedMachine& saved, const keys::Key& key);
+// The same from what write_saved() wrote elsewhere.
+Status copy_saved(const std::string& from, const std::string& from_id, const keys::Key& from_key, const std::string& to,
+                  const std::string& id, const keys::Key& key);
+// The rest of a snapshot whose memory, devices and disk are there. Answers the bytes of all four.
+Result<std::uint64_t> finish_snapshot(const std::string& folder, const SnapshotManifest& manifest,
+                                      const keys::Key& key);
 // Everything but the disk; on stable storage when it returns. Answers the bytes of all four.
 Result<std::uint64_t> write_snapshot(const std::string& folder, const SnapshotManifest& manifest,
                                      vm::SavedMachine& saved, const keys::Key& key);

@@ -16,6 +16,7 @@
 #include "disk/volume_file.h"
 #include "workspace/environment.h"
 #include "workspace/folders.h"
+#include "workspace/key_names.h"
 #include "workspace/loaded_snapshot.h"
 #include "workspace/manager_impl.h"
 #include "workspace/parallel.h"
@@ -34,8 +35,6 @@ constexpr std::size_t kPartsAtOnce = 3;
 std::string snapshots_folder(const std::string& workspace_folder) { return workspace_folder + "/snapshots"; }
 
 }  // namespace
-
-keys::KeyName snapshot_key_name(const Snapshot& snapshot) { return {snapshot.workspace_id, "snapshot/" + snapshot.id}; }
 
 // Those that are made of one snapshot, by one request.
 struct ManagerImpl::Forks {
@@ -72,7 +71,7 @@ Task<Snapshot> ManagerImpl::snapshot(std::string id, AfterSnapshot after) {
 
 Task<Snapshot> ManagerImpl::do_snapshot(EntryPtr entry, AfterSnapshot after) {
   Record& record = entry->record;
-  if (!entry->machine || (!entry->running() && !entry->stands_still())) {
+  if ((!entry->machine && !entry->asleep()) || (!entry->running() && !entry->stands_still())) {
     co_return fail(Code::FailedPrecondition,
                    cat("the workspace '", record.id, "' is ", model::state_name(record.state),
                        "; only one that runs has a memory"),
@@ -98,7 +97,8 @@ Task<Snapshot> ManagerImpl::do_snapshot(EntryPtr entry, AfterSnapshot after) {
   const State before = record.state;
   const bool runs_on = after == AfterSnapshot::resume && before == State::running;
   if (!runs_on && before == State::running) step(*entry, State::paused);
-  auto taken = co_await take_snapshot(entry, snapshot, runs_on ? vm::AfterSave::run_on : vm::AfterSave::stand_still);
+  const auto then = runs_on ? vm::AfterSave::run_on : vm::AfterSave::stand_still;
+  auto taken = co_await (entry->asleep() ? snapshot_asleep(entry, snapshot) : take_snapshot(entry, snapshot, then));
   if (!taken) {
     (void)co_await clear_snapshot(snapshot);
     if (record.state != before) {
@@ -323,7 +323,7 @@ Task<Info> ManagerImpl::restore(std::string id, std::string snapshot_id) {
 // The machine that runs is touched only when its successor does.
 Task<Info> ManagerImpl::do_restore(EntryPtr entry, std::string snapshot_id) {
   Record& record = entry->record;
-  if (!entry->machine && record.state != State::stopped && record.state != State::failed) {
+  if (!entry->machine && !entry->asleep() && record.state != State::stopped && record.state != State::failed) {
     co_return fail(Code::FailedPrecondition,
                    cat("the workspace '", record.id, "' is ", model::state_name(record.state)));
   }
@@ -342,6 +342,7 @@ Task<Info> ManagerImpl::do_restore(EntryPtr entry, std::string snapshot_id) {
     if (entry->stands_still()) step(*entry, State::running);
     if (!entry->running()) step(*entry, State::creating);
   }
+  const std::string slept = std::exchange(record.asleep, {});
   const Record old = record;
   auto old_seal_key = entry->seal_key.clone();
   const auto& saved = loaded->manifest.record;
@@ -351,6 +352,7 @@ Task<Info> ManagerImpl::do_restore(EntryPtr entry, std::string snapshot_id) {
   record.image_config = saved.image_config;
   record.build = saved.build;
   auto up = co_await run_on(entry, std::move(prepared));
+  if (!slept.empty()) (void)co_await clear_sleep(record.id, slept);
   if (!up) {
     (void)co_await let_go(entry);
     if (kept) {

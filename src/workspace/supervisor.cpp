@@ -22,6 +22,7 @@ using std::chrono::system_clock;
 constexpr std::size_t kMaxOfAWorkspace = 64;
 constexpr std::size_t kMaxFigureFeeds = 256;
 constexpr std::size_t kMaxId = 64;
+constexpr std::string_view kTag = "workload ";
 constexpr std::size_t kLineCost = 64;  // what a line takes beside its text
 constexpr auto kLongestDelay = std::chrono::hours(1);
 constexpr auto kKillLimit = 10s;
@@ -48,6 +49,7 @@ struct Supervisor::Item {
   loop::asio::steady_timer gone;        // never expires; cancelled when a process has gone
   std::shared_ptr<loop::Event> pause;   // wakes a run that waits for its next start
   bool removed = false;
+  bool taken_up = false;  // its run is older than this start of its workspace
   std::deque<WorkloadLine> lines;
   std::size_t bytes = 0;
   loop::Feeds<WorkloadLine> followers;
@@ -69,6 +71,13 @@ class Supervisor::Present {
   Item& item_;
   vm::GuestProcess& process_;
 };
+
+std::string workload_tag(const std::string& id) { return cat(kTag, id); }
+
+std::optional<std::string> workload_of_tag(std::string_view tag) {
+  if (!tag.starts_with(kTag) || tag.size() > kTag.size() + kMaxId) return std::nullopt;
+  return std::string(tag.substr(kTag.size()));
+}
 
 TreeUsage tree_usage(const std::vector<vm::GuestProcessInfo>& processes, std::uint32_t root) {
   TreeUsage usage;
@@ -249,7 +258,7 @@ void Supervisor::workspace_is_up(const std::string& id) {
   const auto of = items_.find(id);
   if (of == items_.end()) return;
   for (const auto& [key, item] : of->second) {
-    if (item->info.spec.enabled) begin(item);
+    if (!std::exchange(item->taken_up, false) && item->info.spec.enabled) begin(item);
   }
 }
 
@@ -257,8 +266,24 @@ void Supervisor::workspace_goes_on(const std::string& id) {
   const auto of = items_.find(id);
   if (of == items_.end()) return;
   for (const auto& [key, item] : of->second) {
+    if (std::exchange(item->taken_up, false)) continue;
     if (item->info.spec.enabled && item->info.state == WorkloadState::pending) begin(item);
   }
+}
+
+// What is no workload's any more goes with its object.
+void Supervisor::take_up(const std::string& workspace_id, const std::string& id,
+                         std::unique_ptr<vm::GuestProcess> process) {
+  const auto of = items_.find(workspace_id);
+  if (closing_ || of == items_.end()) return;
+  const auto found = of->second.find(id);
+  if (found == of->second.end() || found->second->taken_up) return;
+  const auto item = found->second;
+  if (item->info.state != WorkloadState::pending && item->info.state != WorkloadState::running) return;
+  const auto restarts = item->info.restart_count;
+  begin(item, std::move(process));
+  item->info.restart_count = restarts;
+  item->taken_up = true;
 }
 
 void Supervisor::workspace_is_gone(const std::string& id) {
@@ -268,7 +293,7 @@ void Supervisor::workspace_is_gone(const std::string& id) {
   for (const auto& [key, item] : items) forget(item);
 }
 
-void Supervisor::begin(const ItemPtr& item) {
+void Supervisor::begin(const ItemPtr& item, std::unique_ptr<vm::GuestProcess> process) {
   if (closing_) return;
   ++item->round;
   if (item->pause) item->pause->notify();
@@ -276,7 +301,7 @@ void Supervisor::begin(const ItemPtr& item) {
   item->pause = std::make_shared<loop::Event>(executor_);
   item->info.restart_count = 0;
   settle(*item, WorkloadState::pending, "it is being started");
-  tasks_.spawn(cat("workload ", item->info.id), keep_running(item, item->round));
+  tasks_.spawn(cat("workload ", item->info.id), keep_running(item, item->round, std::move(process)));
 }
 
 Task<Workload> Supervisor::start(std::string workspace, std::string id) {
@@ -339,29 +364,38 @@ void Supervisor::keep_line(Item& item, LogStream stream, std::string text) {
   }
 }
 
-Task<Supervisor::RunEnd> Supervisor::run_once(ItemPtr item, std::uint64_t round) {
+// `item` outlives the task.
+Task<std::unique_ptr<vm::GuestProcess>> Supervisor::start_process(const Item& item) {
   model::ExecSpec spec;
-  spec.argv = item->info.spec.argv;
-  spec.env = item->info.spec.env;
-  spec.cwd = item->info.spec.working_dir;
-  spec.user = item->info.spec.user;
+  spec.argv = item.info.spec.argv;
+  spec.env = item.info.spec.env;
+  spec.cwd = item.info.spec.working_dir;
+  spec.user = item.info.spec.user;
+  spec.tag = workload_tag(item.info.id);
   spec.timeout = 0ms;
   spec.max_output_bytes = 0;
+  return host_.start(item.info.workspace_id, std::move(spec));
+}
+
+Task<Supervisor::RunEnd> Supervisor::run_once(ItemPtr item, std::uint64_t round,
+                                              std::unique_ptr<vm::GuestProcess> process) {
   RunEnd end;
-  auto started = co_await host_.start(item->info.workspace_id, std::move(spec));
-  if (!started) {
-    end.how = host_.machine(item->info.workspace_id) ? RunEnd::How::not_started : RunEnd::How::machine_gone;
-    end.detail = started.error().message;
-    co_return end;
+  const bool goes_on = process != nullptr;
+  if (!goes_on) {
+    auto started = co_await start_process(*item);
+    if (!started) {
+      end.how = host_.machine(item->info.workspace_id) ? RunEnd::How::not_started : RunEnd::How::machine_gone;
+      end.detail = started.error().message;
+      co_return end;
+    }
+    process = std::move(*started);
   }
-  const std::unique_ptr<vm::GuestProcess> process = std::move(*started);
   if (item->round != round) co_return end;  // stopped meanwhile: the process goes with its object
   const Present present(*item, *process);
   settle(*item, WorkloadState::running, "");
-  item->info.started_at = system_clock::now();
+  if (!goes_on || !item->info.started_at) item->info.started_at = system_clock::now();
   if (process->pid() != 0) item->info.guest_pid = process->pid();
-  host_.tell(item->info.workspace_id, EventKind::workload_started, item->info.id);
-
+  if (!goes_on) host_.tell(item->info.workspace_id, EventKind::workload_started, item->info.id);
   LineSplitter out;
   LineSplitter err;
   const auto keep_out = [&](std::string line) { keep_line(*item, LogStream::stdout_, std::move(line)); };
@@ -389,12 +423,12 @@ Task<Supervisor::RunEnd> Supervisor::run_once(ItemPtr item, std::uint64_t round)
   co_return end;
 }
 
-Task<void> Supervisor::keep_running(ItemPtr item, std::uint64_t round) {
+Task<void> Supervisor::keep_running(ItemPtr item, std::uint64_t round, std::unique_ptr<vm::GuestProcess> process) {
   const auto pause = item->pause;
   std::uint32_t in_a_row = 0;
   while (item->round == round) {
     const auto began = steady_clock::now();
-    CO_TRY_ASSIGN(const RunEnd end, co_await run_once(item, round));
+    CO_TRY_ASSIGN(const RunEnd end, co_await run_once(item, round, std::exchange(process, nullptr)));
     if (item->round != round || item->removed) co_return Status{};
     if (end.how == RunEnd::How::machine_gone) {
       settle(*item, WorkloadState::pending, "its workspace does not run");

@@ -39,6 +39,10 @@ struct TreeUsage {
 };
 TreeUsage tree_usage(const std::vector<vm::GuestProcessInfo>& processes, std::uint32_t root);
 
+// What marks a workload's process in the guest, for whoever finds it there later.
+std::string workload_tag(const std::string& id);
+std::optional<std::string> workload_of_tag(std::string_view tag);
+
 class Supervisor final : public Workloads {
  public:
   Supervisor(const loop::asio::any_io_executor& executor, WorkloadTable table, WorkloadHost host,
@@ -51,6 +55,8 @@ class Supervisor final : public Workloads {
   void workspace_is_up(const std::string& id);
   // It runs again after it stood still: what waits for it starts.
   void workspace_goes_on(const std::string& id);
+  // A run that goes on since its machine does: before either of the two above.
+  void take_up(const std::string& workspace_id, const std::string& id, std::unique_ptr<vm::GuestProcess> process);
   void workspace_is_gone(const std::string& id);
   // Nothing is started any more.
   Task<void> shut_down();
@@ -84,9 +90,11 @@ class Supervisor final : public Workloads {
 
   [[nodiscard]] Result<ItemPtr> find(const std::string& workspace, const std::string& id) const;
   [[nodiscard]] Status check_name(const std::string& workspace_id, const std::string& name, const Item* self) const;
-  void begin(const ItemPtr& item);
-  Task<void> keep_running(ItemPtr item, std::uint64_t round);
-  Task<RunEnd> run_once(ItemPtr item, std::uint64_t round);
+  // With `process`: the first run is there already.
+  void begin(const ItemPtr& item, std::unique_ptr<vm::GuestProcess> process = nullptr);
+  Task<void> keep_running(ItemPtr item, std::uint64_t round, std::unique_ptr<vm::GuestProcess> process);
+  Task<std::unique_ptr<vm::GuestProcess>> start_process(const Item& item);
+  Task<RunEnd> run_once(ItemPtr item, std::uint64_t round, std::unique_ptr<vm::GuestProcess> process);
   Task<void> end_process(ItemPtr item);
   Task<void> wait_until_gone(ItemPtr item);
   void settle(Item& item, WorkloadState state, std::string detail);

@@ -36,13 +36,14 @@ Task<std::unique_ptr<vm::GuestProcess>> ManagerImpl::start_workload(std::string 
   spec.via = "workload";
   ExecRecord record(recorder(), spec);
   spec = complete_exec(std::move(spec), entry->record.image_config, env);
+  spec.tag = record.tag(spec.tag);
   record.started(subject_of(*entry), entry->record.spec.secrets);
   auto started = co_await machines_.start_process(machine, std::move(spec));
   if (!started) {
     record.failed(started.error(), subject_of(*entry));
     co_return fail(std::move(started.error()));
   }
-  co_return record.follow(std::move(*started));
+  co_return record.follow(std::move(*started), sleeps_of(entry));
 }
 
 // Unless somebody started, stopped or paused it meanwhile.

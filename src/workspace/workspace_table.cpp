@@ -135,6 +135,7 @@ std::string record_to_text(const Record& record) {
                       {"disk_key_id", record.disk_key_id},
                       {"sealed_env", record.sealed_env},
                       {"build", std::move(build)},
+                      {"asleep", record.asleep},
                       {"held", record.held},
                       {"hold_reason", record.hold_reason},
                       {"isolated", record.isolated},
@@ -184,6 +185,7 @@ Result<Record> record_from_text(std::string_view text) {
   TRY_ASSIGN(record.disk_header, get_text(*object, "disk_header"));
   TRY_ASSIGN(record.disk_key_id, get_text(*object, "disk_key_id"));
   TRY_ASSIGN(record.sealed_env, get_text(*object, "sealed_env"));
+  TRY_ASSIGN(record.asleep, get_text(*object, "asleep"));
   if (const auto* build = object->if_contains("build"); build != nullptr && build->is_object()) {
     for (const auto& item : build->get_object()) {
       if (item.value().is_string()) record.build[item.key()] = item.value().get_string();

@@ -50,6 +50,7 @@ struct Record {
   std::string disk_header;          // SHA-256 of its LUKS header
   std::string disk_key_id;
   std::map<std::string, std::string> build;  // what its machine was made of: vm::MachineDriver::build_of
+  std::string asleep;                        // "sleep_…": its memory is on disk under this name, and no machine is left
   bool held = false;                         // nothing of it is deleted
   std::string hold_reason;
   bool isolated = false;   // it never has a network
