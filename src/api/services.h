@@ -38,6 +38,7 @@ struct Services {
   WorkspaceAnswers workspace_answers;
   net::Networks& networks;
   incident::Containment& containment;
+  MakeBackup make_backup{};  // empty: there are none
 };
 
 }  // namespace cofferdam::api
