@@ -16,12 +16,14 @@
 #include "base/id.h"
 #include "base/text.h"
 #include "identity/schema.h"
+#include "incident/incident_book.h"
 #include "incident/schema.h"
 #include "keys/holders.h"
 #include "ledger/appender.h"
 #include "ledger/verify.h"
 #include "store/database.h"
 #include "workspace/schema.h"
+#include "workspace/workspace_table.h"
 
 namespace cofferdam::backup {
 namespace {
@@ -262,6 +264,46 @@ TEST_F(RestoreTest, credentials_and_secrets_that_ended_since_stay_ended_and_what
             (std::vector<std::string>{"tok_2", "tok_3"}));
   EXPECT_TRUE(again.column("SELECT id FROM api_keys").empty());
   EXPECT_EQ(again.column("SELECT name FROM secrets ORDER BY name"), (std::vector<std::string>{"ANEW", "KEPT"}));
+}
+
+TEST_F(RestoreTest, workspaces_that_were_removed_or_contained_since_are_not_as_they_were) {
+  const auto add = [](State& state, const std::string& id) {
+    workspace::Record record;
+    record.id = id;
+    record.spec.name = record.hostname = id;
+    record.spec.mode = model::Mode::permanent;
+    record.state = model::State::stopped;
+    const auto text = workspace::record_to_text(record);
+    const auto done = state.database_->run_now([id, text](store::Connection& c) {
+      return c.execute("INSERT INTO workspaces VALUES ($1, $1, '', 'ns_1', 'permanent', 'stopped', NULL, 0, 0, $2)",
+                       {id, text});
+    });
+    ASSERT_TRUE(done) << done.error().message;
+  };
+  const auto removed = new_id("ws"), contained = new_id("ws"), released = new_id("ws"), kept = new_id("ws");
+  {
+    State state(old_);
+    for (const auto& id : {removed, contained, released, kept}) add(state, id);
+    state.back_up(file_);
+    state.note({{}, {removed, "ns_1"}, model::WorkspaceRemoved{"one"}});
+    state.note({{}, {contained, "ns_1"}, model::WorkspaceContained{"inc_1", "it mines", {}}});
+    state.note({{}, {released, "ns_1"}, model::WorkspaceContained{"inc_2", "it seemed so", {}}});
+    state.note({{}, {released, "ns_1"}, model::WorkspaceReleased{"inc_2", "it did not"}});
+    // Of one that the backup does not know.
+    state.note({{}, {new_id("ws"), "ns_1"}, model::WorkspaceContained{"inc_3", "it mines", {}}});
+  }
+  const auto done = put_back(fresh_, old_ + "/ledger");
+  ASSERT_TRUE(done) << done.error().message;
+  EXPECT_EQ(done->workspaces, 1U);
+  EXPECT_EQ(done->contained, 1U);
+  State again(fresh_);
+  EXPECT_EQ(again.column("SELECT id FROM workspaces WHERE state = 'removing'"), std::vector<std::string>{removed});
+  EXPECT_EQ(again.column("SELECT workspace_id FROM incidents WHERE released_at IS NULL"),
+            std::vector<std::string>{contained});
+  const auto book = incident::IncidentBook::open(*again.database_).value();
+  ASSERT_NE(book->of(contained), nullptr);
+  EXPECT_EQ(book->of(contained)->why, "it mines");
+  EXPECT_FALSE(book->of(contained)->finished_at);  // so that the next start takes all steps again
 }
 
 TEST_F(RestoreTest, a_state_that_is_there_is_refused_and_with_replace_its_tree_and_ledger_stay) {
