@@ -78,8 +78,8 @@ class QemuMachine : public Machine {
   Launched launched_;
   std::optional<FigureReader> figure_reader_;  // made when it is first asked for
   KnownTraffic known_traffic_;
-  std::set<std::uint32_t> commands_;           // pids of those started, as far as they may still run
-  std::shared_ptr<GuestLink> link_;            // null: the guest has not begun
+  std::set<std::uint32_t> commands_;  // pids of those started, as far as they may still run
+  std::shared_ptr<GuestLink> link_;   // null: the guest has not begun
   std::optional<LinkFiles> files_;
   std::vector<LeftProcess> left_;
   std::string machine_id_;
