@@ -116,7 +116,7 @@ class MembersTest : public testing::Test {
     EXPECT_TRUE(out.finish(manifest()));
     disk::SealedReader reader(file.get(), key_.clone(), "test");
     std::string all;
-    for (auto block = reader.next().value(); block; block = reader.next().value()) all += block->view();
+    for (auto block = reader.next().value(); block; block = reader.next().value()) all += *block;
     return all;
   }
   // "name=bytes …", or what is wrong.
