@@ -275,6 +275,8 @@ http::AllowPeer Api::anybody() {
   return [](const http::Peer&) -> Status { return {}; };
 }
 
+void Api::serve_backups(MakeBackup make) { state_->services.make_backup = std::move(make); }
+
 void Api::set_address(std::string address) { state_->services.facts.address = std::move(address); }
 
 const std::string& Api::address() const { return state_->services.facts.address; }

@@ -5,6 +5,8 @@
 #include <memory>
 #include <string>
 
+#include "base/secure_bytes.h"
+#include "base/unique_fd.h"
 #include "http/message.h"
 #include "http/server.h"
 #include "identity/identity.h"
@@ -38,6 +40,9 @@ struct HostFacts {
 // Ends what the daemon runs; the answer to the request that asked goes out before the daemon itself ends.
 using Shutdown = std::function<Task<void>(workspace::Manager::Permanent permanent)>;
 
+// Seals the daemon's state under a passphrase, in a file that stands at its start.
+using MakeBackup = std::function<Task<UniqueFd>(SecureBytes passphrase)>;
+
 class Api {
  public:
   // All references and `ledger` (null: none is kept) outlive the object. `workers` runs short calls of the image store
@@ -59,6 +64,8 @@ class Api {
   // Of TCP: who somebody is, their credentials say.
   static http::AllowPeer anybody();
 
+  // Before anything is asked; without it there are no backups.
+  void serve_backups(MakeBackup make);
   // Once the TCP address is bound.
   void set_address(std::string address);
   [[nodiscard]] const std::string& address() const;

@@ -130,6 +130,30 @@ TEST_F(ApiTest, shutdown_ends_all_and_answers) {
   EXPECT_EQ(asked_to_end_, workspace::Manager::Permanent::keep_running);
 }
 
+TEST_F(ApiTest, a_backup_is_made_under_its_passphrase_and_streamed) {
+  EXPECT_EQ(ask("POST", "/backup", R"({"passphrase": "correct horse"})").status, 501);
+  std::string under;
+  const std::string whole(3U << 20, 'b');
+  api_->serve_backups([&](SecureBytes passphrase) -> Task<UniqueFd> {
+    under = passphrase.view();
+    CO_TRY(write_file_atomically(dir_ + "/sealed", whole));
+    co_return open_file(dir_ + "/sealed", O_RDONLY);
+  });
+  for (const char* bad : {"{}", R"({"passphrase": "short"})", R"({"passphrase": 12345678})", ""}) {
+    EXPECT_EQ(ask("POST", "/backup", bad).status, 422) << bad;
+  }
+  EXPECT_EQ(ask("POST", "/backup", cat(R"({"passphrase": ")", std::string(1025, 'x'), "\"}")).status, 422);
+  EXPECT_TRUE(under.empty());
+  const auto made = ask("POST", "/backup", R"({"passphrase": "correct horse"})");
+  EXPECT_EQ(made.status, 200);
+  EXPECT_EQ(made.text, whole);
+  EXPECT_EQ(*made.headers.find("Content-Length"), cat(whole.size()));
+  EXPECT_EQ(under, "correct horse");
+  // A part of the account is not enough.
+  const auto token = mint(R"({"scope": "account", "verbs": ["read", "lifecycle"]})");
+  EXPECT_EQ(far("POST", "/backup", bearer(token), R"({"passphrase": "correct horse"})").status, 403);
+}
+
 TEST_F(ApiTest, files_are_written_and_read_as_streams) {
   make();
   constexpr std::size_t kBytes = (10U << 20) + 5;

@@ -22,6 +22,7 @@ Task<http::Response> refuse(Services& services, Call& call);
 Task<http::Response> get_health(Services& services, Call& call);
 Task<http::Response> get_host(Services& services, Call& call);
 Task<http::Response> shut_down_host(Services& services, Call& call);
+Task<http::Response> back_up_host(Services& services, Call& call);
 
 // events.cpp
 Task<http::Response> list_events(Services& services, Call& call);

@@ -139,7 +139,9 @@ constexpr std::string_view kSchemas = R"json({
   "level": {"const": "namespace"}}},
 "QuotaService": {"type": "object", "required": ["service"], "properties": {
   "service": {"enum": ["workspace_vm", "sandbox"]}, "level": {"const": "namespace"}}},
-"Shutdown": {"type": "object", "properties": {"keep_permanent": {"type": "boolean"}}}
+"Shutdown": {"type": "object", "properties": {"keep_permanent": {"type": "boolean"}}},
+"Backup": {"type": "object", "required": ["passphrase"], "properties": {
+  "passphrase": {"type": "string", "minLength": 8, "maxLength": 1024}}}
 })json";
 
 json::object reference(std::string_view schema) { return {{"$ref", cat("#/components/schemas/", schema)}}; }

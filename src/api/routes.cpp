@@ -16,6 +16,8 @@ constexpr Route kRoutes[] = {
     {"GET", "/host", get_host, Verb::read, Reach::account, "The daemon and what it runs on"},
     {"POST", "/shutdown", shut_down_host, Verb::admin, Reach::account, "End the daemon and what it runs", "",
      "Shutdown"},
+    {"POST", "/backup", back_up_host, Verb::admin, Reach::account,
+     "The daemon's own state, sealed under a passphrase: what `coffer restore` takes", "", "Backup"},
 
     // The ledger.
     {"GET", "/events", list_events, Verb::read, Reach::signed_in, "What was done: the newest entries of the ledger",

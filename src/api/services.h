@@ -40,6 +40,7 @@ struct Services {
   incident::Containment& containment;
   incident::Drills& drills;
   incident::EvidenceDesk& evidence;
+  MakeBackup make_backup{};  // empty: there are none
 };
 
 }  // namespace cofferdam::api

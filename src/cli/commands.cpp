@@ -88,6 +88,8 @@ const std::vector<MakeCommand>& all_commands() {
                                              make_workload_logs,
                                              make_export,
                                              make_apply,
+                                             make_backup,
+                                             make_restore,
                                              make_up,
                                              make_down,
                                              make_doctor,

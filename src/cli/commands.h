@@ -6,6 +6,8 @@
 
 namespace cofferdam::cli {
 
+CommandPtr make_backup();
+CommandPtr make_restore();
 CommandPtr make_up();
 CommandPtr make_down();
 CommandPtr make_doctor();

@@ -342,9 +342,18 @@ std::string flag_of(std::string_view name) {
 
 struct Flags {
   Action action = Action::serve;
+  RestoreWish restore;
   std::string config_file;
   std::vector<std::pair<const Setting*, std::string>> settings;
 };
+
+// Where the value of a flag of the restore goes; null: it is none.
+std::string* restore_value(RestoreWish& wish, std::string_view flag) {
+  if (flag == "--restore") return &wish.file;
+  if (flag == "--restore-passphrase-file") return &wish.passphrase_file;
+  if (flag == "--restore-ledger") return &wish.ledger;
+  return nullptr;
+}
 
 Result<Flags> parse_flags(const std::vector<std::string>& arguments) {
   Flags flags;
@@ -367,6 +376,10 @@ Result<Flags> parse_flags(const std::vector<std::string>& arguments) {
       flags.action = Action::probe_network;
       continue;
     }
+    if (flag == "--restore-replace") {
+      flags.restore.replace = true;
+      continue;
+    }
     std::optional<std::string> value;
     if (const auto equals = flag.find('='); equals != std::string::npos) {
       value = flag.substr(equals + 1);
@@ -374,16 +387,20 @@ Result<Flags> parse_flags(const std::vector<std::string>& arguments) {
     }
     const auto setting = std::find_if(kSettings.begin(), kSettings.end(),
                                       [&](const Setting& each) { return flag_of(each.name) == flag; });
-    if (setting == kSettings.end() && flag != "--config") {
+    std::string* const of_restore = restore_value(flags.restore, flag);
+    if (setting == kSettings.end() && flag != "--config" && of_restore == nullptr) {
       return fail(Code::InvalidArgument, cat("there is no option '", flag, "'"), "see: cofferd --help");
     }
-    if (!value && flag != "--config" && setting->value.empty()) value = "true";
+    if (!value && setting != kSettings.end() && setting->value.empty()) value = "true";
     if (!value) {
       if (i + 1 == arguments.size()) return fail(Code::InvalidArgument, cat(flag, ": needs a value"));
       value = arguments[++i];
     }
+    if (flag == "--restore") flags.action = Action::restore;
     if (flag == "--config") {
       flags.config_file = *value;
+    } else if (of_restore != nullptr) {
+      *of_restore = *value;
     } else {
       flags.settings.emplace_back(&*setting, *value);
     }
@@ -478,6 +495,7 @@ Result<Invocation> read_invocation(const std::vector<std::string>& arguments, co
   Invocation invocation;
   TRY_ASSIGN(const Flags flags, parse_flags(arguments));
   invocation.action = flags.action;
+  invocation.restore = flags.restore;
   if (flags.action == Action::print_help || flags.action == Action::print_version) return invocation;
   Config& config = invocation.config;
   TRY(read_file_of(flags, environment, config));
@@ -531,6 +549,10 @@ std::string help_text() {
   };
   for (const auto& setting : kSettings) line(cat(flag_of(setting.name), " ", setting.value), setting.help);
   line("--config FILE", "the same settings in YAML (default /etc/cofferdam/cofferd.yaml, if there)");
+  line("--restore FILE", "put a backup into the state folder, say what was done as JSON, and end; see: coffer restore");
+  line("--restore-passphrase-file FILE", "what it was sealed under, a line (default: stdin)");
+  line("--restore-ledger FOLDER", "a ledger that went on after the backup: what it says has ended stays so");
+  line("--restore-replace", "also where there is a state already");
   line("--probe-accelerator", "print how guests would run, as JSON, and end");
   line("--probe-network", "print whether this host can carry workspaces' networks, as JSON, and end");
   line("--version, --help", "");

@@ -83,11 +83,20 @@ struct Config {
   [[nodiscard]] std::string socket_path() const { return run_dir + "/cofferd.sock"; }
 };
 
-enum class Action { serve, probe_accelerator, probe_network, print_version, print_help };
+enum class Action { serve, probe_accelerator, probe_network, restore, print_version, print_help };
+
+// A state folder from a backup.
+struct RestoreWish {
+  std::string file;
+  std::string passphrase_file = "/dev/stdin";
+  std::string ledger;  // the folder of one that went on after the backup; empty: none
+  bool replace = false;
+};
 
 struct Invocation {
   Action action = Action::serve;
   Config config;
+  RestoreWish restore;  // of that action
 };
 
 // The value of an environment variable, or nullopt.

@@ -21,36 +21,33 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "daemon/backups.h"
+#include "daemon/folder_lock.h"
 #include "daemon/ledger.h"
+#include "daemon/schema.h"
 #include "daemon/tls.h"
 #include "daemon/watch.h"
 #include "http/server.h"
 #include "identity/identity.h"
 #include "identity/key_file.h"
-#include "identity/schema.h"
 #include "incident/containment.h"
 #include "incident/drills.h"
 #include "incident/evidence_desk.h"
-#include "incident/schema.h"
 #include "keys/holders.h"
 #include "keys/key_store.h"
 #include "keys/receipt_book.h"
-#include "keys/schema.h"
 #include "loop/deadline.h"
 #include "loop/event.h"
 #include "loop/task_group.h"
 #include "loop/worker_pool.h"
 #include "monitor/quotas.h"
-#include "monitor/schema.h"
 #include "monitor/usage.h"
 #include "monitor/watch.h"
 #include "monitor/webhooks.h"
 #include "net/networks.h"
-#include "net/schema.h"
 #include "store/database.h"
 #include "vm/qemu_driver.h"
 #include "workspace/manager.h"
-#include "workspace/schema.h"
 #include "workspace/usage_meter.h"
 
 namespace cofferdam::daemon {
@@ -72,13 +69,6 @@ std::optional<gid_t> group_of_administrators() {
   const group* entry = ::getgrnam(std::string(kGroup).c_str());
   if (entry == nullptr) return std::nullopt;
   return entry->gr_gid;
-}
-
-Result<FileLock> lock_folder(const std::string& folder, const char* flag) {
-  auto lock = FileLock::try_acquire(folder + "/lock");
-  if (lock || lock.error().code != Code::Unavailable) return lock;
-  return fail(Code::Unavailable, cat("another cofferd already uses the folder '", folder, "'"),
-              cat("stop it with `coffer down`, or give this one another folder with ", flag));
 }
 
 // The folder of the sockets: entered, but not read, by the administrators' group where there is one.
@@ -160,6 +150,7 @@ class BuiltDaemon : public Daemon {
   std::unique_ptr<incident::Drills> drills_;
   std::unique_ptr<incident::EvidenceDesk> evidence_;
   std::unique_ptr<monitor::Watch> watch_;
+  std::unique_ptr<Backups> backups_;
   std::unique_ptr<api::Api> api_;
   std::optional<workspace::UsageMeter> meter_;
   std::shared_ptr<http::TlsIdentity> tls_;
@@ -176,11 +167,9 @@ class BuiltDaemon : public Daemon {
 
 Status BuiltDaemon::open_state() {
   TRY_ASSIGN(ledger_, open_ledger(io_.get_executor(), config_));
-  TRY_ASSIGN(database_,
-             store::Database::open(config_.state_dir + "/cofferd.db",
-                                   store::join({identity::migrations(), keys::migrations(), monitor::migrations(),
-                                                workspace::migrations(), net::migrations(), incident::migrations()})));
+  TRY_ASSIGN(database_, store::Database::open(config_.state_dir + "/cofferd.db", schema_of_all_rooms()));
   TRY_ASSIGN(root_holder_, keys::make_holder(config_.root));
+  TRY(forget_unfinished(config_.state_dir, *root_holder_));
   TRY_ASSIGN(keys_, keys::KeyStore::open(config_.state_dir + "/keys", *root_holder_));
   TRY_ASSIGN(receipts_, keys::ReceiptBook::open(*database_, *keys_, config_.state_dir + "/receipt.pub"));
   log_info("key tree", {{"root", root_holder_->name()}});
@@ -355,6 +344,8 @@ Status BuiltDaemon::connect(const std::string& version) {
   api_ = std::make_unique<api::Api>(executor, *manager_, *identity_, *webhooks_, *usage_, *quotas_, *watch_, *networks_,
                                     *containment_, *drills_, *evidence_, *images_, *receipts_, workers_,
                                     std::move(facts), std::move(shutdown), ledger_.get());
+  backups_ = std::make_unique<Backups>(config_, version, *keys_, ledger_.get());
+  api_->serve_backups([this](SecureBytes passphrase) { return backups_->make(std::move(passphrase)); });
   meter_.emplace(
       *manager_, *usage_, *quotas_, [this](const monitor::QuotaNews& news) { api_->tell(news); },
       [this](const std::string& workspace) {
@@ -450,7 +441,9 @@ Task<void> BuiltDaemon::settle_keys() {
 Task<void> BuiltDaemon::serve() {
   if (ledger_) {
     ledger_->start();
+    write_down_restore(config_.state_dir, *ledger_);
     CO_TRY(co_await ledger_->record({{}, {}, started_event(config_, version_, driver_->accelerator().name)}));
+    forget_restore(config_.state_dir);
     start_exports(*ledger_, config_.ledger, upkeep_);
   }
   api_->start();
@@ -541,6 +534,7 @@ Result<std::unique_ptr<Daemon>> Daemon::build(Config config, const std::string& 
   TRY(prepare_run_dir(config.run_dir, group));
   TRY_ASSIGN(FileLock state_lock, lock_folder(config.state_dir, "--state"));
   TRY_ASSIGN(FileLock run_lock, lock_folder(config.run_dir, "--run"));
+  TRY(take_restored(config.state_dir));
   auto daemon = std::make_unique<BuiltDaemon>(std::move(config), std::move(state_lock), std::move(run_lock), group);
   TRY(daemon->connect(version));
   return daemon;

@@ -78,10 +78,12 @@ void start_exports(ledger::Ledger& ledger, const LedgerSettings& settings, loop:
   group.spawn("witnesses", ledger::send_to_witnesses(ledger, settings.witnesses, settings.witness_every));
 }
 
+std::string digest_of(const Config& config) { return crypto::sha256_hex(config_text(config)); }
+
 model::DaemonStarted started_event(const Config& config, const std::string& version, const std::string& accelerator) {
   model::DaemonStarted started;
   started.version = version;
-  started.config_digest = crypto::sha256_hex(config_text(config));
+  started.config_digest = digest_of(config);
   started.accelerator = accelerator;
   started.pid = ::getpid();
   return started;

@@ -18,6 +18,8 @@ void write_down_workspaces(workspace::Manager& manager, ledger::Recorder& record
 // To syslog and the witnesses of the settings, in `group`. `ledger` outlives the tasks.
 void start_exports(ledger::Ledger& ledger, const LedgerSettings& settings, loop::TaskGroup& group);
 
+// Of the settings in force.
+std::string digest_of(const Config& config);
 model::DaemonStarted started_event(const Config& config, const std::string& version, const std::string& accelerator);
 
 }  // namespace cofferdam::daemon

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/secure_bytes.h"
 #include "base/text.h"
+#include "daemon/backups.h"
 #include "daemon/config.h"
 #include "daemon/daemon.h"
 #include "net/probe.h"
@@ -115,6 +116,27 @@ int serve(Config config) {
   return served ? 0 : report(served.error(), kFailed);
 }
 
+// For the program that asked: `coffer restore` reads it.
+int report_json(const Error& error) {
+  const boost::json::object answer{
+      {"code", code_info(error.code).wire_name}, {"message", error.message}, {"hint", error.hint}};
+  std::puts(boost::json::serialize(answer).c_str());
+  return kFailed;
+}
+
+int restore(const Invocation& invocation) {
+  if (::geteuid() != 0) {
+    return report_json(
+        {Code::PermissionDenied, "a state folder must be restored by root, whose it is", "sudo coffer restore"});
+  }
+  set_log_level(invocation.config.log_level);
+  if (auto prepared = prepare_process(); !prepared) return report_json(prepared.error());
+  const auto restored = restore_state(invocation.config, invocation.restore);
+  if (!restored) return report_json(restored.error());
+  std::puts(restored->c_str());
+  return 0;
+}
+
 int run(const std::vector<std::string>& arguments) {
   std::error_code ec;
   const std::string program_dir = std::filesystem::read_symlink("/proc/self/exe", ec).parent_path().string();
@@ -131,6 +153,8 @@ int run(const std::vector<std::string>& arguments) {
       return probe();
     case Action::probe_network:
       return probe_network(invocation->config);
+    case Action::restore:
+      return restore(*invocation);
     case Action::serve:
       break;
   }

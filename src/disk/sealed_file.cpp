@@ -59,12 +59,13 @@ Status SealedWriter::finish() {
   return {};
 }
 
-SealedReader::SealedReader(int file, SecureBytes key, std::string name)
+SealedReader::SealedReader(int file, SecureBytes key, std::string name, std::uint64_t start)
     : file_(file),
       key_(std::move(key)),
       name_(std::move(name)),
       sealed_(kSealedBlock + crypto::kAeadOverhead, '\0'),
-      plain_(kSealedBlock) {}
+      plain_(kSealedBlock),
+      offset_(start) {}
 
 Result<std::optional<std::string_view>> SealedReader::next() {
   if (ended_) return std::nullopt;

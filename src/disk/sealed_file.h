@@ -40,11 +40,13 @@ class SealedWriter {
 
 class SealedReader {
  public:
-  // From the start of the file, which outlives this.
-  SealedReader(int file, SecureBytes key, std::string name);
+  // From `start` of the file, which outlives this.
+  SealedReader(int file, SecureBytes key, std::string name, std::uint64_t start = 0);
   // The next block, valid until the next call; nullopt after the last. DataLoss names the block that is not what was
   // written.
   Result<std::optional<std::string_view>> next();
+  // Behind the last block that was read.
+  [[nodiscard]] std::uint64_t offset() const { return offset_; }
 
  private:
   int file_;
@@ -65,6 +67,8 @@ class SealedSource {
   Status read(char* to, std::size_t size);
   // Whether all was read. Looks at the next block, if need be.
   Result<bool> at_end();
+  // Behind the last block that was read.
+  [[nodiscard]] std::uint64_t offset() const { return reader_.offset(); }
 
  private:
   SealedReader reader_;

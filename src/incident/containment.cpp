@@ -136,7 +136,11 @@ Task<std::string> Containment::revoke_tokens(Incident& incident) {
 Task<std::string> Containment::preserve(Incident& incident) {
   if (!incident.snapshot.empty()) co_return cat(incident.snapshot, " was taken before");
   CO_TRY_ASSIGN(const auto info, sources_.manager.get(incident.workspace_id));
-  if (info.vm_id.empty()) co_return std::string("it does not run: there is no memory to keep, and its disk is held");
+  // One that sleeps has its memory on disk.
+  const bool asleep = info.state == model::State::suspended || info.state == model::State::paused;
+  if (info.vm_id.empty() && !asleep) {
+    co_return std::string("it does not run: there is no memory to keep, and its disk is held");
+  }
   CO_TRY_ASSIGN(const auto snapshot, co_await sources_.manager.preserve(incident.workspace_id));
   incident.snapshot = snapshot.id;
   co_return cat("memory and disk are kept in ", snapshot.id, ", ", snapshot.bytes >> 20, " MiB under a key of its own");

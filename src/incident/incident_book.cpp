@@ -57,18 +57,27 @@ Task<void> IncidentBook::close(Incident incident) {
   co_return Status{};
 }
 
+Status IncidentBook::put(store::Connection& connection, const Incident& incident) {
+  store::Value released;
+  if (incident.released_at) released = to_ms(*incident.released_at);
+  TRY(connection.execute(
+      "INSERT INTO incidents (id, workspace_id, began_at, released_at, record) VALUES ($1, $2, $3, $4, $5) "
+      "ON CONFLICT (id) DO UPDATE SET released_at = excluded.released_at, record = excluded.record",
+      {incident.id, incident.workspace_id, to_ms(incident.began_at), std::move(released),
+       std::string(boost::json::serialize(to_json(incident)))}));
+  return {};
+}
+
 Task<void> IncidentBook::write(Incident incident, store::Durability durability) {
-  auto work = [incident = std::move(incident)](store::Connection& connection) -> Status {
-    store::Value released;
-    if (incident.released_at) released = to_ms(*incident.released_at);
-    TRY(connection.execute(
-        "INSERT INTO incidents (id, workspace_id, began_at, released_at, record) VALUES ($1, $2, $3, $4, $5) "
-        "ON CONFLICT (id) DO UPDATE SET released_at = excluded.released_at, record = excluded.record",
-        {incident.id, incident.workspace_id, to_ms(incident.began_at), std::move(released),
-         std::string(boost::json::serialize(to_json(incident)))}));
-    return {};
-  };
+  auto work = [incident = std::move(incident)](store::Connection& connection) { return put(connection, incident); };
   co_return co_await database_.run(std::move(work), durability);
+}
+
+Status IncidentBook::contain_still(store::Connection& connection, const Incident& incident) {
+  TRY_ASSIGN(const auto open,
+             connection.query("SELECT id FROM incidents WHERE workspace_id = $1 AND released_at IS NULL",
+                              {incident.workspace_id}));
+  return open.empty() ? put(connection, incident) : Status{};
 }
 
 Task<std::vector<Incident>> IncidentBook::list(std::string workspace_id, std::size_t limit) {

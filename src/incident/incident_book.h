@@ -34,12 +34,16 @@ class IncidentBook {
   // Of one that is released: in force when it is durable, and not before.
   Task<void> close(Incident incident);
 
+  // What has become of a workspace of a database that nobody has open yet; nothing, when it is contained there already.
+  static Status contain_still(store::Connection& connection, const Incident& incident);
+
   // The newest first, of one workspace or of all (empty); at most `limit`.
   Task<std::vector<Incident>> list(std::string workspace_id, std::size_t limit);
 
  private:
   explicit IncidentBook(store::Database& database) : database_(database) {}
   Task<void> write(Incident incident, store::Durability durability);
+  static Status put(store::Connection& connection, const Incident& incident);
 
   store::Database& database_;
   std::map<std::string, Incident> open_;  // by workspace

@@ -3,8 +3,8 @@
 #include <filesystem>
 #include <utility>
 
+#include "base/passphrase.h"
 #include "base/text.h"
-#include "keys/passphrase.h"
 
 namespace cofferdam::keys {
 namespace {
@@ -40,7 +40,8 @@ Result<std::unique_ptr<RootHolder>> make_holder(const HolderSettings& settings) 
         return fail(Code::InvalidArgument, "keys.root: passphrase needs keys.passphrase_file: where to read it from");
       }
       TRY_ASSIGN(Place place, place_of(settings));
-      TRY_ASSIGN(SecureBytes passphrase, read_passphrase(settings.passphrase_file, std::chrono::minutes(5)));
+      TRY_ASSIGN(SecureBytes passphrase, read_passphrase(settings.passphrase_file, std::chrono::minutes(5),
+                                                         "keys.passphrase_file", "Passphrase of the key tree: "));
       return make_passphrase_holder(std::move(place.files), place.name, std::move(passphrase), settings.cost);
     }
     case HolderKind::tpm:

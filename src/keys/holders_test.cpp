@@ -12,10 +12,10 @@
 #include <thread>
 
 #include "base/file.h"
+#include "base/passphrase.h"
 #include "base/text.h"
 #include "crypto/random.h"
 #include "keys/key_store.h"
-#include "keys/passphrase.h"
 #include "keys/power_cut.h"
 
 namespace cofferdam::keys {
@@ -164,6 +164,10 @@ TEST_F(HoldersTest, a_whole_store_lives_under_a_passphrase) {
   EXPECT_FALSE(start("battery staple").second);
   auto [holder, store] = start("correct horse");
   EXPECT_EQ((*store)->list().value().size(), 1U);
+}
+
+Result<SecureBytes> read_passphrase(const std::string& path, std::chrono::milliseconds limit) {
+  return cofferdam::read_passphrase(path, limit, "keys.passphrase_file", "Passphrase: ");
 }
 
 // ---- passphrases --------------------------------------------------------------------------------------------------

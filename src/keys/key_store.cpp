@@ -218,6 +218,11 @@ Result<std::unique_ptr<KeyStore>> KeyStore::open(Files& files, RootHolder& holde
   return std::unique_ptr<KeyStore>(new KeyStore(std::move(impl)));
 }
 
+Status KeyStore::discard(const std::string& dir, RootHolder& holder) {
+  TRY_ASSIGN(const auto files, HostFiles::open(dir));
+  return KeyTree::discard(*files, holder);
+}
+
 Status KeyStore::keep(const KeyName& name, const Key& key) {
   TRY(check_name(name));
   if (key.bytes.empty() || key.bytes.size() > kMaxKeyBytes || !is_word(key.id, kMaxOwner, "")) {

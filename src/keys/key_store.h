@@ -65,6 +65,9 @@ class KeyStore {
   static Result<std::unique_ptr<KeyStore>> open(const std::string& dir, RootHolder& holder);
   // The same on other files than the host's; `files` outlives this.
   static Result<std::unique_ptr<KeyStore>> open(Files& files, RootHolder& holder);
+  // Destroys a tree that is not to be: its roots in the holder, then its file. No tree there is no error. Nobody has it
+  // open.
+  static Status discard(const std::string& dir, RootHolder& holder);
   KeyStore(const KeyStore&) = delete;
   KeyStore& operator=(const KeyStore&) = delete;
   ~KeyStore();

@@ -137,6 +137,18 @@ TEST_F(KeyStoreTest, files_are_for_their_owner_alone) {
   EXPECT_NE(opened.error().message.find("can be read by others"), std::string::npos) << opened.error().message;
 }
 
+TEST_F(KeyStoreTest, a_tree_that_is_discarded_leaves_no_root_and_room_for_another) {
+  kept({"ws_1", "disk"});
+  store_.reset();
+  const auto root = read_file(dir_ + "/root.key", 1U << 20).value();
+  ASSERT_TRUE(KeyStore::discard(dir_, *holder_));
+  EXPECT_FALSE(path_exists(dir_ + "/tree"));
+  EXPECT_NE(read_file(dir_ + "/root.key", 1U << 20).value(), root);
+  ASSERT_TRUE(KeyStore::discard(dir_, *holder_)) << "none there is no error";
+  start();
+  EXPECT_TRUE(store_->list().value().empty());
+}
+
 TEST_F(KeyStoreTest, erasures_that_meet_are_all_done) {
   constexpr int kThreads = 4;
   constexpr int kEach = 12;

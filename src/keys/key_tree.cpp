@@ -89,6 +89,23 @@ Result<std::unique_ptr<KeyTree>> KeyTree::open(Files& files, RootHolder& holder)
   return tree;
 }
 
+Status KeyTree::discard(Files& files, RootHolder& holder) {
+  // The root reaches the holder while the tree still has the first of these names.
+  for (const auto& name : {kNewTree, kTree}) {
+    TRY_ASSIGN(const auto size, files.size(name));
+    for (const auto place : kPlaces) {
+      if (size.value_or(0) < place + kSectorBytes) continue;
+      TRY_ASSIGN(const auto sector, files.read(name, place, kSectorBytes));
+      const auto block = decode_superblock(sector.view());
+      if (!block) continue;
+      TRY_ASSIGN(const auto roots, holder.load(block->store));
+      for (const auto& root : roots) TRY(holder.remove(block->store, root.id));
+    }
+    TRY(files.remove(name));
+  }
+  return files.sync_folder();
+}
+
 Status KeyTree::start() {
   TRY_ASSIGN(const auto there, files_.size(kTree));
   if (!there) {

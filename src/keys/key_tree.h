@@ -42,6 +42,9 @@ class KeyTree {
   // See KeyStore::open().
   static Result<std::unique_ptr<KeyTree>> open(Files& files, RootHolder& holder);
 
+  // See KeyStore::discard().
+  static Status discard(Files& files, RootHolder& holder);
+
   // The branch in the clear, or no bytes. DataLoss: it does not open.
   Result<SecureBytes> read(std::size_t branch) const;
   Status commit(const Changes& changes, Rotation rotation);

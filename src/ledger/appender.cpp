@@ -1,6 +1,7 @@
 #include "ledger/appender.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -380,6 +381,26 @@ Status Appender::advance_key() {
   TRY(signer_->destroy_old());
   TRY(append({}, Seal::yes));
   return {};
+}
+
+Result<LedgerCopy> Appender::copy() {
+  TRY(advance_key());
+  LedgerCopy made;
+  made.origin = origin();
+  made.size = size();
+  made.checkpoint = checkpoint_;
+  for (const auto& link : chain_.links()) made.keys += link.note;
+  made.signing_key = signer_->copy_of_key();
+  TRY_ASSIGN(const auto files, list_segments(options_.folder));
+  for (const auto first : files) {
+    TRY_ASSIGN(UniqueFd fd, open_file(path(first), O_RDONLY));
+    struct stat info{};
+    if (::fstat(fd.get(), &info) != 0) return fail_errno("look at a file of the ledger");
+    const auto bytes = first == first_ ? std::uint64_t{offset_} : static_cast<std::uint64_t>(info.st_size);
+    made.segments.push_back({segment_name(first), std::move(fd), bytes});
+  }
+  TRY(advance_key());
+  return made;
 }
 
 Result<std::uint64_t> Appender::prune(std::int64_t before_us) {

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "base/secure_bytes.h"
 #include "base/unique_fd.h"
 #include "ledger/canonical.h"
 #include "ledger/folder.h"
@@ -46,6 +47,20 @@ struct Recovery {
   std::uint64_t cut_bytes = 0, unsigned_from = 0, unsigned_count = 0;
 };
 
+// The log as it is at one moment, with a key that can go on from there and from nowhere else.
+struct LedgerCopy {
+  struct File {
+    std::string name;
+    UniqueFd fd;
+    std::uint64_t bytes = 0;  // that belong to the copy: the file may grow
+  };
+  std::string origin;
+  std::uint64_t size = 0;
+  std::vector<File> segments;
+  std::string keys, checkpoint;  // key_chain.h; the newest note
+  SecureBytes signing_key;
+};
+
 class Appender {
  public:
   // Makes the log when there is none. DataLoss: it is not what it was when it was last written; FailedPrecondition: its
@@ -57,6 +72,8 @@ class Appender {
   Result<std::vector<std::string>> commit(const std::vector<Pending>& batch, Sign sign);
   // A new key takes over. The log is signed by it afterwards.
   Status advance_key();
+  // Between two changes of the key, so that the one in the copy is of that moment alone.
+  Result<LedgerCopy> copy();
   // Gives up sealed files all of whose entries are older, after saying so in the log. How many entries went.
   Result<std::uint64_t> prune(std::int64_t before_us);
   // Asks for room again; see has_room().

@@ -184,6 +184,45 @@ TEST_F(AppenderTest, a_batch_that_does_not_fit_leaves_nothing_of_itself) {
   EXPECT_EQ(report.size, size + 100);
 }
 
+TEST_F(AppenderTest, a_copy_goes_on_by_itself_with_a_key_that_signs_nothing_here_any_more) {
+  options_.segment_bytes = 4096;
+  auto log = open();
+  ASSERT_TRUE(log->commit(batch(50), Sign::yes));
+  auto copy = log->copy().value();
+  ASSERT_TRUE(log->commit(batch(50, 50), Sign::yes));
+  EXPECT_GT(copy.segments.size(), 1U);
+  const auto own_key = read_file(options_.key_path, 64).value();
+  EXPECT_NE(own_key, copy.signing_key.view());
+  ASSERT_TRUE(log->close());
+  EXPECT_TRUE(check().good()) << findings(check());
+  const auto newest = parse_note(read_file(checkpoint_path(options_.folder), 1U << 16).value()).value();
+  const auto copied = parse_note(copy.checkpoint).value();
+  EXPECT_TRUE(check({copied}).good()) << "what it is a copy of leads to where it ends";
+
+  // Put down elsewhere.
+  AppenderOptions elsewhere = options_;
+  elsewhere.folder = state_ + "/copy";
+  elsewhere.key_path = state_ + "/copy.key";
+  ASSERT_TRUE(make_directories(elsewhere.folder));
+  for (const auto& file : copy.segments) {
+    const auto bytes = read_fd(file.fd.get(), 1U << 20).value();
+    ASSERT_TRUE(write_file_atomically(cat(elsewhere.folder, "/", file.name), bytes.substr(0, file.bytes)));
+  }
+  ASSERT_TRUE(write_file_atomically(keys_path(elsewhere.folder), copy.keys));
+  ASSERT_TRUE(write_file_atomically(checkpoint_path(elsewhere.folder), copy.checkpoint));
+  ASSERT_TRUE(write_file_atomically(elsewhere.key_path, copy.signing_key.view()));
+  options_ = elsewhere;
+  EXPECT_TRUE(check().good()) << findings(check());
+  auto again = open();
+  EXPECT_EQ(again->size(), copy.size);
+  EXPECT_EQ(again->recovery().cut_bytes, 0U);
+  ASSERT_TRUE(again->advance_key());
+  ASSERT_TRUE(again->commit(batch(10, 50), Sign::yes));
+  ASSERT_TRUE(again->close());
+  EXPECT_TRUE(check().good()) << findings(check());
+  EXPECT_FALSE(check({newest}).good()) << "it is not what the log has become";
+}
+
 TEST_F(AppenderTest, old_files_are_given_up_whole_and_said_to_be) {
   options_.segment_bytes = 4096;
   write_log(200);

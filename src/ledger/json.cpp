@@ -89,6 +89,8 @@ Class class_of(const Decoded& entry) {
       return with(kLifecycle, 3);
     case DaemonStopped::kKind.number:
       return with(kLifecycle, 4);
+    case StateRestored::kKind.number:
+      return with(kLifecycle, 8);  // update
     case WorkspaceStepped::kKind.number: {
       const auto step = entry.text(kFirst);
       if (step == "started" || step == "resumed" || step == "woken") return with(kLifecycle, 3);

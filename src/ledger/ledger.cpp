@@ -358,6 +358,18 @@ Task<std::string> Ledger::keys() {
   co_return co_await reader_.run(std::move(work));
 }
 
+Task<LedgerCopy> Ledger::copy() {
+  auto work = [this]() -> Result<std::pair<LedgerCopy, State>> {
+    auto made = appender_->copy();
+    if (!made) return fail(std::move(made.error()).in("copy the ledger"));
+    return std::pair(std::move(*made), look());
+  };
+  CO_TRY_ASSIGN(auto made, co_await writer_.run(std::move(work)));
+  // A batch that was written since may have told of itself before.
+  if (made.second.size > state_.size) state_ = std::move(made.second);
+  co_return std::move(made.first);
+}
+
 Task<EventPage> Ledger::events(EventFilter filter, std::optional<std::uint64_t> before, std::size_t limit) {
   const auto end = std::min(before.value_or(state_.size), state_.size);
   auto work = [folder = folder(), filter = std::move(filter), end, limit] {

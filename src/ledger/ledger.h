@@ -74,6 +74,9 @@ class Ledger final : public Recorder {
   [[nodiscard]] const std::string& checkpoint() const { return state_.checkpoint; }
   // The chain of keys as it is written; see key_chain.h.
   Task<std::string> keys();
+  // What a backup holds. The key in it signs nothing but the moment of the copy: the one of before has ended with it,
+  // and here another one takes over before this answers.
+  Task<LedgerCopy> copy();
   // Among durable entries only; `before` absent: from the newest.
   Task<EventPage> events(EventFilter filter, std::optional<std::uint64_t> before, std::size_t limit);
   // Those durable now, from a number on: see EntryReader::read. The reader is whose turn it is.

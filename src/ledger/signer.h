@@ -27,6 +27,7 @@ class Signer {
   // The log does not hold it, and take_over() was not called.
   void give_up();
 
+  [[nodiscard]] SecureBytes copy_of_key() const { return key_.clone(); }
   [[nodiscard]] std::string sign(const Checkpoint& checkpoint) const;  // the note
 
  private:

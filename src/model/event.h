@@ -48,6 +48,25 @@ struct DaemonStopped {
   std::string reason;
   COFFER_EVENT(2, "daemon.stopped", visit(16, "reason", e.reason);)
 };
+// A copy of the daemon's state was handed out, sealed.
+struct StateBackedUp {
+  std::string backup;        // "bak_…"
+  std::int64_t keys = 0;     // of the key tree, that are in it
+  std::int64_t entries = 0;  // of the ledger, that are in it
+  COFFER_EVENT(3, "state.backed_up", visit(16, "backup", e.backup); visit(17, "keys", e.keys);
+               visit(18, "entries", e.entries);)
+};
+// The state is that of a backup. What the newer ledger, if there was one, says has ended since has ended here too.
+struct StateRestored {
+  std::string backup;
+  std::int64_t made_us = 0;          // when the backup was made, since 1970
+  std::string ledger;                // "of the backup", or "newer": the one that was there goes on
+  std::int64_t ended_at = -1;        // up to which entry what has ended was looked for; -1: in no newer ledger
+  std::int64_t keys = 0, ended = 0;  // keys that were put back; keys, tokens, secrets and workspaces that were not
+  COFFER_EVENT(4, "state.restored", visit(16, "backup", e.backup); visit(17, "made_us", e.made_us);
+               visit(18, "ledger", e.ledger); visit(19, "ended_at", e.ended_at); visit(20, "keys", e.keys);
+               visit(21, "ended", e.ended);)
+};
 
 // -- the API ---------------------------------------------------------------------------------------------------------
 // A request that may have changed something, after it was answered; also one that failed.
@@ -356,14 +375,14 @@ template <class... E>
 struct EventList {
   static constexpr std::size_t kCount = sizeof...(E);
 };
-using AllEvents =
-    EventList<DaemonStarted, DaemonStopped, ApiChanged, ApiRefused, TokenIssued, TokenRotated, TokenRevoked,
-              TokenExpired, TokenRefused, SecretSet, SecretUsed, SecretRemoved, WorkspaceCreated, WorkspaceStepped,
-              WorkspaceRemoved, WorkspaceForked, SnapshotTaken, SnapshotRestored, SnapshotRemoved, WorkloadStepped,
-              ExecStarted, ExecEnded, ExecRefused, ConnectionAllowed, ConnectionRefused, ConnectionClosed,
-              PolicyChanged, LinkChanged, PortChanged, KeyCreated, KeyDestroyed, ImageChanged, LedgerKeyed, LedgerGap,
-              LedgerRecovered, ClockJumped, LedgerPruned, WitnessFailed, AlertRaised, AlertAcknowledged,
-              WorkspaceContained, WorkspaceReleased, EvidenceSealed, EvidenceOpened, DrillEnded>;
+using AllEvents = EventList<DaemonStarted, DaemonStopped, StateBackedUp, StateRestored, ApiChanged, ApiRefused,
+                            TokenIssued, TokenRotated, TokenRevoked, TokenExpired, TokenRefused, SecretSet, SecretUsed,
+                            SecretRemoved, WorkspaceCreated, WorkspaceStepped, WorkspaceRemoved, WorkspaceForked,
+                            SnapshotTaken, SnapshotRestored, SnapshotRemoved, WorkloadStepped, ExecStarted, ExecEnded,
+                            ExecRefused, ConnectionAllowed, ConnectionRefused, ConnectionClosed, PolicyChanged,
+                            LinkChanged, PortChanged, KeyCreated, KeyDestroyed, ImageChanged, LedgerKeyed, LedgerGap,
+                            LedgerRecovered, ClockJumped, LedgerPruned, WitnessFailed, AlertRaised, AlertAcknowledged,
+                            WorkspaceContained, WorkspaceReleased, EvidenceSealed, EvidenceOpened, DrillEnded>;
 
 // What is called for each field of an event, in order.
 class FieldVisitor {

@@ -126,14 +126,16 @@ Task<void> Watch::keep_looking() {
     update_entries();
     for (const auto& [id, entry] : entries_) {
       if (rounds_ % kDrillRounds == 0) raise(*entry, entry->detector.drilled(entry->workspace, options_.clock.now()));
-      if (!entry->looking) tasks_.spawn("a look at a workspace", look(entry));
+      if (!entry->looking && !look_at_hand(*entry)) tasks_.spawn("a look at a workspace", look_closer(entry));
     }
   }
 }
 
 Task<void> Watch::look_at_all() {
   update_entries();
-  for (const auto& [id, entry] : std::map(entries_)) CO_TRY(co_await look(entry));
+  for (const auto& [id, entry] : std::map(entries_)) {
+    if (!look_at_hand(*entry)) CO_TRY(co_await look_closer(entry));
+  }
   co_return Status{};
 }
 
@@ -169,29 +171,38 @@ Task<void> Watch::flush() {
 
 // -- from outside ----------------------------------------------------------------------------------------------------
 
-Task<void> Watch::look(EntryPtr entry) {
-  const auto machine = entry->workspace.machine;
+// As far as nobody has to be asked, which is nearly all there is to a workspace that rests: neither a task nor a timer,
+// of which there would be hundreds a second. False: look closer.
+bool Watch::look_at_hand(Entry& entry) {
+  const auto& machine = entry.workspace.machine;
   if (!machine) {
-    entry->looked_at.reset();
-    entry->latest.reset();
-    entry->detector.rests();
-    co_return Status{};
+    entry.looked_at.reset();
+    entry.latest.reset();
+    entry.detector.rests();
+    return true;
   }
+  const auto figures = machine->figures_at_hand();
+  if (figures) see(entry, *machine, *figures);
+  return figures.has_value();
+}
+
+Task<void> Watch::look_closer(EntryPtr entry) {
+  const auto machine = entry->workspace.machine;
   entry->looking = true;
   auto figures = co_await loop::with_deadline(machine->figures(), kLookLimit, "figures of a machine");
   entry->looking = false;
   if (!figures) co_return figures.error().code == Code::Cancelled ? Status(fail(figures.error())) : Status{};
-  if (entry->machine_id != machine->id()) {
-    entry->machine_id = machine->id();
-    entry->looked_at.reset();
-    entry->executables.clear();
-    entry->detector.rests();
-  }
-  take(*entry, *figures);
+  see(*entry, *machine, *figures);
   co_return Status{};
 }
 
-void Watch::take(Entry& entry, const vm::Figures& figures) {
+void Watch::see(Entry& entry, const vm::Machine& machine, const vm::Figures& figures) {
+  if (entry.machine_id != machine.id()) {
+    entry.machine_id = machine.id();
+    entry.looked_at.reset();
+    entry.executables.clear();
+    entry.detector.rests();
+  }
   Sample sample;
   sample.at = options_.clock.steady();
   sample.time = options_.clock.now();

@@ -114,8 +114,9 @@ class Watch {
   [[nodiscard]] Rules::InForce rules_for(const Watched& workspace) const;
   Task<void> learn_slug(EntryPtr entry);
   Task<void> count();
-  Task<void> look(EntryPtr entry);
-  void take(Entry& entry, const vm::Figures& figures);
+  bool look_at_hand(Entry& entry);
+  Task<void> look_closer(EntryPtr entry);
+  void see(Entry& entry, const vm::Machine& machine, const vm::Figures& figures);
   void count_network(Entry& entry, Sample& sample);
   Task<void> ask(EntryPtr entry);
   Task<std::vector<SeenProcess>> processes_of(EntryPtr entry, std::shared_ptr<vm::Machine> machine);

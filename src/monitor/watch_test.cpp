@@ -51,8 +51,10 @@ class FakeMachine final : public vm::Machine {
   [[nodiscard]] const std::string& id() const override { return id_; }
   Task<vm::Figures> figures() override {
     if (hangs) CO_TRY(co_await loop::sleep_for(1h));
+    ++asked;
     co_return now;
   }
+  std::optional<vm::Figures> figures_at_hand() override { return rests ? std::optional(now) : std::nullopt; }
   Task<std::vector<vm::GuestProcessInfo>> processes() override { co_return listed; }
   vm::GuestFiles& files() override { return guest_files; }
   Task<void> wake(std::string) override { co_return FakeFiles::none(); }
@@ -80,7 +82,8 @@ class FakeMachine final : public vm::Machine {
   std::vector<vm::GuestProcessInfo> listed;
   vm::GuestMetrics guest;
   FakeFiles guest_files;
-  bool hangs = false;
+  bool hangs = false, rests = false;
+  int asked = 0;
 
  private:
   std::string id_;
@@ -171,6 +174,34 @@ TEST_F(WatchTest, a_machine_that_is_another_one_begins_anew) {
   there_[0].machine.reset();
   look();
   EXPECT_FALSE(watch_->sight("ws_busy")->latest);
+}
+
+TEST_F(WatchTest, one_that_rests_is_seen_and_not_asked) {
+  open();
+  look();
+  busy().rests = true;
+  const int asked = busy().asked;
+  busy().now.memory_bytes = 7;
+  look();
+  busy().now.cpu_ms += 20;
+  look();
+  EXPECT_EQ(busy().asked, asked);
+  EXPECT_EQ(watch_->sight("ws_busy")->latest->memory_bytes, 7U);
+  EXPECT_EQ(watch_->sight("ws_busy")->latest->cpu_ms, 20U);
+  EXPECT_EQ(watch_->history().seconds("ws_busy").size(), 2U);
+  busy().rests = false;
+  busy().now.disk_written_bytes = 4096;
+  look();
+  EXPECT_EQ(busy().asked, asked + 1);
+  EXPECT_EQ(watch_->sight("ws_busy")->latest->disk_written_bytes, 4096U);
+}
+
+TEST_F(WatchTest, the_round_itself_asks_none_that_rest) {
+  open();
+  for (auto& [id, machine] : machines_) machine->rests = true;
+  watch_->start();
+  EXPECT_TRUE(becomes([&] { return pass(1s), watch_->history().seconds("ws_busy").size() > 5; }));
+  for (auto& [id, machine] : machines_) EXPECT_EQ(machine->asked, 0) << id;
 }
 
 TEST_F(WatchTest, one_that_does_not_answer_holds_up_no_other) {

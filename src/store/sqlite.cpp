@@ -292,7 +292,37 @@ Status configure(SqliteConnection& connection) {
       "PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY");
 }
 
+Result<Handle> open_plain(const std::string& path, int flags) {
+  sqlite3* opened = nullptr;
+  const int done = sqlite3_open_v2(path.c_str(), &opened, flags | SQLITE_OPEN_NOMUTEX, nullptr);
+  Handle db(opened);
+  if (done != SQLITE_OK) {
+    return fail(code_of(done), cat("open database '", path, "': ", db ? sqlite3_errmsg(db.get()) : "out of memory"));
+  }
+  sqlite3_extended_result_codes(db.get(), 1);
+  sqlite3_busy_timeout(db.get(), kBusyMilliseconds);
+  return db;
+}
+
 }  // namespace
+
+Status copy_sqlite(const std::string& from, const std::string& to) {
+  TRY_ASSIGN(const UniqueFd file, open_file(to, O_WRONLY | O_CREAT | O_EXCL, 0600));
+  {
+    TRY_ASSIGN(const Handle source, open_plain(from, SQLITE_OPEN_READWRITE));
+    TRY_ASSIGN(const Handle copy, open_plain(to, SQLITE_OPEN_READWRITE));
+    sqlite3_backup* const backup = sqlite3_backup_init(copy.get(), "main", source.get(), "main");
+    // In one step: all of it is of one moment, and in a write-ahead log nobody waits for who reads.
+    if (backup != nullptr) sqlite3_backup_step(backup, -1);
+    const int done = backup != nullptr ? sqlite3_backup_finish(backup) : sqlite3_extended_errcode(copy.get());
+    if (done != SQLITE_OK) {
+      const Code code = code_of(done);
+      return fail(code, cat("copy the database '", from, "': ", sqlite3_errstr(done)), hint_of(code));
+    }
+  }
+  if (::fsync(file.get()) != 0) return fail_errno(cat("sync '", to, "'"));
+  return {};
+}
 
 Result<std::unique_ptr<Connection>> open_sqlite(const std::string& path, const Schema& schema) {
   {
@@ -300,14 +330,7 @@ Result<std::unique_ptr<Connection>> open_sqlite(const std::string& path, const S
     TRY_ASSIGN(const UniqueFd file, open_file(path, O_RDWR | O_CREAT, 0600));
     if (::fchmod(file.get(), 0600) != 0) return fail_errno(cat("set the mode of '", path, "'"));
   }
-  sqlite3* opened = nullptr;
-  const int done = sqlite3_open_v2(path.c_str(), &opened, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
-  Handle db(opened);
-  if (done != SQLITE_OK) {
-    return fail(code_of(done), cat("open database '", path, "': ", db ? sqlite3_errmsg(db.get()) : "out of memory"));
-  }
-  sqlite3_extended_result_codes(db.get(), 1);
-  sqlite3_busy_timeout(db.get(), kBusyMilliseconds);
+  TRY_ASSIGN(Handle db, open_plain(path, SQLITE_OPEN_READWRITE));
   sqlite3_db_config(db.get(), SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
   auto connection = std::make_unique<SqliteConnection>(path, std::move(db));
   TRY(check_ours(*connection, schema));

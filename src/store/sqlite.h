@@ -14,4 +14,8 @@ namespace cofferdam::store {
 // then left as it was.
 Result<std::unique_ptr<Connection>> open_sqlite(const std::string& path, const Schema& schema);
 
+// A copy of the database at `from` as it is at one moment, made by SQLite's backup API beside whoever writes to it: at
+// `to`, a new file (0600), on stable storage. No table is looked at or changed.
+Status copy_sqlite(const std::string& from, const std::string& to);
+
 }  // namespace cofferdam::store

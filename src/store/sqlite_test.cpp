@@ -80,6 +80,26 @@ TEST_F(SqliteTest, broken_rules_have_their_code_and_repeat_no_value) {
   EXPECT_EQ(execute("INSERT INTO boxes (id, name) VALUES ('no number', 'b')").error().code, Code::InvalidArgument);
 }
 
+TEST_F(SqliteTest, a_copy_is_of_one_moment_and_beside_whoever_writes) {
+  ASSERT_TRUE(execute("INSERT INTO boxes (id, name) VALUES (1, 'one')"));
+  const std::string copy = folder_ + "/copy.db";
+  const auto in_the_midst = database_->run_now([&](Connection& c) -> Status {
+    TRY(c.execute("INSERT INTO boxes (id, name) VALUES (2, 'two')"));
+    return copy_sqlite(path_, copy);  // what is not committed is not in it, and nobody waits
+  });
+  ASSERT_TRUE(in_the_midst) << in_the_midst.error().message;
+  ASSERT_TRUE(execute("INSERT INTO boxes (id, name) VALUES (3, 'three')"));
+  EXPECT_EQ(mode_of(copy), 0600U);
+  const auto original = path_;
+  path_ = copy;
+  open();
+  EXPECT_EQ(query("SELECT count(*) FROM boxes")->front().integer(0), 1);
+  // Nothing is written over, and what is no database is named.
+  EXPECT_EQ(copy_sqlite(original, copy).error().code, Code::AlreadyExists);
+  ASSERT_TRUE(write_file_atomically(folder_ + "/text", std::string(8192, 'x')));
+  EXPECT_EQ(copy_sqlite(folder_ + "/text", folder_ + "/third.db").error().code, Code::DataLoss);
+}
+
 TEST_F(SqliteTest, an_error_undoes_the_whole_transaction) {
   open();
   auto work = [](Connection& c) -> Status {

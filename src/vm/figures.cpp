@@ -73,6 +73,13 @@ std::vector<std::string> disks_among(const std::string& descriptors) {
 
 }  // namespace
 
+std::optional<DiskTraffic> KnownTraffic::at(std::uint64_t cpu_ms, Time now) const {
+  if (!last_ || cpu_ms < last_->cpu_ms) return std::nullopt;
+  const auto taken = cpu_ms - last_->cpu_ms;
+  if (taken >= kStirMs || (taken > 0 && now - last_->at >= kPatience)) return std::nullopt;
+  return last_->traffic;
+}
+
 Result<FigureReader> FigureReader::open(int vmm_pid, const std::string& cgroup_parent, const std::string& id) {
   TRY_ASSIGN(const auto layout, jail::detect_cgroups());
   const bool is_v2 = layout.version == jail::CgroupLayout::Version::v2;

@@ -294,6 +294,8 @@ class Machine {
   virtual Task<HostMetrics> host_metrics() = 0;
   // Cheap: for whoever looks every second.
   virtual Task<Figures> figures() = 0;
+  // The same at once, while nothing can have happened that only the VMM would know of. nullopt: it has to be asked.
+  virtual std::optional<Figures> figures_at_hand() { return std::nullopt; }
   // What the guest's kernel has said since its template was booted, at most 48 KiB: the guest's word.
   virtual Task<std::string> kernel_log() = 0;
   // The last 64 KiB of the guest's console.

@@ -56,6 +56,7 @@ class QemuMachine : public Machine {
   Task<std::vector<GuestProcessInfo>> processes() override;
   Task<HostMetrics> host_metrics() override;
   Task<Figures> figures() override;
+  std::optional<Figures> figures_at_hand() override;
   Task<std::string> kernel_log() override;
   Task<std::string> console() override;
   Task<SavedMachine> save(SaveWish wish) override;
@@ -76,8 +77,9 @@ class QemuMachine : public Machine {
   std::string id_;
   Launched launched_;
   std::optional<FigureReader> figure_reader_;  // made when it is first asked for
-  std::set<std::uint32_t> commands_;           // pids of those started, as far as they may still run
-  std::shared_ptr<GuestLink> link_;            // null: the guest has not begun
+  KnownTraffic known_traffic_;
+  std::set<std::uint32_t> commands_;  // pids of those started, as far as they may still run
+  std::shared_ptr<GuestLink> link_;   // null: the guest has not begun
   std::optional<LinkFiles> files_;
   std::vector<LeftProcess> left_;
   std::string machine_id_;

@@ -178,15 +178,17 @@ Task<std::string> ManagerImpl::read_block(std::function<Result<std::optional<std
 
 // Key, file and row, as far as they are there.
 Task<void> ManagerImpl::clear_archive(Archive archive) {
-  auto clear = [this, archive]() -> Status {
+  auto clear = [this, archive]() -> Result<keys::Erasure> {
     const std::array<keys::KeyName, 1> names{archive_key_name(archive)};
-    TRY(keys_.erase(names));
+    TRY_ASSIGN(auto erased, keys_.erase(names));
     const auto path = archive_path(archive);
     const auto file = open_file(path, O_RDWR | O_NOFOLLOW);
     if (file) TRY(disk::discard_file(file->get()));
-    return remove_tree(path);
+    TRY(remove_tree(path));
+    return erased;
   };
-  CO_TRY(co_await workers_.run(std::move(clear)));
+  CO_TRY_ASSIGN(const auto erased, co_await workers_.run(std::move(clear)));
+  note_erasure(archive.workspace_id, "an archive", erased);
   co_return co_await archive_table_.remove(archive.workspace_id, archive.id);
 }
 

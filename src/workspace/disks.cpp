@@ -62,16 +62,18 @@ Task<void> ManagerImpl::name_disk(EntryPtr entry) {
 
 // Of a record that the workspace had before: nobody opens that disk any more.
 Task<void> ManagerImpl::remove_old_disk(Record old) {
-  auto remove = [this, old = std::move(old)]() -> Status {
+  auto remove = [this, old]() -> Result<keys::Erasure> {
     const std::array<keys::KeyName, 1> names{disk_key_name(old)};
-    TRY(keys_.erase(names));
+    TRY_ASSIGN(auto erased, keys_.erase(names));
     const auto path = table_.disk_path(old.id, old.disk_key_id);
     const auto file = open_file(path, O_RDWR | O_NOFOLLOW);
     if (file) TRY(disk::discard_file(file->get()));
-    if (!path_exists(path)) return {};
-    return remove_for_good(path);
+    if (path_exists(path)) TRY(remove_for_good(path));
+    return erased;
   };
-  co_return co_await workers_.run(std::move(remove));
+  CO_TRY_ASSIGN(const auto erased, co_await workers_.run(std::move(remove)));
+  note_erasure(old.id, "a disk that another one replaced", erased);
+  co_return Status{};
 }
 
 // What a daemon left that died while one disk took the place of another.

@@ -48,8 +48,10 @@ Result<ManagerImpl::ErasedFiles> ManagerImpl::erase_files(const std::string& id)
   facts.workspace_id = id;
   const std::string folder = table_.folder(id);
   facts.tree_root_before = facts.tree_root_after = keys_.tree_root();
+  // A tree that was put back from a backup has keys of which nothing is left to be opened.
+  TRY_ASSIGN(const auto owned, keys_.list(id));
   const bool there = path_exists(folder);
-  if (there) {
+  if (there || !owned.empty()) {
     TRY_ASSIGN(auto keys, keys_.erase_owner(id));
     facts.keys = std::move(keys.erased);
     facts.tree_root_before = std::move(keys.tree_root_before);
@@ -107,6 +109,20 @@ Task<std::string> ManagerImpl::erase(EntryPtr entry) {
   destroyed.receipt = receipt.text;
   recorder().note({{}, subject_of(*entry), std::move(destroyed)});
   co_return receipt.id;
+}
+
+// Of keys that end before their workspace does: whoever puts a backup back finds in the ledger which are not to return.
+void ManagerImpl::note_erasure(const std::string& workspace_id, const char* purpose, const keys::Erasure& erasure) {
+  const auto owner = entries_.find(workspace_id);
+  for (const auto& key : erasure.erased) {
+    model::KeyDestroyed destroyed;
+    destroyed.key = key.id;
+    destroyed.purpose = purpose;
+    destroyed.tree_before = erasure.tree_root_before;
+    destroyed.tree_after = erasure.tree_root_after;
+    const std::string space = owner == entries_.end() ? "" : owner->second->record.spec.namespace_id;
+    recorder().note({{}, {workspace_id, space}, std::move(destroyed)});
+  }
 }
 
 Task<Info> ManagerImpl::hold(std::string id, std::string reason) {

@@ -169,6 +169,7 @@ class ManagerImpl : public Manager {
   Task<void> note_end(EntryPtr entry, std::shared_ptr<vm::Machine> machine, vm::MachineExit exit);
   // The end of it, and of every trace on the host; answers the receipt's id. Its machine has ended.
   Task<std::string> erase(EntryPtr entry);
+  void note_erasure(const std::string& workspace_id, const char* purpose, const keys::Erasure& erasure);
   struct ErasedFiles {
     keys::ErasureFacts facts;
     std::chrono::steady_clock::time_point keys_gone_at;

@@ -169,17 +169,18 @@ Task<Snapshot> ManagerImpl::take_snapshot(EntryPtr entry, Snapshot snapshot, vm:
 
 // Key, files and row, as far as they are there.
 Task<void> ManagerImpl::clear_snapshot(Snapshot snapshot) {
-  auto clear = [this, snapshot, folder = snapshot_folder(snapshot)]() -> Status {
+  auto clear = [this, snapshot, folder = snapshot_folder(snapshot)]() -> Result<keys::Erasure> {
     const std::array<keys::KeyName, 1> names{snapshot_key_name(snapshot)};
-    TRY(keys_.erase(names));
+    TRY_ASSIGN(auto erased, keys_.erase(names));
     for (const auto& path : {folder, cat(folder, kUnfinished)}) {
       const auto file = open_file(snapshot_disk_path(path), O_RDWR | O_NOFOLLOW);
       if (file) TRY(disk::discard_file(file->get()));
       TRY(remove_tree(path));
     }
-    return {};
+    return erased;
   };
-  CO_TRY(co_await workers_.run(std::move(clear)));
+  CO_TRY_ASSIGN(const auto erased, co_await workers_.run(std::move(clear)));
+  note_erasure(snapshot.workspace_id, "a snapshot", erased);
   co_return co_await snapshot_table_.remove(snapshot.workspace_id, snapshot.id);
 }
 

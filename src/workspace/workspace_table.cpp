@@ -287,4 +287,22 @@ Task<void> WorkspaceTable::remove(std::string id, store::Durability durability) 
 
 Task<void> WorkspaceTable::sweep() const { return database_->checkpoint(); }
 
+Result<bool> is_recorded(store::Connection& connection, const std::string& id) {
+  TRY_ASSIGN(const auto rows, connection.query("SELECT id FROM workspaces WHERE id = $1", {id}));
+  return !rows.empty();
+}
+
+Result<std::size_t> mark_removed(store::Connection& connection, const std::set<std::string>& ids) {
+  std::size_t marked = 0;
+  for (const auto& id : ids) {
+    TRY_ASSIGN(const auto rows, connection.query("SELECT record FROM workspaces WHERE id = $1", {id}));
+    if (rows.empty()) continue;
+    TRY_ASSIGN(Record record, read_record(id, rows.front().text(0)));
+    record.state = model::State::removing;
+    TRY(connection.execute(kUpsert, to_row(record)));
+    ++marked;
+  }
+  return marked;
+}
+
 }  // namespace cofferdam::workspace

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -104,5 +105,10 @@ class WorkspaceTable {
   store::Database* database_;
   loop::WorkerPool* workers_;
 };
+
+// Of a database that was put back and that nobody has open yet; both run in the caller's transaction. Workspaces that
+// were removed after it was copied: the next start clears away what is left of them. How many there were.
+Result<bool> is_recorded(store::Connection& connection, const std::string& id);
+Result<std::size_t> mark_removed(store::Connection& connection, const std::set<std::string>& ids);
 
 }  // namespace cofferdam::workspace

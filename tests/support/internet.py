@@ -70,6 +70,13 @@ class Internet:
     def within(self):
         return ("nsenter", f"--net=/run/netns/{self.host}")
 
+    @property
+    def files(self):
+        """A folder that the web servers serve below /files/."""
+        folder = self.folder / "www" / "files"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
     def heard(self, word=""):
         """The lines that the servers logged, those with the word in them."""
         return [line for line in self.log.read_text().splitlines() if word in line]

@@ -67,6 +67,13 @@ class Web(http.server.BaseHTTPRequestHandler):
         body = f"hello from {here} as {self.headers.get('Host', '-')}\n".encode()
         if self.path == "/blob":
             body = BLOB
+        if self.path.startswith("/files/"):  # what a test has put there, and 404 for what it has not
+            file = (FOLDER / "www" / self.path.partition("?")[0].lstrip("/")).resolve()
+            file = file / "index.html" if file.is_dir() else file
+            if not file.is_relative_to(FOLDER / "www") or not file.is_file():
+                self.send_error(404)
+                return
+            body = file.read_bytes()
         if self.path.startswith("/redirect"):
             self.send_response(302)
             self.send_header("Location", f"http://{INSIDE}/secret")

@@ -2,7 +2,7 @@
 """run.py PART…: builds what a part needs, runs it, and closes with one line: how many tests passed and how many failed.
 
 Parts: lint, unit (GoogleTest), e2e, attack, crash, slow (pytest, real microVMs; slow is limits and bad input, minutes under
-TCG); `all` is these. On their own: sdk (the published client, from npm), sanitized (unit tests under ASan and UBSan), setup (the installation in a bare Debian root).
+TCG); `all` is these. On their own: quiet (ten minutes of ordinary work under the watch), sdk (the published client, from npm), sanitized (unit tests under ASan and UBSan), setup (the installation in a bare Debian root).
 """
 
 import os
@@ -16,7 +16,7 @@ import xml.etree.ElementTree as ElementTree
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "build" / "test-results"
 PARTS = ["lint", "unit", "e2e", "attack", "crash", "slow"]
-ON_THEIR_OWN = ["sdk", "sanitized", "setup"]
+ON_THEIR_OWN = ["sdk", "sanitized", "setup", "quiet"]
 # Rooms whose unit tests also run under the sanitizers: those that read bytes of guests and clients. The rest is glue over
 # the kernel and QEMU, or a static program, and a second build of it would double the time of ./test.
 SANITIZED = ["base", "wire", "guest", "http", "model", "gate"]
@@ -48,7 +48,7 @@ def call(command, **options):
 
 
 def as_root(command):
-    return command if os.geteuid() == 0 else ["sudo", "--preserve-env=COFFER_TEST_IMAGES", *command]
+    return command if os.geteuid() == 0 else ["sudo", "--preserve-env=COFFER_TEST_IMAGES,COFFER_QUIET_SECONDS", *command]
 
 
 def read_junit(path):
@@ -113,20 +113,25 @@ def sanitized():
     return count
 
 
-def pytest(part):
+def pytest(part, where=None):
     if call(["tools/build.sh", "release"]) != 0:
         return Count(failed=1)
     junit = RESULTS / f"{part}.xml"
     junit.unlink(missing_ok=True)
     RESULTS.mkdir(parents=True, exist_ok=True)
     status = call(as_root(["/usr/bin/python3", "-m", "pytest", "-q", "-rfEs", "--durations=8", f"--junitxml={junit}",
-                           "-p", "no:cacheprovider", f"tests/{part}"]))
+                           "-p", "no:cacheprovider", where or f"tests/{part}"]))
     if not junit.exists():
         return Count(failed=1)
     count = read_junit(junit)
     if status != 0 and count.failed == 0:
         count.failed += 1
     return count
+
+
+def quiet():
+    os.environ["COFFER_QUIET_SECONDS"] = "600"
+    return pytest("quiet", "tests/slow/test_quiet_neighbour.py")
 
 
 def sdk():
@@ -164,7 +169,7 @@ def main():
         print(f"== {part}", flush=True)
         start = time.monotonic()
         try:
-            count = {"unit": unit, "lint": lint, "sanitized": sanitized, "sdk": sdk}.get(part, lambda part=part: pytest(part))()
+            count = {"unit": unit, "lint": lint, "sanitized": sanitized, "sdk": sdk, "quiet": quiet}.get(part, lambda part=part: pytest(part))()
         except (OSError, ElementTree.ParseError) as error:
             print(f"{part}: {error}", file=sys.stderr)
             count = Count(failed=1)

@@ -1,4 +1,4 @@
-#include "keys/passphrase.h"
+#include "base/passphrase.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -15,7 +15,7 @@
 #include "base/rollback.h"
 #include "base/text.h"
 
-namespace cofferdam::keys {
+namespace cofferdam {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -24,7 +24,7 @@ constexpr std::size_t kMin = 8;
 constexpr std::size_t kMax = 1024;
 
 // What is typed is not shown until `after` has run.
-Status ask(int terminal, Rollback& after) {
+Status ask(int terminal, std::string_view prompt, Rollback& after) {
   termios before{};
   if (::tcgetattr(terminal, &before) != 0) return fail_errno("look at the terminal's settings");
   termios quiet = before;
@@ -34,7 +34,7 @@ Status ask(int terminal, Rollback& after) {
     (void)::tcsetattr(terminal, TCSAFLUSH, &before);
     (void)write_all(terminal, "\n");
   });
-  return write_all(terminal, "Passphrase of the key tree: ");
+  return write_all(terminal, prompt);
 }
 
 Result<std::size_t> read_some(int fd, std::span<char> room, Clock::time_point deadline) {
@@ -71,8 +71,9 @@ Result<SecureBytes> read_line(int fd, Clock::time_point deadline) {
 
 }  // namespace
 
-Result<SecureBytes> read_passphrase(const std::string& path, std::chrono::milliseconds limit) {
-  const std::string what = cat("keys.passphrase_file '", path, "'");
+Result<SecureBytes> read_passphrase(const std::string& path, std::chrono::milliseconds limit, std::string_view setting,
+                                    std::string_view prompt) {
+  const std::string what = cat(setting, " '", path, "'");
   // A named pipe is opened without waiting for its writer; the wait for what it says has an end.
   auto file = open_file(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
   if (file && ::isatty(file->get()) == 1) file = open_file(path, O_RDWR | O_NONBLOCK | O_NOCTTY);
@@ -84,10 +85,10 @@ Result<SecureBytes> read_passphrase(const std::string& path, std::chrono::millis
                 cat("chmod 600 '", path, "'; choose another passphrase if somebody has read it"));
   }
   Rollback after;
-  if (::isatty(file->get()) == 1) TRY(ask(file->get(), after));
+  if (::isatty(file->get()) == 1) TRY(ask(file->get(), prompt, after));
   auto line = read_line(file->get(), Clock::now() + limit);
   if (!line) return fail(std::move(line.error()).in(what));
   return line;
 }
 
-}  // namespace cofferdam::keys
+}  // namespace cofferdam
