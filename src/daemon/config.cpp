@@ -143,7 +143,7 @@ struct Setting {
   Apply apply;
 };
 
-constexpr std::array<Setting, 49> kSettings{{
+constexpr std::array<Setting, 50> kSettings{{
     {"state", "DIR", "all state (default /var/lib/cofferdam)",
      [](Config& c, const std::string& v) { return set_path(c.state_dir, v); }},
     {"run", "DIR", "run-time sockets (default /run/cofferdam)",
