@@ -176,8 +176,9 @@ Task<std::string> ManagerImpl::read_block(std::function<Result<std::optional<std
   co_return co_await workers_.run(std::move(read));
 }
 
-// Key, file and row, as far as they are there.
+// Row, key and file, as far as they are there. Without the row the next start finishes what is left.
 Task<void> ManagerImpl::clear_archive(Archive archive) {
+  CO_TRY(co_await archive_table_.remove(archive.workspace_id, archive.id));
   auto clear = [this, archive]() -> Result<keys::Erasure> {
     const std::array<keys::KeyName, 1> names{archive_key_name(archive)};
     TRY_ASSIGN(auto erased, keys_.erase(names));
@@ -189,7 +190,7 @@ Task<void> ManagerImpl::clear_archive(Archive archive) {
   };
   CO_TRY_ASSIGN(const auto erased, co_await workers_.run(std::move(clear)));
   note_erasure(archive.workspace_id, "an archive", erased);
-  co_return co_await archive_table_.remove(archive.workspace_id, archive.id);
+  co_return Status{};
 }
 
 Task<void> ManagerImpl::remove_archive(std::string id, std::string version) {

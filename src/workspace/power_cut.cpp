@@ -195,7 +195,8 @@ int PowerCut::before_remove_folder(const std::string& path) {
 
 void PowerCut::removed_folder(const std::string& path) {
   const std::lock_guard lock(mutex_);
-  note(inode_of(parent_of(path)), [path] { (void)make_directories(path, 0700); });
+  // Not with its parent: when that is gone for good, so is this.
+  note(inode_of(parent_of(path)), [path] { (void)real<int(const char*, mode_t)>("mkdir")(path.c_str(), 0700); });
 }
 
 int PowerCut::before_rename(const std::string& from, const std::string& to) {

@@ -200,6 +200,16 @@ TEST_F(PowerCutTest, an_archive_is_there_whole_or_not_at_all) {
   cut_everywhere(change);
 }
 
+TEST_F(PowerCutTest, an_archive_is_removed_or_whole) {
+  Change change;
+  change.act = [this] { return run(manager_->remove_archive("box", "1")).has_value(); };
+  change.check = [this](bool answered) {
+    const auto found = manager_->archives("box").value().size();
+    EXPECT_TRUE(found == 0 || (found == 1 && !answered)) << found;
+  };
+  cut_everywhere(change);
+}
+
 TEST_F(PowerCutTest, each_fork_is_there_whole_or_not_at_all) {
   Change change;
   change.act = [this] {

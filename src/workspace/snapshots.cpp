@@ -167,8 +167,9 @@ Task<Snapshot> ManagerImpl::take_snapshot(EntryPtr entry, Snapshot snapshot, vm:
   co_return snapshot;
 }
 
-// Key, files and row, as far as they are there.
+// Row, key and files, as far as they are there. Without the row the next start finishes what is left.
 Task<void> ManagerImpl::clear_snapshot(Snapshot snapshot) {
+  CO_TRY(co_await snapshot_table_.remove(snapshot.workspace_id, snapshot.id));
   auto clear = [this, snapshot, folder = snapshot_folder(snapshot)]() -> Result<keys::Erasure> {
     const std::array<keys::KeyName, 1> names{snapshot_key_name(snapshot)};
     TRY_ASSIGN(auto erased, keys_.erase(names));
@@ -181,7 +182,7 @@ Task<void> ManagerImpl::clear_snapshot(Snapshot snapshot) {
   };
   CO_TRY_ASSIGN(const auto erased, co_await workers_.run(std::move(clear)));
   note_erasure(snapshot.workspace_id, "a snapshot", erased);
-  co_return co_await snapshot_table_.remove(snapshot.workspace_id, snapshot.id);
+  co_return Status{};
 }
 
 Task<void> ManagerImpl::remove_snapshot(std::string id, std::string snapshot_id) {
