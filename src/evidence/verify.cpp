@@ -253,7 +253,7 @@ Result<Report> verify_fd(int fd, VerifyOptions options) {
   }
 }
 
-std::string quoted(std::string_view text) {
+std::string json_string(std::string_view text) {
   constexpr std::string_view kDigits = "0123456789abcdef";
   std::string out = "\"";
   for (const char c : text) {
@@ -287,16 +287,16 @@ std::string report_text(const Report& report) {
 
 std::string report_json(const Report& report) {
   std::string text =
-      cat("{\"success\": ", report.good() ? "true" : "false", ", \"workspace\": ", quoted(report.workspace),
-          ", \"incident\": ", quoted(report.incident), ", \"snapshot\": ", quoted(report.snapshot),
-          ", \"made\": ", quoted(report.made), ", \"origin\": ", quoted(report.origin),
-          ", \"first_key\": ", report.first_key ? quoted(report.first_key->text()) : "null",
+      cat("{\"success\": ", report.good() ? "true" : "false", ", \"workspace\": ", json_string(report.workspace),
+          ", \"incident\": ", json_string(report.incident), ", \"snapshot\": ", json_string(report.snapshot),
+          ", \"made\": ", json_string(report.made), ", \"origin\": ", json_string(report.origin),
+          ", \"first_key\": ", report.first_key ? json_string(report.first_key->text()) : "null",
           ", \"sealed_by\": ", report.sealed_by ? cat(*report.sealed_by) : "null", ", \"members\": ", report.members,
           ", \"bytes\": ", report.bytes, ", \"entries\": ", report.entries, ", \"trees\": ", report.trees,
           ", \"finding_count\": ", report.finding_count, ", \"findings\": [");
   for (const auto& finding : report.findings) {
-    text += cat(&finding == &report.findings.front() ? "" : ", ", "{\"member\": ", quoted(finding.member),
-                ", \"what\": ", quoted(finding.what), "}");
+    text += cat(&finding == &report.findings.front() ? "" : ", ", "{\"member\": ", json_string(finding.member),
+                ", \"what\": ", json_string(finding.what), "}");
   }
   return text + "]}\n";
 }

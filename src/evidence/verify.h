@@ -62,6 +62,6 @@ std::string report_text(const Report& report);
 std::string report_json(const Report& report);
 
 // A text as JSON.
-std::string quoted(std::string_view text);
+std::string json_string(std::string_view text);
 
 }  // namespace cofferdam::evidence

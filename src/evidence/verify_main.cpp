@@ -22,7 +22,7 @@ namespace cofferdam {
 namespace {
 
 using namespace ledger;
-using evidence::quoted;
+using evidence::json_string;
 
 constexpr int kGood = 0;
 constexpr int kBad = 1;
@@ -134,18 +134,18 @@ std::string text_of(const VerifyReport& report) {
 
 std::string json_of(const VerifyReport& report) {
   std::string text =
-      cat("{\"good\": ", report.good() ? "true" : "false", ", \"origin\": ", quoted(report.origin),
+      cat("{\"good\": ", report.good() ? "true" : "false", ", \"origin\": ", json_string(report.origin),
           ", \"first\": ", report.first, ", \"size\": ", report.size,
-          ", \"root\": ", quoted(to_hex(ledger::text_of(report.root))), ", \"checkpoints\": ", report.checkpoints,
+          ", \"root\": ", json_string(to_hex(ledger::text_of(report.root))), ", \"checkpoints\": ", report.checkpoints,
           ", \"keys\": ", report.keys, ", \"unsigned\": ", report.unsigned_entries,
           ", \"finding_count\": ", report.finding_count, ", \"findings\": [");
   for (const auto& finding : report.findings) {
     text += cat(&finding == &report.findings.front() ? "" : ", ", "{\"from\": ", finding.from, ", \"to\": ", finding.to,
-                ", \"what\": ", quoted(finding.what), "}");
+                ", \"what\": ", json_string(finding.what), "}");
   }
   text += "], \"notes\": [";
   for (const auto& remark : report.remarks) {
-    text += cat(&remark == &report.remarks.front() ? "" : ", ", quoted(remark));
+    text += cat(&remark == &report.remarks.front() ? "" : ", ", json_string(remark));
   }
   return text + "]}\n";
 }
