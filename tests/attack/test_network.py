@@ -141,7 +141,7 @@ def test_every_wire_is_walled_off_before_anything_is_opened_in_the_pool_too(daem
                         "for a in 10.212.0.0 1.1.1.1; do nc -w 1 $a 80 </dev/null; ping -c 1 -W 1 $a; done; true", "--user", "root",
                         "--timeout", "30")
             dump.terminate()
-            answers = dump.stdout.read()
+            answers = dump.stdout.read().strip()
         assert answers == "", answers
 
 

@@ -101,8 +101,9 @@ def handshake(address, data, pieces=1, pause=0.0):
 
 
 def frames(payload, kind=0x0800, source=None, target=b"\xff" * 6):
-    """Sends one Ethernet frame and listens for two seconds for any that is not our own. That the gateway asks for our
-    hardware address, as it does whenever what it knows of it grows old, is no answer to anything."""
+    """Sends one Ethernet frame and listens for two seconds for any that is not our own. What the two kernels
+    say to each other about hardware addresses, whenever what they know grows old, is no answer to anything but such a
+    question."""
     own = bytes.fromhex(open("/sys/class/net/eth0/address", encoding="ascii").read().strip().replace(":", ""))
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as sock:
         sock.bind(("eth0", 0))
@@ -114,8 +115,8 @@ def frames(payload, kind=0x0800, source=None, target=b"\xff" * 6):
                 frame = sock.recv(2048)
             except OSError:
                 continue
-            asks_for_us = frame[12:14] == b"\x08\x06" and frame[20:22] == b"\x00\x01"
-            if frame[6:12] not in (own, source) and not asks_for_us:
+            about_cards = frame[12:14] == b"\x08\x06" and (kind != 0x0806 or frame[20:22] == b"\x00\x01")
+            if frame[6:12] not in (own, source) and not about_cards:
                 return f"frame {frame[12:14].hex()} {frame[14:34].hex()}"
     return "silence"
 
