@@ -47,7 +47,12 @@ class EvidenceTest : public ledger::LogTest {
   void SetUp() override {
     LogTest::SetUp();
     write_log(20);
-    write_log(20);  // under a second key
+    {
+      auto log = open();  // a second key takes over
+      ASSERT_TRUE(log->advance_key());
+      ASSERT_TRUE(log->close());
+    }
+    write_log(20);
     members_ = make();
   }
 
