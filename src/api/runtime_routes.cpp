@@ -139,6 +139,9 @@ Task<http::Response> serve_runtime(Services& services, const RuntimeCaller& call
   const bool is_exec = handler == runtime_exec || handler == runtime_exec_stream || handler == runtime_open_terminal;
   const bool change = is_change(request) && !is_exec;
   if (change) CO_TRY(may_change(services, Urgent::no));
+  // A call is use, and wakes what sleeps.
+  CO_TRY_ASSIGN(const auto machine, co_await services.manager.wake_machine(caller.about.workspace_id));
+  (void)machine;
   CO_TRY_ASSIGN(auto session, services.sessions.of(caller.about.workspace_id));
   RuntimeCall call{services, {request, std::move(match.params), caller.caller, {}, caller.about}, std::move(session)};
   auto answered = co_await handler(call);

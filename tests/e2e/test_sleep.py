@@ -125,7 +125,8 @@ def test_idleness_puts_it_on_disk_and_the_next_call_wakes_it(alone):
         start_counter(alone, name)
         then = count(alone, name)
         call(alone, "PUT", f"/workspace/{name}/lifecycle/idle", {"suspend_after": 1})
-        wait_for(lambda: workspace(alone, name)["status"] == "suspended", 60, "its sleep")
+        # It is suspended from the moment that it stands still.
+        wait_for(lambda: workspace(alone, name)["status"] == "suspended" and not workspace(alone, name)["vm_id"], 60, "its sleep")
         expect_asleep(alone, name)
         assert Runtime(alone, name).sh("cat /run/count")["exit_code"] == 0
         call(alone, "PUT", f"/workspace/{name}/lifecycle/idle", {"suspend_after": 0})
