@@ -141,7 +141,7 @@ TEST_F(SleepTest, one_that_cannot_be_written_when_its_time_has_come_stands_still
   wanted.idle = model::IdlePolicy{1000ms, {}};
   driver_.saves_that_fail = 1;
   const auto made = run(manager_->create(wanted)).value();
-  ASSERT_TRUE(until([&] { return is(State::suspended); }));
+  ASSERT_TRUE(until([&] { return is(State::suspended) && fake(made.vm_id)->paused(); }));
   EXPECT_FALSE(manager_->get("box").value().asleep);
   EXPECT_TRUE(fake(made.vm_id)->paused());
   EXPECT_EQ(run(manager_->wake_machine("box")).value()->id(), made.vm_id);
