@@ -42,8 +42,8 @@ Task<void> ManagerImpl::keep_disk(EntryPtr entry) {
                    cat("the disk of the workspace '", record.id, "' has no name and cannot be given one any more"),
                    "copy what it holds into a permanent workspace");
   }
-  // The row comes first: a folder without one is taken for somebody's lost disk.
-  CO_TRY(co_await save(entry));
+  // The row comes first, and lasts as long as the disk: a folder without one is taken for somebody's lost disk.
+  CO_TRY(co_await save_as(entry, store::Durability::power_loss));
   CO_TRY(co_await name_disk(entry));
   record.disk_kept = true;
   co_return co_await save(entry);

@@ -149,10 +149,12 @@ void ManagerImpl::step(Entry& entry, model::State to, std::string detail) {
   record.updated_at = system_clock::now();
 }
 
-Task<void> ManagerImpl::save(EntryPtr entry) {
+Task<void> ManagerImpl::save(EntryPtr entry) { co_return co_await save_as(entry, durability_of(entry->record)); }
+
+Task<void> ManagerImpl::save_as(EntryPtr entry, store::Durability durability) {
   Record record = entry->record;
   seal_env(record, entry->seal_key);
-  co_return co_await table_.write(std::move(record));
+  co_return co_await table_.write(std::move(record), durability);
 }
 
 // What the workspace says beyond its image, secrets included: not to be kept.

@@ -212,6 +212,7 @@ class ManagerImpl : public Manager {
   Task<void> sweep_soon();
   Task<void> let_go(EntryPtr entry);
   Task<void> save(EntryPtr entry);
+  Task<void> save_as(EntryPtr entry, store::Durability durability);
   Task<Prepared> cold_start(EntryPtr entry, MachineWish wish, std::optional<disk::Volume> volume);
   Task<MemoryBudget::Reservation> reserve_memory(std::uint64_t guest_mib);
 

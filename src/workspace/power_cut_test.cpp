@@ -292,5 +292,14 @@ TEST_F(PowerCutTest, an_older_database_is_brought_up_to_date_or_is_as_it_was) {
   }
 }
 
+TEST_F(PowerCutTest, a_temporary_workspace_is_given_a_disk_that_lasts_or_is_gone) {
+  Change change;
+  change.act = [this] {
+    return run(manager_->create(spec("guest"))).has_value() && run(manager_->hold("guest", "case 7")).has_value();
+  };
+  change.check = [this](bool answered) { EXPECT_TRUE(named("guest") == 1 || !answered); };
+  cut_everywhere(change);
+}
+
 }  // namespace
 }  // namespace cofferdam::workspace

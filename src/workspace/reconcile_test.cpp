@@ -48,7 +48,7 @@ class ReconcileTest : public WorkspaceTest {
     EXPECT_TRUE(make_directories(state_ + "/workspaces"));
     return {state_ + "/workspaces", *database_, workers_};
   }
-  void rewrite(const Record& record) { EXPECT_TRUE(run(table().write(record))); }
+  void rewrite(const Record& record) { EXPECT_TRUE(run(table().write(record, store::Durability::power_loss))); }
   Result<std::int64_t> execute(const std::string& sql, const store::Values& values) {
     auto work = [=](store::Connection& connection) { return connection.execute(sql, values); };
     return database_->run_now(work);

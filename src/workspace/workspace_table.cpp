@@ -264,12 +264,12 @@ store::Durability durability_of(const Record& record) {
   return nothing_kept ? store::Durability::process_death : store::Durability::power_loss;
 }
 
-Task<void> WorkspaceTable::write(Record record) const {
+Task<void> WorkspaceTable::write(Record record, store::Durability durability) const {
   auto work = [row = to_row(record)](store::Connection& connection) -> Status {
     TRY(connection.execute(kUpsert, row));
     return {};
   };
-  co_return co_await database_->run(std::move(work), durability_of(record));
+  co_return co_await database_->run(std::move(work), durability);
 }
 
 Task<void> WorkspaceTable::remove(std::string id, store::Durability durability) const {

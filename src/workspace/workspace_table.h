@@ -88,7 +88,7 @@ class WorkspaceTable {
   Status open();
   Task<std::vector<StoredRecord>> load() const;
   // The old or the new record is found afterwards, never a half.
-  Task<void> write(Record record) const;
+  Task<void> write(Record record, store::Durability durability) const;
   // The row, and before it the folder with all that is in it.
   Task<void> remove(std::string id, store::Durability durability) const;
   // What was removed is in no file of the database afterwards.
