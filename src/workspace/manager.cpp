@@ -183,6 +183,26 @@ Task<std::unique_ptr<vm::GuestProcess>> ManagerImpl::exec(std::string id, model:
   co_return process;
 }
 
+namespace {
+
+// A workspace is not idle as long as one of these is there.
+class InUse {
+ public:
+  explicit InUse(EntryPtr entry) : entry_(std::move(entry)) { ++entry_->in_use; }
+  ~InUse() {
+    --entry_->in_use;
+    touch_entry(*entry_);
+    if (entry_->clock) entry_->clock->notify();
+  }
+  InUse(const InUse&) = delete;
+  InUse& operator=(const InUse&) = delete;
+
+ private:
+  EntryPtr entry_;
+};
+
+}  // namespace
+
 // `record` outlives the task.
 Task<std::unique_ptr<vm::GuestProcess>> ManagerImpl::begin_exec(std::string id, model::ExecSpec spec, AfterExec after,
                                                                 KeepOutput keep_output, ExecRecord& record) {
@@ -194,6 +214,7 @@ Task<std::unique_ptr<vm::GuestProcess>> ManagerImpl::begin_exec(std::string id, 
       CO_TRY(co_await save(entry));
     }
   }
+  const InUse until_it_runs(entry);  // or it would fall asleep again between its waking and the command's start
   CO_TRY_ASSIGN(const auto machine, co_await wake_machine(entry->record.id));
   ProcessLimits limits;
   limits.max_output_bytes = spec.max_output_bytes;
