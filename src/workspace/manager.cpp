@@ -188,7 +188,7 @@ namespace {
 // A workspace is not idle as long as one of these is there.
 class InUse {
  public:
-  explicit InUse(EntryPtr entry) : entry_(std::move(entry)) { ++entry_->in_use; }
+  explicit InUse(std::shared_ptr<Entry> entry) : entry_(std::move(entry)) { ++entry_->in_use; }
   ~InUse() {
     --entry_->in_use;
     touch_entry(*entry_);
@@ -198,7 +198,7 @@ class InUse {
   InUse& operator=(const InUse&) = delete;
 
  private:
-  EntryPtr entry_;
+  std::shared_ptr<Entry> entry_;
 };
 
 }  // namespace
