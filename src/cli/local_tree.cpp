@@ -17,7 +17,7 @@ namespace {
 
 constexpr unsigned kPermissions = 0777;
 
-std::string quoted(std::string_view name) { return cat("'", printable(name), "'"); }
+std::string in_quotes(std::string_view name) { return cat("'", printable(name), "'"); }
 
 }  // namespace
 
@@ -40,11 +40,11 @@ Status PendingFile::commit() {
     const auto itself = cat("/proc/self/fd/", fd_.get());
     if (::linkat(AT_FDCWD, itself.c_str(), folder_.get(), temporary_.c_str(), AT_SYMLINK_FOLLOW) != 0) {
       temporary_.clear();
-      return fail_errno(cat("name the file ", quoted(name_)));
+      return fail_errno(cat("name the file ", in_quotes(name_)));
     }
   }
   if (::renameat(folder_.get(), temporary_.c_str(), folder_.get(), name_.c_str()) != 0) {
-    return fail_errno(cat("write ", quoted(name_)));
+    return fail_errno(cat("write ", in_quotes(name_)));
   }
   temporary_.clear();
   return {};
@@ -58,9 +58,10 @@ Result<LocalFolder> LocalFolder::open(const std::string& path) {
 Result<LocalFolder> LocalFolder::enter(std::string_view name) const {
   TRY(check_entry_name(name));
   const std::string text(name);
-  if (::mkdirat(fd_.get(), text.c_str(), 0700) != 0 && errno != EEXIST) return fail_errno(cat("make ", quoted(name)));
+  if (::mkdirat(fd_.get(), text.c_str(), 0700) != 0 && errno != EEXIST)
+    return fail_errno(cat("make ", in_quotes(name)));
   UniqueFd fd(::openat(fd_.get(), text.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (!fd) return fail_errno(cat("open the folder ", quoted(name)));
+  if (!fd) return fail_errno(cat("open the folder ", in_quotes(name)));
   return LocalFolder(std::move(fd));
 }
 
@@ -74,9 +75,9 @@ Result<PendingFile> LocalFolder::create(std::string_view name, unsigned mode) co
     temporary = cat(".coffer-", to_hex(random_bytes(8)));
     fd = UniqueFd(::openat(fd_.get(), temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   }
-  if (!fd) return fail_errno(cat("create ", quoted(name)));
+  if (!fd) return fail_errno(cat("create ", in_quotes(name)));
   PendingFile file(std::move(folder), std::move(fd), std::string(name), std::move(temporary));
-  if (::fchmod(file.fd(), mode & kPermissions) != 0) return fail_errno(cat("set the mode of ", quoted(name)));
+  if (::fchmod(file.fd(), mode & kPermissions) != 0) return fail_errno(cat("set the mode of ", in_quotes(name)));
   return file;
 }
 

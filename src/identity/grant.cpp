@@ -33,7 +33,7 @@ std::string join(const std::vector<std::string>& items, std::string_view separat
 }
 
 // Its bytes come from a client: no more of it than a line.
-std::string quoted(std::string_view text) { return cat("'", text.substr(0, 64), "'"); }
+std::string in_quotes(std::string_view text) { return cat("'", text.substr(0, 64), "'"); }
 
 std::optional<std::string> beyond_sources(const std::vector<Cidr>& wish, const std::vector<Cidr>& own) {
   if (own.empty()) return std::nullopt;
@@ -63,7 +63,7 @@ Result<VerbSet> VerbSet::parse(std::string_view text) {
     const auto* const found =
         std::find_if(kVerbs.begin(), kVerbs.end(), [&](const auto& row) { return row.second == name; });
     if (found == kVerbs.end()) {
-      return fail(Code::InvalidArgument, cat(quoted(name), " is no verb"), cat("use any of ", all().text()));
+      return fail(Code::InvalidArgument, cat(in_quotes(name), " is no verb"), cat("use any of ", all().text()));
     }
     verbs.bits_ |= bit(found->first);
   }
@@ -91,14 +91,14 @@ Result<Scope> parse_scope(std::string_view text) {
   if (text == kAccount) scope = WholeAccount{};
   if (starts_with(text, kNamespace)) scope = OneNamespace{std::string(text.substr(kNamespace.size()))};
   if (starts_with(text, kWorkspaces)) scope = SomeWorkspaces{split(text.substr(kWorkspaces.size()), ',')};
-  if (!scope) return fail(Code::InvalidArgument, cat(quoted(text), " is no scope"));
+  if (!scope) return fail(Code::InvalidArgument, cat(in_quotes(text), " is no scope"));
   TRY(validate(*scope));
   return *std::move(scope);
 }
 
 Status validate(const Scope& scope) {
   if (const auto* one = std::get_if<OneNamespace>(&scope); one != nullptr && !is_id(one->id, "ns")) {
-    return fail(Code::InvalidArgument, cat("scope: ", quoted(one->id), " is no id of a namespace"));
+    return fail(Code::InvalidArgument, cat("scope: ", in_quotes(one->id), " is no id of a namespace"));
   }
   const auto* some = std::get_if<SomeWorkspaces>(&scope);
   if (some == nullptr) return {};
@@ -107,7 +107,7 @@ Status validate(const Scope& scope) {
                 cat("scope: ", some->ids.size(), " workspaces, 1 to ", kMaxWorkspaces, " can be"));
   }
   for (const auto& id : some->ids) {
-    if (!is_id(id, "ws")) return fail(Code::InvalidArgument, cat("scope: ", quoted(id), " is no id of a workspace"));
+    if (!is_id(id, "ws")) return fail(Code::InvalidArgument, cat("scope: ", in_quotes(id), " is no id of a workspace"));
   }
   return {};
 }
