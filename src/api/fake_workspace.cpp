@@ -517,6 +517,13 @@ std::string fake_id(int number) {
   return cat("ws_", std::string(kDigits - digits.size(), '0'), digits);
 }
 
+namespace {
+
+// Its machine's, as long as it has one.
+std::string vm_id_of(const std::string& workspace_id) { return cat("vm_", workspace_id.substr(3)); }
+
+}  // namespace
+
 struct FakeManager::Entry {
   workspace::Info info;
   std::shared_ptr<FakeMachine> machine;
@@ -553,6 +560,7 @@ Task<workspace::Info> FakeManager::create(model::WorkspaceSpec spec, std::string
   info.id = fake_id(++made_);
   info.spec = std::move(spec);
   info.state = model::State::running;
+  info.vm_id = vm_id_of(info.id);
   info.created_at = info.updated_at = std::chrono::system_clock::time_point(std::chrono::seconds(1'700'000'000));
   info.started_at = info.created_at;
   if (info.spec.ttl) info.expires_at = info.created_at + *info.spec.ttl;
@@ -579,6 +587,7 @@ Task<workspace::Info> FakeManager::start(std::string id) {
   if (entry->info.state != model::State::running) {
     entry->machine = std::make_shared<FakeMachine>(executor_, entry->info.id, record_);
   }
+  entry->info.vm_id = vm_id_of(entry->info.id);
   entry->info.state = model::State::running;
   co_return entry->info;
 }
@@ -586,6 +595,7 @@ Task<workspace::Info> FakeManager::start(std::string id) {
 Task<workspace::Info> FakeManager::stop(std::string id) {
   CO_TRY_ASSIGN(Entry * entry, find(id));
   entry->info.state = model::State::stopped;
+  entry->info.vm_id.clear();
   entry->machine->end();
   co_return entry->info;
 }
