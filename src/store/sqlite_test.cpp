@@ -81,6 +81,7 @@ TEST_F(SqliteTest, broken_rules_have_their_code_and_repeat_no_value) {
 }
 
 TEST_F(SqliteTest, a_copy_is_of_one_moment_and_beside_whoever_writes) {
+  open();
   ASSERT_TRUE(execute("INSERT INTO boxes (id, name) VALUES (1, 'one')"));
   const std::string copy = folder_ + "/copy.db";
   const auto in_the_midst = database_->run_now([&](Connection& c) -> Status {
