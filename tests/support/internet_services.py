@@ -64,7 +64,7 @@ class Web(http.server.BaseHTTPRequestHandler):
         scheme = "https" if isinstance(self.connection, ssl.SSLSocket) else "http"
         here = self.connection.getsockname()[0]
         log("web", scheme, here, self.headers.get("Host", "-"), self.path)
-        body = f"hello from {here} as {self.headers.get('Host', '-')}\n".encode()
+        body, kind = f"hello from {here} as {self.headers.get('Host', '-')}\n".encode(), "text/plain"
         if self.path == "/blob":
             body = BLOB
         if self.path.startswith("/files/"):  # what a test has put there, and 404 for what it has not
@@ -73,12 +73,13 @@ class Web(http.server.BaseHTTPRequestHandler):
             if not file.is_relative_to(FOLDER / "www") or not file.is_file():
                 self.send_error(404)
                 return
-            body = file.read_bytes()
+            body, kind = file.read_bytes(), "text/html" if file.suffix == ".html" else "application/octet-stream"
         if self.path.startswith("/redirect"):
             self.send_response(302)
             self.send_header("Location", f"http://{INSIDE}/secret")
         else:
             self.send_response(200)
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
