@@ -142,7 +142,7 @@ test('power', { skip }, async () => {
 
 test('network, and what this host has not', { skip }, async () => {
   const { network, publicAccess, domains, ssh, desktop, snapshots } = client.workspaces;
-  assert.equal((await network.get(id)).allow_internet, false);
+  assert.equal((await network.get(id)).allow_internet, true);  // as it was created
   await network.update(id, { allow_internet: false });
   await network.clearCustomProxy(id);
   const opened = await network.update(id, { egress: ['pypi.org', '*.debian.org:80'] });
