@@ -126,12 +126,12 @@ def test_an_environment_serves_one_task_only(daemon):
 
 def test_a_fork_bomb_does_anything_else_notice(daemon):
     with neighbour.unharmed(daemon) as check, daemon.workspace() as name:
-        before = neighbour.host_threads()
+        before = neighbour.threads_below(daemon.pid)
         bomb = daemon.spawn("exec", "--timeout", "8", name, "--", "sh", "-c", "b() { b | b & }; b; while :; do sleep 1; done")
         most = 0
         while bomb.poll() is None:
             check()
-            most = max(most, neighbour.host_threads() - before)
+            most = max(most, neighbour.threads_below(daemon.pid) - before)
         assert bomb.wait() in (124, 137, 125, 2, 1), bomb.communicate()
         # However many processes the guest made, the host saw the few threads of the VMM and of its clients.
         assert most < 100, f"the host grew by {most} threads"
