@@ -141,7 +141,7 @@ test('power', { skip }, async () => {
 });
 
 test('network, and what this host has not', { skip }, async () => {
-  const { network, publicAccess, domains, ssh, desktop, snapshots } = client.workspaces;
+  const { network, publicAccess, domains, ssh, desktop } = client.workspaces;
   assert.equal((await network.get(id)).allow_internet, true);  // as it was created
   await network.update(id, { allow_internet: false });
   await network.clearCustomProxy(id);
@@ -178,13 +178,20 @@ test('network, and what this host has not', { skip }, async () => {
   await refused(desktop.install(id));
   await refused(desktop.installation(id));
   await refused(desktop.sshConnection(id));
-  await refused(snapshots.create(id));
-  await refused(snapshots.restore(id));
-  await refused(snapshots.createArchive(id));
-  await refused(snapshots.listArchives(id));
-  await refused(snapshots.getArchive(id, 1));
-  await refused(snapshots.deleteArchive(id, 1));
-  await refused(snapshots.deleteAllArchives(id));
+});
+
+test('snapshots and archives', { skip }, async () => {
+  const { snapshots } = client.workspaces;
+  await snapshots.create(id, { after: 'resume' });
+  await snapshots.restore(id);
+  const paths = { vm_paths: ['/etc/passwd'] };
+  const { archive } = await snapshots.createArchive(id, paths);
+  assert.deepEqual((await snapshots.listArchives(id)).map(({ version }) => version), [archive.version]);
+  assert.equal((await snapshots.getArchive(id, archive.version)).version, archive.version);
+  await snapshots.deleteArchive(id, archive.version);
+  await snapshots.createArchive(id, paths);
+  await snapshots.deleteAllArchives(id);
+  assert.deepEqual(await snapshots.listArchives(id), []);
 });
 
 test('runtime access', { skip }, async () => {
