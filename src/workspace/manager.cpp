@@ -185,15 +185,18 @@ Task<std::unique_ptr<vm::GuestProcess>> ManagerImpl::exec(std::string id, model:
 
 namespace {
 
+// Its idleness begins anew.
+void end_use(Entry& entry) {
+  --entry.in_use;
+  touch_entry(entry);
+  if (entry.clock) entry.clock->notify();
+}
+
 // A workspace is not idle as long as one of these is there.
 class InUse {
  public:
   explicit InUse(std::shared_ptr<Entry> entry) : entry_(std::move(entry)) { ++entry_->in_use; }
-  ~InUse() {
-    --entry_->in_use;
-    touch_entry(*entry_);
-    if (entry_->clock) entry_->clock->notify();
-  }
+  ~InUse() { end_use(*entry_); }
   InUse(const InUse&) = delete;
   InUse& operator=(const InUse&) = delete;
 
@@ -245,11 +248,7 @@ std::unique_ptr<vm::GuestProcess> ManagerImpl::in_use(const EntryPtr& entry, std
   }
   report.on_gone = [user, lines, keep] {
     lines->finish(keep);
-    const auto used = user.lock();
-    if (!used) return;
-    --used->in_use;
-    touch_entry(*used);
-    if (used->clock) used->clock->notify();
+    if (const auto used = user.lock()) end_use(*used);
   };
   return report_process(std::move(process), std::move(report));
 }
