@@ -2,6 +2,13 @@
 #   one static library coffer_NAME; ROOMS are the rooms it may call (the lint checks the order).
 # room_test(NAME a_test.cpp …)    one GoogleTest program NAME_test, registered with ctest, label "unit"
 # room_fuzz(NAME file_fuzz.cpp)   one libFuzzer program, and without COFFER_FUZZ a ctest run over its seed corpus
+
+# Tests are compiled as they are read: to optimise them takes longer than they then run. What they test is optimised.
+add_library(coffer_test_flags INTERFACE)
+if(NOT COFFER_SANITIZE AND NOT COFFER_FUZZ)
+  target_compile_options(coffer_test_flags INTERFACE -O0 -U_FORTIFY_SOURCE)
+endif()
+
 function(room name)
   cmake_parse_arguments(R "" "" "SOURCES;ROOMS;LIBS" ${ARGN})
   add_library(coffer_${name} STATIC ${R_SOURCES})
@@ -26,7 +33,7 @@ endfunction()
 
 function(room_test name)
   add_executable(${name}_test ${ARGN})
-  target_link_libraries(${name}_test PRIVATE coffer_${name} GTest::gmock GTest::gtest_main)
+  target_link_libraries(${name}_test PRIVATE coffer_${name} coffer_test_flags GTest::gmock GTest::gtest_main)
   get_property(boost GLOBAL PROPERTY COFFER_SEES_BOOST_${name})
   if(COFFER_PRECOMPILE AND boost)
     target_precompile_headers(${name}_test REUSE_FROM coffer_parsed_boost_test)

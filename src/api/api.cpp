@@ -235,7 +235,7 @@ struct Api::State {
   }
 };
 
-Api::Api(loop::asio::any_io_executor executor, workspace::Manager& manager, identity::Identity& identity,
+Api::Api(const loop::asio::any_io_executor& executor, workspace::Manager& manager, identity::Identity& identity,
          monitor::Webhooks& webhooks, monitor::UsageHistory& usage, monitor::Quotas& quotas, monitor::Watch& watch,
          net::Networks& networks, incident::Containment& containment, incident::Drills& drills,
          incident::EvidenceDesk& evidence, image::ImageStore& images, keys::ReceiptBook& receipts,

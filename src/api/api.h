@@ -47,7 +47,7 @@ class Api {
  public:
   // All references and `ledger` (null: none is kept) outlive the object. `workers` runs short calls of the image store
   // only; builds have threads of their own, which the executor's loop must outlive.
-  Api(loop::asio::any_io_executor executor, workspace::Manager& manager, identity::Identity& identity,
+  Api(const loop::asio::any_io_executor& executor, workspace::Manager& manager, identity::Identity& identity,
       monitor::Webhooks& webhooks, monitor::UsageHistory& usage, monitor::Quotas& quotas, monitor::Watch& watch,
       net::Networks& networks, incident::Containment& containment, incident::Drills& drills,
       incident::EvidenceDesk& evidence, image::ImageStore& images, keys::ReceiptBook& receipts,

@@ -139,12 +139,16 @@ Task<http::Response> restore_archive(Services& services, Call& call) {
   co_return answer({{"dest", to_utf8(dest)}, {"files_extracted", files}});
 }
 
+Task<void> fill_from_archive(Services& services, std::string source, std::string version, std::string id) {
+  auto files = co_await put_back(services, std::move(source), std::move(version), std::move(id), "/");
+  if (!files) co_return fail(std::move(files.error()));
+  co_return Status{};
+}
+
 Task<http::Response> create_from_archive(Services& services, Call& call) {
   CO_TRY(find_archive(services, call));
-  auto fill = [&services, source = call.id(), version = call.params.at(1)](std::string id) -> Task<void> {
-    auto files = co_await put_back(services, source, version, std::move(id), "/");
-    if (!files) co_return fail(std::move(files.error()));
-    co_return Status{};
+  auto fill = [&services, source = call.id(), version = call.params.at(1)](std::string id) {
+    return fill_from_archive(services, source, version, std::move(id));
   };
   co_return co_await make_workspace(services, call, std::move(fill));
 }

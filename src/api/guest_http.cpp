@@ -351,6 +351,11 @@ struct Upload {
   }
 };
 
+Task<void> fetch(Upload& upload, std::optional<Result<std::string>>& piece) {
+  piece = co_await upload.body->next();
+  co_return Status{};
+}
+
 // Until the server has been given all of it, or answers while the rest is still to come. What was read is not lost.
 Task<void> send_until_answered(Upload& upload, Exchange& exchange) {
   using loop::asio::experimental::awaitable_operators::operator||;
@@ -362,11 +367,7 @@ Task<void> send_until_answered(Upload& upload, Exchange& exchange) {
       continue;
     }
     std::optional<Result<std::string>> piece;
-    const auto fetch = [&upload, &piece]() -> Task<void> {
-      piece = co_await upload.body->next();
-      co_return Status{};
-    };
-    (void)co_await (fetch() || exchange.wait_until_it_answers());
+    (void)co_await (fetch(upload, piece) || exchange.wait_until_it_answers());
     if (!piece || (!*piece && piece->error().code == Code::Cancelled)) {
       if (exchange.answers()) break;
       co_return fail(Code::Cancelled, "the request was given up");

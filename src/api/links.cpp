@@ -94,7 +94,7 @@ Task<http::Response> list_links(Services& services, Call& call) {
 
 // Either end's owner may end it.
 Task<http::Response> remove_link(Services& services, Call& call) {
-  const std::string id = call.id();
+  const std::string& id = call.id();
   const auto found = services.networks.links().find(id);
   if (found == services.networks.links().end()) co_return no_such_link(id);
   const net::Link link = found->second;

@@ -41,11 +41,13 @@ Task<int> show_list(Session& session, std::string target, std::string list, std:
     co_return kDone;
   }
   std::vector<Table::Column> titles;
+  titles.reserve(columns.size());
   for (const auto& column : columns) titles.push_back({column.title});
   Table table(std::move(titles));
   for (const auto& item : array_field(*answer, list)) {
     if (!item.is_object()) continue;
     std::vector<std::string> cells;
+    cells.reserve(columns.size());
     for (const auto& column : columns) cells.push_back(cell(item.get_object(), column.field));
     table.add(std::move(cells));
   }

@@ -2,7 +2,7 @@
 """run.py PART…: builds what a part needs, runs it, and closes with one line: how many tests passed and how many failed.
 
 Parts: lint, unit (GoogleTest), e2e, attack, crash, slow (pytest, real microVMs; slow is limits and bad input, minutes under
-TCG); `all` is these. On their own: quiet (ten minutes of ordinary work under the watch), sdk (the published client, from npm), sanitized (unit tests under ASan and UBSan), setup (the installation in a bare Debian root).
+TCG); `all` is these, the last four at once. On their own: quiet (ten minutes of ordinary work under the watch), sdk (the published client, from npm), sanitized (unit tests under ASan and UBSan), setup (the installation in a bare Debian root).
 """
 
 import os
@@ -15,7 +15,10 @@ import xml.etree.ElementTree as ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "build" / "test-results"
-PARTS = ["lint", "unit", "e2e", "attack", "crash", "slow"]
+REAL = ["e2e", "attack", "crash", "slow"]
+PARTS = ["lint", "unit", *REAL]
+# Files of whole-system tests that run at once. A test waits more than it works: one more than there are CPUs.
+LANES = int(os.environ.get("COFFER_TEST_LANES") or len(os.sched_getaffinity(0)) + 1)
 ON_THEIR_OWN = ["sdk", "sanitized", "setup", "quiet"]
 # Rooms whose unit tests also run under the sanitizers: those that read bytes of guests and clients. The rest is glue over
 # the kernel and QEMU, or a static program, and a second build of it would double the time of ./test.
@@ -51,9 +54,12 @@ def as_root(command):
     return command if os.geteuid() == 0 else ["sudo", "--preserve-env=COFFER_TEST_IMAGES,COFFER_QUIET_SECONDS", *command]
 
 
-def read_junit(path):
+def read_junit(path, part=None):
+    """The tests of one file of results; `part`: those alone that lie in tests/PART."""
     count = Count()
     for case in ElementTree.parse(path).getroot().iter("testcase"):
+        if part and not case.get("classname", "").startswith(f"tests.{part}."):
+            continue
         if case.get("status") == "notrun" or case.get("result") == "skipped" or case.find("skipped") is not None:
             count.skipped += 1
         elif case.find("failure") is not None or case.find("error") is not None or case.get("status") == "fail":
@@ -113,14 +119,15 @@ def sanitized():
     return count
 
 
-def pytest(part, where=None):
+def pytest(name, *where):
+    """Runs whole-system tests, each file's in order, several files at once; their results are in NAME.xml."""
     if call(["tools/build.sh", "release"]) != 0:
         return Count(failed=1)
-    junit = RESULTS / f"{part}.xml"
+    junit = RESULTS / f"{name}.xml"
     junit.unlink(missing_ok=True)
     RESULTS.mkdir(parents=True, exist_ok=True)
-    status = call(as_root(["/usr/bin/python3", "-m", "pytest", "-q", "-rfEs", "--durations=8", f"--junitxml={junit}",
-                           "-p", "no:cacheprovider", where or f"tests/{part}"]))
+    status = call(as_root(["/usr/bin/python3", "-m", "pytest", "-q", "-rfEs", "--durations=15", f"--junitxml={junit}",
+                           "-p", "no:cacheprovider", "-n", str(LANES), "--dist", "loadfile", *(where or [f"tests/{name}"])]))
     if not junit.exists():
         return Count(failed=1)
     count = read_junit(junit)
@@ -129,9 +136,27 @@ def pytest(part, where=None):
     return count
 
 
+def real(parts):
+    """Several folders at once: part to count. What cannot be told apart is counted for the first."""
+    name = "-".join(parts)
+    whole = pytest(name, *(f"tests/{part}" for part in parts))
+    junit = RESULTS / f"{name}.xml"
+    if not junit.exists():
+        return {parts[0]: whole}
+    counts = {part: read_junit(junit, part) for part in parts}
+    told = sum((count.passed + count.failed for count in counts.values()))
+    if told != whole.passed + whole.failed:
+        counts[parts[0]].fail(name, "the run itself failed: see above")
+    return counts
+
+
 def quiet():
     os.environ["COFFER_QUIET_SECONDS"] = "600"
     return pytest("quiet", "tests/slow/test_quiet_neighbour.py")
+
+
+def setup():
+    return pytest("setup")
 
 
 def sdk():
@@ -156,6 +181,17 @@ def lint():
     return read_junit(junit) if junit.exists() else Count(failed=1)
 
 
+def timed(run, *arguments):
+    """What a part answers, and how many seconds it took; an accident is a failure with a name."""
+    start = time.monotonic()
+    try:
+        answer = run(*arguments)
+    except (OSError, ElementTree.ParseError) as error:
+        answer = Count()
+        answer.fail(run.__name__, str(error))
+    return answer, time.monotonic() - start
+
+
 def main():
     chosen = sys.argv[1:] or ["all"]
     if chosen == ["all"]:
@@ -165,16 +201,20 @@ def main():
         print(f"no such part: {', '.join(unknown)}; there are: {', '.join(PARTS + ON_THEIR_OWN)}", file=sys.stderr)
         return 2
     total, lines = Count(), []
-    for part in chosen:
+    together = [part for part in chosen if part in REAL]
+    alone = [part for part in chosen if part not in REAL]
+    for part in alone:
         print(f"== {part}", flush=True)
-        start = time.monotonic()
-        try:
-            count = {"unit": unit, "lint": lint, "sanitized": sanitized, "sdk": sdk, "quiet": quiet}.get(part, lambda part=part: pytest(part))()
-        except (OSError, ElementTree.ParseError) as error:
-            print(f"{part}: {error}", file=sys.stderr)
-            count = Count(failed=1)
-        lines.append(f"{part:8} {count} ({time.monotonic() - start:.0f} s)")
+        count, took = timed({"unit": unit, "lint": lint, "sanitized": sanitized, "sdk": sdk, "quiet": quiet, "setup": setup}[part])
+        lines.append(f"{part:8} {count} ({took:.0f} s)")
         total += count
+    if together:
+        print(f"== {', '.join(together)}", flush=True)
+        counts, took = timed(real, together)
+        for part, count in (counts if isinstance(counts, dict) else {together[0]: counts}).items():
+            lines.append(f"{part:8} {count}")
+            total += count
+        lines.append(f"{', '.join(together)}: {took:.0f} s")
     print("\n".join(["", *(f"failed: {name[:400]}" for name in total.names), *lines]))
     print(f"{total.passed} passed, {total.failed} failed")
     return 1 if total.failed or not total.passed else 0

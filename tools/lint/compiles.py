@@ -1,4 +1,5 @@
-"""The compile commands of the release build, without its precompiled headers: a file shows all that it includes."""
+"""The compile commands of the release build as a lint needs them: without precompiled headers, so that a file shows all that
+it includes, and without how much is optimised."""
 
 import json
 import shlex
@@ -6,7 +7,7 @@ import shlex
 import rooms
 
 COMMANDS = rooms.ROOT / "build" / "compile_commands.json"
-DROPPED = {"-c", "-Winvalid-pch"}
+DROPPED = ("-c", "-Winvalid-pch", "-O", "-g", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE")
 
 
 def _flags(command):
@@ -16,7 +17,7 @@ def _flags(command):
             skip = False
         elif word in ("-o", "-Xclang"):
             skip = True
-        elif word.startswith(("-", "@")) and word not in DROPPED:
+        elif word.startswith(("-", "@")) and not word.startswith(DROPPED):
             flags.append(word)
         elif flags and flags[-1] in ("-isystem", "-I", "-include", "-D"):
             flags.append(word)
