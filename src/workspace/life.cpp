@@ -102,6 +102,7 @@ Task<Info> ManagerImpl::do_start(EntryPtr entry) {
     co_return fail(Code::FailedPrecondition, cat("the workspace '", entry->record.id, "' is ",
                                                  model::state_name(entry->record.state), " and cannot be started"));
   }
+  CO_TRY(co_await check_may_run(entry));
   ++entry->round;
   step(*entry, model::State::creating);
   CO_TRY(co_await save(entry));
@@ -181,6 +182,7 @@ Task<Info> ManagerImpl::restart(std::string id) {
 }
 
 Task<Info> ManagerImpl::do_restart(EntryPtr entry) {
+  CO_TRY(co_await check_may_run(entry));  // before it is taken down
   if (!entry->record.disk_kept) CO_TRY(co_await keep_disk(entry));
   if (entry->machine || entry->asleep()) CO_TRY(co_await take_down(entry));
   entry->record.restarts = 0;
@@ -284,7 +286,10 @@ Task<void> ManagerImpl::start_if_unchanged(EntryPtr entry, std::uint64_t round) 
   if (entry->gone || entry->round != round || closing_ || contained(*entry)) co_return Status{};
   ++entry->record.restarts;
   auto started = co_await do_start(entry);
-  if (!started) co_return fail(std::move(started.error()));
+  if (!started) {
+    note(entry, LogSource::boot, cat("it is not started again: ", started.error().message));
+    co_return fail(std::move(started.error()));
+  }
   co_return Status{};
 }
 

@@ -133,6 +133,7 @@ struct ManagerOptions {
   PoolOptions pool;  // but its size and standby
   MemoryRules memory;
   AdmitWorkspace admit;                  // none: everything is admitted
+  AdmitWorkspace may_run;                // of one that is there, beside the others: before it starts, wakes or goes on
   RevealSecrets reveal_secrets;          // none: a workspace with secrets is refused
   ledger::Recorder* recorder = nullptr;  // null: nothing is written down
   RestartDelays restarts;
@@ -169,7 +170,8 @@ class Manager {
   // Just its id, and the namespace it is in.
   [[nodiscard]] virtual Result<Owner> owner(const std::string& id) const = 0;
   // Operations on one workspace take turns in order of arrival; Aborted when too many wait. Each runs to its end even
-  // when its caller is cancelled. Starting what runs and stopping what is stopped does nothing.
+  // when its caller is cancelled. Starting what runs and stopping what is stopped does nothing. Nothing that does not
+  // run starts, wakes or goes on where ManagerOptions::may_run says no: its error is the answer.
   virtual Task<Info> start(std::string id) = 0;
   virtual Task<Info> stop(std::string id) = 0;     // FailedPrecondition for one that keeps no disk: it would be gone
   virtual Task<Info> restart(std::string id) = 0;  // on the same disk; as stop() and start()

@@ -111,6 +111,7 @@ class ManagerImpl : public Manager {
   Task<Info> do_resume(EntryPtr entry);
   Task<Info> do_wake(EntryPtr entry);
   Task<Info> do_suspend(EntryPtr entry);
+  Task<void> check_may_run(EntryPtr entry);
   Task<void> check_can_sleep(EntryPtr entry);
   Task<void> fall_asleep(EntryPtr entry, std::string sleep_id);
   Task<Info> wake_from_disk(EntryPtr entry);
@@ -224,6 +225,9 @@ class ManagerImpl : public Manager {
   Task<void> finish_stop(EntryPtr entry);
   Task<void> end_at_shut_down(EntryPtr entry, Permanent permanent);
   void keep_unreadable(const std::string& id, const Error& error);
+
+  [[nodiscard]] identity::Totals promised_to(const std::string& namespace_id, const Entry* all_but) const;
+  [[nodiscard]] static identity::Totals promised_to(const Record& record);
 
   // Whether what is contained may be touched: by nobody but who contains it.
   enum class Reaching { free_ones, contained_too };

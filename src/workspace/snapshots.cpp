@@ -83,6 +83,7 @@ Task<Snapshot> ManagerImpl::do_snapshot(EntryPtr entry, AfterSnapshot after) {
                    cat("the workspace has ", kMaxSnapshots, " snapshots, the most that are kept"),
                    "remove some with `coffer snapshot rm`");
   }
+  if (after == AfterSnapshot::resume && !entry->running()) CO_TRY(co_await check_may_run(entry));
   if (after == AfterSnapshot::stop && !record.disk_kept) CO_TRY(co_await keep_disk(entry));
   CO_TRY(co_await save(entry));  // a folder without a row is taken for somebody's lost disk
 
@@ -330,6 +331,7 @@ Task<Info> ManagerImpl::do_restore(EntryPtr entry, std::string snapshot_id) {
                    cat("the workspace '", record.id, "' is ", model::state_name(record.state)));
   }
   CO_TRY_ASSIGN(const auto snapshot, find_snapshot(*entry, snapshot_id));
+  if (!entry->running()) CO_TRY(co_await check_may_run(entry));
   CO_TRY_ASSIGN(const auto loaded, co_await load_snapshot(snapshot, 1));
   const Pool::Hold hold(pool_);
   CO_TRY_ASSIGN(auto prepared, co_await grow_from(loaded, record.hostname));
