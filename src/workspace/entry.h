@@ -55,6 +55,7 @@ struct Entry {
   std::chrono::system_clock::time_point last_active_at;
   std::uint32_t in_use = 0;  // commands that run
   std::uint64_t round = 0;   // counts starts and stops
+  bool rising = false;       // on its way from the disk into a machine
 };
 
 // Whom an entry of the ledger is about.

@@ -78,6 +78,7 @@ FakeMachine::FakeMachine(loop::asio::any_io_executor executor, FakeDriver& drive
 
 Task<void> FakeMachine::wake(std::string /*hostname*/) {
   if (exit_) co_return ended();
+  if (driver_.wake_takes > std::chrono::milliseconds(0)) CO_TRY(co_await loop::sleep_for(driver_.wake_takes));
   if (driver_.wakes_that_fail > 0) {
     --driver_.wakes_that_fail;
     co_return fail(Code::Unavailable, "the guest did not start");

@@ -88,6 +88,7 @@ class FakeDriver : public vm::MachineDriver {
 
   // What the next calls do.
   std::chrono::milliseconds create_takes{1};
+  std::chrono::milliseconds wake_takes{0};
   std::chrono::milliseconds shut_down_takes{1};
   int creates_that_fail = 0;
   int wakes_that_fail = 0;

@@ -149,6 +149,7 @@ Task<void> ManagerImpl::take_down(EntryPtr entry) {
   if (entry->record.disk_kept) (void)co_await hear_kernel(entry);  // later nobody can tell
   // What it has not written yet is in its memory.
   if (entry->asleep()) CO_TRY(co_await rise_or_forget(entry));
+  if (entry->machine && entry->stands_still()) CO_TRY(co_await stand_still_if_contained(entry));
   end_run(*entry);
   if (entry->machine && entry->stands_still()) (void)co_await machines_.resume(entry->machine);
   step(*entry, model::State::stopping);

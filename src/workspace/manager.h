@@ -184,7 +184,8 @@ class Manager {
   virtual Task<Removal> remove(std::string id) = 0;
   // For whoever contains workspaces. As long as ManagerOptions::contained has a reason, every other operation and every
   // command is refused with it, no time ends the workspace, and it outlives the daemon.
-  // Its vCPUs stand still when this returns: at once, whatever else is under way with it.
+  // Its vCPUs stand still when this returns: at once, whatever else is under way with it, but for one that is just
+  // being woken, which comes up first.
   virtual Task<void> seize(std::string id) = 0;
   // When its turn has come: its memory and disk as they are, in a snapshot. It stands still afterwards.
   virtual Task<Snapshot> preserve(std::string id) = 0;

@@ -113,6 +113,7 @@ class ManagerImpl : public Manager {
   Task<Info> do_suspend(EntryPtr entry);
   Task<void> check_may_run(EntryPtr entry);
   Task<void> check_can_sleep(EntryPtr entry);
+  Task<void> stand_still_if_contained(EntryPtr entry);
   Task<void> fall_asleep(EntryPtr entry, std::string sleep_id);
   Task<Info> wake_from_disk(EntryPtr entry);
   // Its machine runs on from what was on disk. After an error it is as asleep as before, or has no machine and no

@@ -103,7 +103,7 @@ Task<Snapshot> ManagerImpl::do_snapshot(EntryPtr entry, AfterSnapshot after) {
   if (!taken) {
     (void)co_await clear_snapshot(snapshot);
     if (record.state != before) {
-      if (before == State::running) (void)co_await machines_.resume(entry->machine);
+      if (before == State::running && !contained(*entry)) (void)co_await machines_.resume(entry->machine);
       step(*entry, before);
     }
     co_return fail(std::move(taken.error()));
