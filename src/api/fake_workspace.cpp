@@ -341,6 +341,7 @@ class FakeMachine final : public vm::Machine, public vm::GuestFiles {
   Task<std::string> kernel_log() override { co_return std::string("<5>[    0.000000] Linux\n"); }
   Task<std::string> console() override { co_return std::string("[    0.0] Linux\n"); }
   Task<void> shut_down(std::chrono::milliseconds) override { co_return Status{}; }
+  Task<void> kill() override { co_return Status{}; }
   Task<void> destroy() override { co_return Status{}; }
   Task<vm::MachineExit> wait_for_exit() override {
     while (alive_) CO_TRY(co_await ended_.wait());

@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "workspace/backoff.h"
 #include "workspace/manager_impl.h"
+#include "workspace/parallel.h"
 
 namespace cofferdam::workspace {
 namespace {
@@ -200,9 +201,12 @@ Task<Removal> ManagerImpl::do_remove(EntryPtr entry) {
   const auto began = steady_clock::now();
   ++entry->round;
   if (entry->record.state != model::State::removing) step(*entry, model::State::removing);
-  // A temporary one needs no note: without its machine the next start removes it anyway.
-  if (entry->permanent()) CO_TRY(co_await save(entry));
-  CO_TRY(co_await let_go(entry));
+  // One without a disk of its own needs no note: without its machine the next start removes it anyway.
+  if (entry->permanent() || entry->record.disk_kept) CO_TRY(co_await save(entry));
+  // First of all the keys, and then nothing waits for anything: what is left opens nothing.
+  end_run(*entry);
+  CO_TRY(co_await destroy_keys(entry));
+  CO_TRY(co_await both_at_once(give_blocks_back(entry), let_go(entry)));
   tell(entry, EventKind::removed);
   Removal removal;
   CO_TRY_ASSIGN(removal.receipt_id, co_await erase(entry));

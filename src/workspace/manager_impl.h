@@ -172,11 +172,13 @@ class ManagerImpl : public Manager {
   // The end of it, and of every trace on the host; answers the receipt's id. Its machine has ended.
   Task<std::string> erase(EntryPtr entry);
   void note_erasure(const std::string& workspace_id, const char* purpose, const keys::Erasure& erasure);
-  struct ErasedFiles {
-    keys::ErasureFacts facts;
-    std::chrono::steady_clock::time_point keys_gone_at;
-  };
-  Result<ErasedFiles> erase_files(const std::string& id);
+  // Nothing opens what is left of it afterwards: its VMM has ended, and no key is anywhere.
+  Task<void> destroy_keys(EntryPtr entry);
+  Task<void> end_vmm(EntryPtr entry);
+  Task<void> erase_keys(EntryPtr entry);
+  Task<void> give_blocks_back(EntryPtr entry);
+  Result<keys::Erasure> erase_keys_of(const std::string& id);
+  Result<keys::ErasureFacts> erase_files(const std::string& id, keys::Erasure erasure);
   Task<Info> do_hold(EntryPtr entry, std::string reason);
   Task<Snapshot> do_snapshot(EntryPtr entry, AfterSnapshot after);
   Task<Snapshot> take_snapshot(EntryPtr entry, Snapshot snapshot, vm::AfterSave after);
