@@ -1,6 +1,7 @@
 // The Manager's parts: manager.cpp (questions, exec), create.cpp, life.cpp (start, stop, remove, death), pauses.cpp
 // (pause, resume, what is due with time), sleep.cpp (suspended, with its memory on disk), changes.cpp (all else that
-// can be changed), disks.cpp (its disk and key), snapshots.cpp, archives.cpp, erasure.cpp (its end, holds),
+// can be changed), disks.cpp (its disk and key), plain_disk.cpp (one from before
+// disks were encrypted), snapshots.cpp, archives.cpp, erasure.cpp (its end, holds),
 // contained.cpp (what is contained), notes.cpp (logs and events), workload_host.cpp (for workloads), reconcile.cpp
 // (start and end of the daemon).
 #pragma once
@@ -147,6 +148,10 @@ class ManagerImpl : public Manager {
   Task<void> name_disk(EntryPtr entry);
   Task<void> remove_old_disk(Record old);
   Task<void> remove_strange_disks(EntryPtr entry);
+  // Gives one with a plain disk an encrypted one with the same content. See has_plain_disk().
+  Task<void> encrypt_disk(EntryPtr entry);
+  [[nodiscard]] Result<disk::Volume> copy_plain_disk(const std::string& id, std::uint32_t mib) const;
+  Task<void> remove_plain_disk(EntryPtr entry);
   // A kept disk, for a machine.
   Task<disk::Volume> open_disk(EntryPtr entry);
   // Makes a fresh one the workspace's.
@@ -287,6 +292,10 @@ class ManagerImpl : public Manager {
   Supervisor workloads_;
 };
 
+// Its disk is from before disks were encrypted, as is what else the record has of the guest.
+[[nodiscard]] bool has_plain_disk(const Record& record);
+inline constexpr std::string_view kPlainDisk = "disk.img";
+[[nodiscard]] std::string plain_disk_path(const std::string& workspace_folder);
 // FailedPrecondition when it is on hold.
 [[nodiscard]] Status check_not_held(const Record& record);
 void touch_entry(Entry& entry);

@@ -194,7 +194,8 @@ Task<bool> ManagerImpl::has_disk_of(std::string id) {
   auto look = [folder = table_.folder(id)]() -> Result<bool> {
     if (!path_exists(folder)) return false;
     TRY_ASSIGN(const auto names, list_directory(folder));
-    return std::any_of(names.begin(), names.end(), [](const auto& name) { return starts_with(name, "disk-"); });
+    return std::any_of(names.begin(), names.end(),
+                       [](const auto& name) { return name == kPlainDisk || starts_with(name, "disk-"); });
   };
   co_return co_await workers_.run(std::move(look));
 }

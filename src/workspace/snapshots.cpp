@@ -495,6 +495,7 @@ Task<Info> ManagerImpl::sprout(std::shared_ptr<Loaded> loaded, model::WorkspaceS
   record.image_digest = loaded->manifest.record.image_digest;
   record.image_config = loaded->manifest.record.image_config;
   record.build = loaded->manifest.record.build;
+  record.fixed_disk = loaded->manifest.record.fixed_disk;
   record.isolated = isolation == Isolation::complete || loaded->manifest.record.isolated;
   auto entry = std::make_shared<Entry>(executor_, std::move(record));
   CO_TRY_ASSIGN(auto place, co_await entry->lane.enter(kTurnLimit));
