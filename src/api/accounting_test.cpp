@@ -46,9 +46,15 @@ TEST_F(AccountingTest, credits_are_limited_counted_and_begun_anew) {
   EXPECT_TRUE(news[0].used_up);
   const auto refused = ask("POST", "/workspace", R"({"name": "more", "namespace": "acme"})");
   expect_error(refused, 402, "quota_exceeded");
+  EXPECT_EQ(ask("POST", "/workspace/inside/suspend").status, 200);
   expect_error(ask("POST", "/workspace/inside/start"), 402, "quota_exceeded");
+  expect_error(ask("POST", "/workspace/inside/resume"), 402, "quota_exceeded");
+  const auto asleep = ask("GET", "/workspace/inside/runtime/files");
+  expect_error(asleep, 402, "quota_exceeded");
+  EXPECT_NE(text(asleep.body().at("hint")).find("reset-quota"), std::string::npos);
   EXPECT_TRUE(ask("GET", "/credits/namespaces/acme").body().at("data").at("quotas").at(0).at("exceeded").as_bool());
   EXPECT_EQ(ask("POST", "/credits/reset-quota", R"({"namespace": "acme", "service": "sandbox"})").status, 200);
+  EXPECT_EQ(ask("GET", "/workspace/inside/runtime/files").status, 200);
   EXPECT_EQ(ask("POST", "/workspace", R"({"name": "more", "namespace": "acme"})").status, 201);
   for (const auto* wrong : {R"({"namespace": "acme", "service": "magic", "quotaLimit": 1})",
                             R"({"namespace": "acme", "service": "sandbox", "quotaLimit": -1})",

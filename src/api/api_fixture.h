@@ -11,6 +11,7 @@
 
 #include "api/api.h"
 #include "api/fake_workspace.h"
+#include "api/may_run.h"
 #include "base/fd_passing.h"
 #include "crypto/aead.h"
 #include "crypto/random.h"
@@ -80,6 +81,7 @@ class ApiTest : public ::testing::Test {
     receipts_ = keys::ReceiptBook::open(*database_, *keys_, dir_ + "/receipt.pub").value();
     usage_ = monitor::UsageHistory::open(*database_).value();
     quotas_ = monitor::Quotas::open(*database_).value();
+    manager_.may_run = may_run_in(identity_->namespaces(), *quotas_);
     monitor::WatchOptions watched;
     watched.list = [] { return std::vector<monitor::Watched>(); };
     watched.alerts.recorder = ledger_.get();

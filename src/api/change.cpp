@@ -1,5 +1,6 @@
 #include "api/change.h"
 
+#include "api/error_body.h"
 #include "base/text.h"
 
 namespace cofferdam::api {
@@ -26,8 +27,8 @@ Task<http::Response> told_when_durable(Services& services, const Call& call, std
   change.detail = call.detail;
   if (const auto* path = call.request.find_query("path"); path != nullptr && change.detail.empty())
     change.detail = *path;
-  change.status = answered ? answered->status : code_info(answered.error().code).http_status;
-  if (!answered) change.code = code_info(answered.error().code).wire_name;
+  change.status = answered ? answered->status : name_of(answered.error()).status;
+  if (!answered) change.code = name_of(answered.error()).code;
   services.recorder.note({call.who().origin(), call.about, std::move(change)});
   auto settled = co_await services.recorder.settled();
   if (settled || urgent == Urgent::yes || !answered) co_return answered;

@@ -533,8 +533,21 @@ TEST_F(ControlTest, namespaces_are_made_found_changed_suspended_and_removed) {
   EXPECT_EQ(ask("GET", "/namespaces/team-a/usage").body().at("usage").at("workspaces"), 1);
   EXPECT_EQ(text(ask("POST", "/namespaces/team-a/suspend").body().at("data").at("status")), "suspended");
   expect_error(ask("POST", "/workspace", R"({"namespace": "team-a"})"), 403, "namespace_suspended");
-  expect_error(ask("POST", "/workspace/one/start"), 403, "namespace_suspended");
+  EXPECT_EQ(ask("POST", "/workspace/one/start").status, 200);  // it runs, and may run on
+  EXPECT_EQ(ask("POST", "/workspace/one/suspend").status, 200);
+  for (const auto* wake : {"start", "restart", "resume"}) {
+    expect_error(ask("POST", std::string("/workspace/one/") + wake), 403, "namespace_suspended");
+  }
+  expect_error(ask("GET", "/workspace/one/runtime/files"), 403, "namespace_suspended");
+  expect_error(ask("POST", "/workspace/one/fork"), 403, "namespace_suspended");
+  EXPECT_EQ(text(ask("GET", "/workspace/one").body().at("workspace").at("status")), "suspended");
   EXPECT_EQ(text(ask("POST", "/namespaces/team-a/activate").body().at("data").at("status")), "active");
+  // Its limits were lowered: what sleeps counts, and does not wake before they are met.
+  EXPECT_EQ(ask("PUT", "/namespaces/team-a", R"({"resource_limits": {"max_ram_mb": 1}})").status, 200);
+  expect_error(ask("POST", "/workspace/one/start"), 409, "NAMESPACE_LIMIT_REACHED");
+  expect_error(ask("GET", "/workspace/one/runtime/files"), 409, "NAMESPACE_LIMIT_REACHED");
+  EXPECT_EQ(ask("PUT", "/namespaces/team-a", R"({"resource_limits": {"max_ram_mb": null}})").status, 200);
+  EXPECT_EQ(ask("GET", "/workspace/one/runtime/files").status, 200);
   EXPECT_EQ(ask("POST", "/namespaces/team-a/stop-workspaces").body().at("stopped"), 1);
   const auto activity = ask("GET", "/namespaces/team-a/activity").body().at("data");
   EXPECT_GE(activity.as_array().size(), 4U);

@@ -341,6 +341,7 @@ class FakeMachine final : public vm::Machine, public vm::GuestFiles {
   Task<std::string> kernel_log() override { co_return std::string("<5>[    0.000000] Linux\n"); }
   Task<std::string> console() override { co_return std::string("[    0.0] Linux\n"); }
   Task<void> shut_down(std::chrono::milliseconds) override { co_return Status{}; }
+  Task<void> kill() override { co_return Status{}; }
   Task<void> destroy() override { co_return Status{}; }
   Task<vm::MachineExit> wait_for_exit() override {
     while (alive_) CO_TRY(co_await ended_.wait());
@@ -582,7 +583,22 @@ Result<workspace::Info> FakeManager::get(const std::string& id) const {
   return entry->info;
 }
 
+// As the real one asks: not for what runs.
+Task<void> FakeManager::check_may_run(std::string id) {
+  CO_TRY_ASSIGN(const Entry* entry, find(id));
+  if (!may_run || entry->info.state == model::State::running) co_return Status{};
+  const auto& spec = entry->info.spec;
+  const identity::Totals own{1, spec.cpu_millis, spec.memory_mib, spec.disk_mib};
+  auto others = usage_of(spec.namespace_id);
+  others.workspaces -= own.workspaces;
+  others.cpu_millis -= own.cpu_millis;
+  others.memory_mib -= own.memory_mib;
+  others.disk_mib -= own.disk_mib;
+  co_return co_await may_run(spec.namespace_id, others, own);
+}
+
 Task<workspace::Info> FakeManager::start(std::string id) {
+  CO_TRY(co_await check_may_run(id));
   CO_TRY_ASSIGN(Entry * entry, find(id));
   if (entry->info.state != model::State::running) {
     entry->machine = std::make_shared<FakeMachine>(executor_, entry->info.id, record_);
@@ -767,7 +783,8 @@ Task<workspace::Info> FakeManager::change_state(std::string id, model::State to)
 }
 
 Task<workspace::Info> FakeManager::restart(std::string id) {
-  return change_state(std::move(id), model::State::running);
+  CO_TRY(co_await check_may_run(id));
+  co_return co_await change_state(std::move(id), model::State::running);
 }
 Task<void> FakeManager::seize(std::string id) {
   CO_TRY(get(id));
@@ -789,7 +806,10 @@ Task<workspace::Info> FakeManager::pause(std::string id) { return change_state(s
 Task<workspace::Info> FakeManager::suspend(std::string id) {
   return change_state(std::move(id), model::State::suspended);
 }
-Task<workspace::Info> FakeManager::resume(std::string id) { return change_state(std::move(id), model::State::running); }
+Task<workspace::Info> FakeManager::resume(std::string id) {
+  CO_TRY(co_await check_may_run(id));
+  co_return co_await change_state(std::move(id), model::State::running);
+}
 
 Task<workspace::Info> FakeManager::update(std::string id, workspace::Change change) {
   CO_TRY_ASSIGN(Entry * entry, find(id));
@@ -858,7 +878,10 @@ Task<workspace::Resized> FakeManager::resize(std::string id, workspace::Resource
 
 Task<std::shared_ptr<vm::Machine>> FakeManager::wake_machine(std::string id) {
   CO_TRY_ASSIGN(Entry * entry, find(id));
-  if (entry->info.state == model::State::suspended) entry->info.state = model::State::running;
+  if (entry->info.state == model::State::suspended) {
+    CO_TRY(co_await check_may_run(id));
+    entry->info.state = model::State::running;
+  }
   co_return machine(id);
 }
 

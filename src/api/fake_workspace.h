@@ -93,6 +93,7 @@ class FakeManager final : public workspace::Manager {
   Task<workspace::Info> keep_still(std::string id) override;
   [[nodiscard]] Status check_free(const std::string& id) const override;
   workspace::ContainedBecause contained;
+  workspace::AdmitWorkspace may_run;
   Task<workspace::Info> hold(std::string id, std::string reason) override;
   Task<workspace::Info> unhold(std::string id) override;
   Task<workspace::Snapshot> snapshot(std::string id, workspace::AfterSnapshot after) override;
@@ -141,6 +142,7 @@ class FakeManager final : public workspace::Manager {
   [[nodiscard]] Result<Entry*> find(const std::string& id) const;
   void tell(workspace::EventKind kind, const workspace::Info& info) const;
   Task<workspace::Info> change_state(std::string id, model::State to);
+  Task<void> check_may_run(std::string id);
 
   loop::asio::any_io_executor executor_;
   FakeRecord& record_;

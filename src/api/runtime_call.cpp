@@ -168,7 +168,7 @@ std::string base64(std::string_view bytes) {
 }
 
 std::string late_error_body(const Error& error) {
-  json::object object{{"success", false}, {"error", code_info(error.code).wire_name}};
+  json::object object{{"success", false}, {"error", name_of(error).code}};
   for (auto& [key, value] : error_to_json(error)) object[key] = std::move(value);
   return json::serialize(object);
 }

@@ -115,9 +115,8 @@ Task<http::Response> fork_workspace(Services& services, Call& call) {
   CO_TRY_ASSIGN(const auto source_space, co_await slug_of(services, source.spec.namespace_id));
   CO_TRY_ASSIGN(const auto allowed,
                 co_await namespace_for(services, *call.caller, identity::Verb::lifecycle, source_space));
-  if (allowed.status == identity::NamespaceStatus::suspended) {
-    co_return fail(Code::FailedPrecondition, cat("the namespace '", allowed.slug, "' is suspended"));
-  }
+  CO_TRY(identity::check_active(allowed));
+  CO_TRY(services.quotas.check(allowed.id));
   CO_TRY_ASSIGN(const auto all, co_await services.manager.fork(call.id(), std::move(wish)));
   json::array items;
   for (const auto& info : all) {

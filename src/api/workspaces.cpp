@@ -7,7 +7,6 @@
 #include "api/permission.h"
 #include "api/workspace_json.h"
 #include "base/text.h"
-#include "identity/limits.h"
 #include "model/json.h"
 
 namespace cofferdam::api {
@@ -17,9 +16,6 @@ namespace json = boost::json;
 using std::chrono::steady_clock;
 
 constexpr int kCreated = 201;
-constexpr int kConflict = 409;
-constexpr int kForbidden = 403;
-constexpr int kPaymentRequired = 402;
 constexpr double kUsPerMs = 1000.0;
 constexpr std::uint64_t kMaxPage = 1000;
 constexpr std::uint64_t kMaxRestarts = 1000;
@@ -34,33 +30,6 @@ Task<http::Response> one(Services& services, workspace::Info info) {
   co_return services.workspace_answers.of(std::move(info), space);
 }
 
-http::Response suspended(const Call& call, const std::string& slug) {
-  return refusal(call, kForbidden, "namespace_suspended",
-                 cat("the namespace '", slug, "' is suspended: nothing is made or started in it"),
-                 "activate it: POST /namespaces/ID/activate");
-}
-
-http::Response over_quota(const Call& call, const Error& error) {
-  return refusal(call, kPaymentRequired, "quota_exceeded", error.message, error.hint);
-}
-
-// Nothing, or why nothing may be started in the namespace of this workspace.
-Task<std::optional<http::Response>> refuse_start(Services& services, const Call& call) {
-  CO_TRY_ASSIGN(const auto info, services.manager.get(call.id()));
-  if (info.spec.namespace_id.empty()) co_return std::nullopt;
-  const auto space = co_await services.identity.namespaces().get(info.spec.namespace_id);
-  if (space && space->status == identity::NamespaceStatus::suspended) {
-    co_return std::optional<http::Response>(suspended(call, space->slug));
-  }
-  const auto within = services.quotas.check(info.spec.namespace_id);
-  if (!within) co_return std::optional<http::Response>(over_quota(call, within.error()));
-  co_return std::nullopt;
-}
-
-identity::Totals totals_of(const model::WorkspaceSpec& spec) {
-  return {1, spec.cpu_millis, spec.memory_mib, spec.disk_mib};
-}
-
 }  // namespace
 
 Task<http::Response> create_workspace(Services& services, Call& call) {
@@ -73,41 +42,34 @@ Task<http::Response> make_workspace(Services& services, Call& call, std::functio
   CO_TRY_ASSIGN(CreateWish wanted, read_create_wish(body));
   CO_TRY_ASSIGN(const auto space,
                 co_await namespace_for(services, *call.caller, identity::Verb::lifecycle, wanted.space));
-  if (space.status == identity::NamespaceStatus::suspended) co_return suspended(call, space.slug);
+  CO_TRY(identity::check_active(space));
   if (!wanted.network.nothing()) CO_TRY(may(*call.caller, identity::Verb::network));
-  if (auto within = services.quotas.check(space.id); !within) co_return over_quota(call, within.error());
+  CO_TRY(services.quotas.check(space.id));
   wanted.spec.namespace_id = space.id;
-  const auto wish = totals_of(wanted.spec);
-  auto made = co_await services.manager.create(wanted.spec, wanted.idempotency_key);
-  if (!made && made.error().code == Code::ResourceExhausted) {
-    // The host's own limits keep the code they have.
-    const auto fits = identity::admit(space.limits, services.manager.usage_of(space.id), wish);
-    if (!fits) co_return refusal(call, kConflict, "NAMESPACE_LIMIT_REACHED", made.error().message, made.error().hint);
-  }
-  if (!made) co_return fail(std::move(made.error()));
+  CO_TRY_ASSIGN(const auto made, co_await services.manager.create(wanted.spec, wanted.idempotency_key));
   if (!wanted.network.nothing()) {
-    auto opened = co_await apply_network(services, *call.caller, made->id, std::move(wanted.network));
+    auto opened = co_await apply_network(services, *call.caller, made.id, std::move(wanted.network));
     if (!opened) {
-      (void)co_await services.manager.remove(made->id);
+      (void)co_await services.manager.remove(made.id);
       co_return fail(std::move(opened.error()).in("/config/network_config"));
     }
   }
-  call.about = {made->id, space.id};
-  if (auto filled = co_await fill(made->id); !filled) {
-    (void)co_await services.manager.remove(made->id);
+  call.about = {made.id, space.id};
+  if (auto filled = co_await fill(made.id); !filled) {
+    (void)co_await services.manager.remove(made.id);
     co_return fail(std::move(filled.error()));
   }
   for (auto& workload : wanted.workloads) {
-    auto begun = co_await services.manager.workloads().create(made->id, workload.spec, workload.id);
+    auto begun = co_await services.manager.workloads().create(made.id, workload.spec, workload.id);
     if (begun || begun.error().code == Code::AlreadyExists) continue;
-    (void)co_await services.manager.remove(made->id);
+    (void)co_await services.manager.remove(made.id);
     co_return fail(std::move(begun.error()).in("/config/workloads"));
   }
   if (wanted.ready_check) {
-    auto ready = co_await workspace::wait_until_ready(services.manager, made->id, *wanted.ready_check);
-    if (ready) ready = co_await services.drills.keep_check(made->id, std::move(*wanted.ready_check));
+    auto ready = co_await workspace::wait_until_ready(services.manager, made.id, *wanted.ready_check);
+    if (ready) ready = co_await services.drills.keep_check(made.id, std::move(*wanted.ready_check));
     if (!ready) {
-      (void)co_await services.manager.remove(made->id);
+      (void)co_await services.manager.remove(made.id);
       co_return fail(
           std::move(ready.error())
               .in("/config/ready_check")
@@ -115,7 +77,7 @@ Task<http::Response> make_workspace(Services& services, Call& call, std::functio
     }
   }
   const auto took = std::chrono::duration_cast<std::chrono::microseconds>(steady_clock::now() - began).count();
-  CO_TRY_ASSIGN(auto workspace, co_await shape(services, *made));
+  CO_TRY_ASSIGN(auto workspace, co_await shape(services, made));
   workspace["timings_us"] = json::object{{"create", took}};
   json::object whole{{"workspace", std::move(workspace)}, {"timings_us", {{"create", took}}}};
   if (!wanted.warnings.empty()) whole["warnings"] = std::move(wanted.warnings);
@@ -231,8 +193,6 @@ Task<http::Response> get_details(Services& services, Call& call) {
 
 Task<http::Response> start_workspace(Services& services, Call& call) {
   CO_TRY(co_await read_object(call));  // {force?}
-  CO_TRY_ASSIGN(auto refused, co_await refuse_start(services, call));
-  if (refused) co_return std::move(*refused);
   CO_TRY_ASSIGN(auto info, co_await services.manager.start(call.id()));
   co_return co_await one(services, std::move(info));
 }
@@ -243,8 +203,6 @@ Task<http::Response> stop_workspace(Services& services, Call& call) {
 }
 
 Task<http::Response> restart_workspace(Services& services, Call& call) {
-  CO_TRY_ASSIGN(auto refused, co_await refuse_start(services, call));
-  if (refused) co_return std::move(*refused);
   CO_TRY_ASSIGN(auto info, co_await services.manager.restart(call.id()));
   co_return co_await one(services, std::move(info));
 }

@@ -17,6 +17,7 @@
 #include <optional>
 
 #include "api/api.h"
+#include "api/may_run.h"
 #include "base/fd_passing.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -302,6 +303,7 @@ Status BuiltDaemon::connect(const std::string& version) {
   workspaces.admit = [this](std::string space, identity::Totals in_use, identity::Totals wish) {
     return admit(std::move(space), in_use, wish);
   };
+  workspaces.may_run = api::may_run_in(identity_->namespaces(), *quotas_);
   workspaces.recorder = ledger_.get();
   workspaces.reveal_secrets = [this](std::string space, std::vector<std::string> names) {
     return reveal_secrets(std::move(space), std::move(names));

@@ -75,7 +75,10 @@ Result<UniqueFd> Volume::descriptor() const {
   return copy;
 }
 
-Result<std::uint64_t> Volume::discard() { return discard_file(file_.get()); }
+Result<std::uint64_t> Volume::discard() {
+  forget_key();
+  return discard_file(file_.get());
+}
 
 Result<std::uint64_t> discard_file(int file) {
   struct stat st{};

@@ -33,8 +33,10 @@ class Volume {
 
   // A descriptor of the same open file for the VMM: as long as it is open anywhere, the volume counts as in use.
   [[nodiscard]] Result<UniqueFd> descriptor() const;
-  // Gives every block of the file back to the host's file system, also under a name, and answers how many bytes that
-  // were. Nothing can be read from it afterwards. Not while a virtual machine has it.
+  // The key is nowhere in this process any more: what is in the file opens for nobody who has not kept one.
+  void forget_key() { key_ = {}; }
+  // After that, gives every block of the file back to the host's file system, also under a name, and answers how many
+  // bytes that were. Nothing can be read from it afterwards. Not while a virtual machine has it.
   Result<std::uint64_t> discard();
 
   [[nodiscard]] std::uint64_t bytes() const { return facts_.bytes; }

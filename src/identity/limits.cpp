@@ -48,7 +48,7 @@ Status admit(const ResourceLimits& limits, const Totals& in_use, const Totals& w
   }
   if (over.empty()) return {};
   return fail(Code::ResourceExhausted, cat("the limits of the namespace would be exceeded: ", over),
-              "remove workspaces of the namespace, ask for less, or raise its limits");
+              std::string(kOverLimitsHint));
 }
 
 }  // namespace cofferdam::identity

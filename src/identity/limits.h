@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <optional>
+#include <string_view>
 
 #include "base/result.h"
 
@@ -22,6 +23,10 @@ struct Totals {
 };
 
 ResourceLimits inherit(const ResourceLimits& limits, const ResourceLimits& defaults);
+
+// The hint of admit()'s refusal, and of nothing else: clients know the case by a name of its own.
+inline constexpr std::string_view kOverLimitsHint =
+    "remove workspaces of the namespace, ask for less, or raise its limits";
 
 // ResourceExhausted, naming every limit that `in_use` and `wish` together exceed, with the figures. A wish for more of
 // one thing is not refused for another thing that is over its limit already.

@@ -58,6 +58,13 @@ std::string_view type_name(NamespaceType type) { return kTypes.at(static_cast<st
 Result<NamespaceStatus> parse_namespace_status(std::string_view name) { return parse("status", name, kStatuses); }
 Result<NamespaceType> parse_namespace_type(std::string_view name) { return parse("type", name, kTypes); }
 
+Status check_active(const Namespace& space) {
+  if (space.status != NamespaceStatus::suspended) return {};
+  return fail(Code::PermissionDenied,
+              cat("the namespace '", space.slug, "' is suspended: nothing is made or started in it"),
+              std::string(kSuspendedHint));
+}
+
 bool is_slug(std::string_view text) {
   const auto fits = [](char c) { return is_lower_or_digit(c) || c == '-'; };
   return !text.empty() && text.size() <= kMaxSlug && std::all_of(text.begin(), text.end(), fits) &&

@@ -60,6 +60,10 @@ struct NamespaceChange {
 
 // InvalidArgument with the field's name: sizes, characters, 32 tags of 64 bytes, 16 KiB of metadata, limits under 2^40.
 Status validate(const Namespace& space);
+// Whether anything may be made or started in it: PermissionDenied when it is suspended, with a hint that nothing else
+// has.
+inline constexpr std::string_view kSuspendedHint = "activate it: POST /namespaces/ID/activate";
+Status check_active(const Namespace& space);
 bool is_slug(std::string_view text);
 // "Acme Inc. (EU)" becomes "acme-inc-eu"; "namespace" when nothing is left.
 std::string slug_from_name(std::string_view name);

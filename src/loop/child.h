@@ -5,6 +5,10 @@
 
 namespace cofferdam::loop {
 
+// Returns when the process that `pidfd` is of has ended, also when it is nobody's child here.
+// `pidfd` outlives the task.
+Task<void> wait_for_end(int pidfd);
+
 // The shell-style status of `process` (see Process::wait). `process` must outlive the task.
 Task<int> wait_for_exit(Process& process);
 

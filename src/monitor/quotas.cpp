@@ -164,7 +164,7 @@ Status Quotas::check(const std::string& namespace_id) const {
     return fail(Code::ResourceExhausted,
                 cat("the namespace has used ", quota.used, " credits of '", quota.service, "', and may use ",
                     quota.setting.limit, " and ", quota.setting.overdraft, " more"),
-                "raise its quota or begin to count anew: POST /credits/namespace-quota, /credits/reset-quota");
+                std::string(kUsedUpHint));
   }
   return {};
 }

@@ -49,6 +49,10 @@ struct QuotaNews {
   bool used_up = false;
 };
 
+// The hint of Quotas::check()'s refusal, and of nothing else.
+inline constexpr std::string_view kUsedUpHint =
+    "raise its quota or begin to count anew: POST /credits/namespace-quota, /credits/reset-quota";
+
 class Quotas {
  public:
   static constexpr std::size_t kMaxServices = 16;  // of one namespace

@@ -72,6 +72,7 @@ class FakeMachine final : public vm::Machine {
   Task<vm::SavedMachine> save(vm::SaveWish) override { co_return FakeFiles::none(); }
   [[nodiscard]] Result<SecureBytes> disk_passphrase() const override { return FakeFiles::none(); }
   Task<void> shut_down(std::chrono::milliseconds) override { co_return FakeFiles::none(); }
+  Task<void> kill() override { co_return FakeFiles::none(); }
   Task<void> destroy() override { co_return FakeFiles::none(); }
   Task<vm::MachineExit> wait_for_exit() override { co_return FakeFiles::none(); }
   [[nodiscard]] bool alive() const override { return true; }

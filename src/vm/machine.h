@@ -307,6 +307,9 @@ class Machine {
   virtual Task<SavedMachine> save(SaveWish wish) = 0;
   // What opens its disk, as the machine itself has it: for a daemon that came after the one that made it.
   [[nodiscard]] virtual Result<SecureBytes> disk_passphrase() const = 0;
+  // Killed; returns when its VMM's process has ended: its memory and what opens its disk are nowhere any more, and
+  // nobody has the disk open. destroy() sees to the rest.
+  virtual Task<void> kill() = 0;
   // Killed; returns when process, cgroup, namespaces and run folder are gone.
   virtual Task<void> destroy() = 0;
   // Returns when the machine has ended, for whatever reason. Many may wait.

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "base/text.h"
+#include "loop/child.h"
 #include "loop/deadline.h"
 #include "vm/first_steps.h"
 #include "vm/guest_connection.h"
@@ -22,6 +24,7 @@ namespace {
 
 constexpr std::chrono::seconds kQuick{20};
 constexpr std::chrono::seconds kHandshake{20};
+constexpr std::chrono::seconds kLook{1};
 constexpr std::size_t kMaxProcesses = 4096;
 constexpr std::size_t kMostLeft = 256;
 
@@ -426,6 +429,29 @@ Task<void> QemuMachine::shut_down(std::chrono::milliseconds grace) {
   if (link_) link_->post(wire::Op::PowerOff, wire::encode(wire::Empty{}));
   (void)co_await loop::with_deadline(wait_until_ended(), grace, "power off");
   co_return co_await destroy();
+}
+
+Result<UniqueFd> QemuMachine::vmm_pidfd() const {
+  // As in network_namespace(): the number is the VMM's as long as the jail has not said that it is gone.
+  UniqueFd found(static_cast<int>(::syscall(SYS_pidfd_open, launched_.jail->vmm_pid(), 0)));
+  if (exit_ || launched_.jail->ended()) return UniqueFd();
+  if (!found && errno != ESRCH) return fail_errno("pidfd of a VMM");
+  return found;
+}
+
+Task<void> QemuMachine::kill() {
+  if (exit_) co_return Status{};
+  destroy_asked_ = true;
+  auto vmm = vmm_pidfd();
+  (void)launched_.jail->send(jail::Kill{});
+  if (!vmm) co_return fail(std::move(vmm.error()));
+  if (!*vmm) co_return Status{};
+  // Looked up now and then: a number that the jail has freed in this very moment may be somebody else's.
+  while (!exit_) {
+    auto ended = co_await loop::with_deadline(loop::wait_for_end(vmm->get()), kLook, "end of a VMM");
+    if (ended || ended.error().code != Code::DeadlineExceeded) co_return ended;
+  }
+  co_return Status{};
 }
 
 Task<void> QemuMachine::destroy() {

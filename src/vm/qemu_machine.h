@@ -62,6 +62,7 @@ class QemuMachine : public Machine {
   Task<SavedMachine> save(SaveWish wish) override;
   [[nodiscard]] Result<SecureBytes> disk_passphrase() const override;
   Task<void> shut_down(std::chrono::milliseconds grace) override;
+  Task<void> kill() override;
   Task<void> destroy() override;
   Task<MachineExit> wait_for_exit() override;
   [[nodiscard]] bool alive() const override { return !exit_; }
@@ -69,6 +70,8 @@ class QemuMachine : public Machine {
  private:
   Task<void> begin(std::string hostname);
   Task<void> wait_until_ended();
+  // Of the VMM; empty when it is known to be gone.
+  [[nodiscard]] Result<UniqueFd> vmm_pidfd() const;
   // Unavailable when the machine has ended, or its guest has not begun.
   [[nodiscard]] Status check_running() const;
   Task<void> greet_and_name(std::string hostname);

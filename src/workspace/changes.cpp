@@ -215,6 +215,12 @@ Task<Resized> ManagerImpl::do_resize(EntryPtr entry, Resources resources, Apply 
                    cat("/disk_size_mb: the disk has ", record.spec.disk_mib, " MiB and can only grow"),
                    "create a new workspace with a smaller disk and copy the files");
   }
+  if (wanted.disk_mib > record.spec.disk_mib && (record.fixed_disk || has_plain_disk(record))) {
+    co_return fail(Code::FailedPrecondition,
+                   "/disk_size_mb: the file system on the disk is of a version that cannot grow",
+                   "create a new workspace with a larger disk and copy the files");
+  }
+  if (apply == Apply::now && (entry->machine || entry->asleep())) CO_TRY(co_await check_may_run(entry));
   if (!record.disk_kept) CO_TRY(co_await keep_disk(entry));
   const Resources pending{wanted.cpu_millis, wanted.memory_mib, wanted.disk_mib};
   if (!options_.admit) {

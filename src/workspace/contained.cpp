@@ -25,21 +25,34 @@ Status ManagerImpl::check_free(const std::string& id) const {
   return check_free(*entry);
 }
 
-// Not in turn: whoever is at work with it may take minutes. One whose machine is only coming up is waited for.
+// Not in turn: whoever is at work with it may take minutes. One whose machine is only coming up is waited for, also
+// when it comes from the disk: stopped in the middle of that, it would be lost.
 Task<void> ManagerImpl::seize(std::string id) {
   CO_TRY_ASSIGN(const EntryPtr entry, find(id));
   if (entry->running() && entry->machine) {
     co_return co_await run_owned<void>(operations_, "stop of a workspace's vCPUs", stop_vcpus(entry));
   }
-  if (entry->stands_still() || !entry->machine) co_return Status{};
+  if (!entry->rising && (entry->stands_still() || !entry->machine)) co_return Status{};
   auto stop = [this](EntryPtr late) { return stop_vcpus(std::move(late)); };
   co_return co_await in_turn<void>(std::move(id), "stop of a workspace's vCPUs", std::move(stop),
                                    Reaching::contained_too);
 }
 
 Task<void> ManagerImpl::stop_vcpus(EntryPtr entry) {
-  if (!entry->machine || entry->stands_still()) co_return Status{};
+  if (!entry->machine) co_return Status{};
   co_return co_await machines_.pause(entry->machine);
+}
+
+// For one that has come up from the disk: contained on the way, it stands still where it has come to, in a machine now.
+Task<void> ManagerImpl::stand_still_if_contained(EntryPtr entry) {
+  auto free = check_free(*entry);
+  if (free) co_return Status{};
+  const auto stopped = co_await machines_.pause(entry->machine);
+  end_run(*entry);
+  begin_watch(entry);
+  CO_TRY(co_await save(entry));
+  CO_TRY(stopped);
+  co_return free;
 }
 
 Task<Snapshot> ManagerImpl::preserve(std::string id) {

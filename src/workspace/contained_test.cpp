@@ -1,4 +1,6 @@
 // What is contained stands still, is touched by nobody, and outlives its daemon.
+#include <algorithm>
+
 #include "workspace/test_support.h"
 
 namespace cofferdam::workspace {
@@ -206,6 +208,115 @@ TEST_F(ContainedTest, what_was_kept_of_it_can_be_handed_out_and_looked_into) {
   ASSERT_TRUE(scratch) << scratch.error().message;
   EXPECT_TRUE(scratch->isolated);
   EXPECT_EQ(manager_->get(info.id).value().state, State::paused);
+}
+
+class ContainedAsleepTest : public ContainedTest {
+ protected:
+  Info make_asleep() {
+    start();
+    made_ = make(model::Mode::permanent);
+    EXPECT_EQ(run(manager_->suspend("box")).value().state, State::suspended);
+    return made_;
+  }
+  std::size_t sleeps() {
+    const auto names = list_directory(state_ + "/workspaces/" + made_.id).value();
+    return static_cast<std::size_t>(
+        std::count_if(names.begin(), names.end(), [](const auto& name) { return name.starts_with("asleep-"); }));
+  }
+  Info made_;
+};
+
+TEST_F(ContainedAsleepTest, what_was_saved_is_kept_and_nobody_wakes_it_before_its_release) {
+  const auto info = make_asleep();
+  const int machines = driver_.created;
+  contained_.insert(info.id);
+  ASSERT_TRUE(run(manager_->seize(info.id)));
+  const auto kept = run(manager_->preserve(info.id)).value();
+  EXPECT_GT(kept.bytes, 0U);
+  const auto held = run(manager_->keep_still(info.id)).value();
+  EXPECT_EQ(held.state, State::paused);
+  EXPECT_TRUE(held.asleep);
+  EXPECT_FALSE(held.expires_at);
+  expect_refused(run(manager_->wake_machine("box")));
+  expect_refused(run(manager_->start("box")));
+  expect_refused(run(manager_->resume("box")));
+  expect_refused(run(manager_->stop("box")));
+  expect_refused(run(manager_->restart("box")));
+  expect_refused(run(manager_->restore("box", kept.id)));
+  expect_refused(run(manager_->fork("box", {kept.id, 1, "", ForkWish::Secrets::refuse})));
+  expect_refused(run(manager_->snapshot("box", AfterSnapshot::resume)));
+  expect_refused(run(manager_->remove("box")));
+  model::ExecSpec command;
+  command.argv = {"print", "x"};
+  expect_refused(run(manager_->exec("box", command)));
+  EXPECT_EQ(driver_.created, machines);
+  EXPECT_EQ(sleeps(), 1U);
+
+  close(Manager::Permanent::stop);
+  start();
+  EXPECT_EQ(manager_->get("box").value().state, State::paused);
+  EXPECT_TRUE(manager_->get("box").value().asleep);
+  EXPECT_EQ(sleeps(), 1U);
+  expect_refused(run(manager_->wake_machine("box")));
+  // Whoever looks into it has what it was.
+  EXPECT_EQ(run(manager_->sealed_snapshot("box", kept.id)).value().snapshot.id, kept.id);
+  const auto scratch = run(manager_->scratch("box", kept.id, {})).value();
+  EXPECT_TRUE(fake(scratch.vm_id)->spec().saved);
+
+  contained_.clear();
+  const auto going = run(manager_->resume("box")).value();
+  EXPECT_EQ(going.state, State::running);
+  EXPECT_TRUE(fake(going.vm_id)->spec().saved);
+  EXPECT_EQ(sleeps(), 0U);
+}
+
+TEST_F(ContainedAsleepTest, one_that_was_being_woken_sleeps_on) {
+  const auto info = make_asleep();
+  driver_.create_takes = 50ms;
+  auto waking = begin(manager_->wake_machine("box"));
+  ASSERT_TRUE(until([&] { return driver_.creating_now > 0; }));
+  contained_.insert(info.id);
+  ASSERT_TRUE(run(manager_->seize(info.id)));
+  EXPECT_TRUE(driver_.alive.empty());
+  expect_refused(finish(waking));
+  EXPECT_EQ(driver_.woken, 1);  // when it was made
+  EXPECT_EQ(sleeps(), 1U);
+  EXPECT_GT(run(manager_->preserve(info.id)).value().bytes, 0U);
+  EXPECT_TRUE(run(manager_->keep_still(info.id)).value().asleep);
+}
+
+TEST_F(ContainedAsleepTest, one_whose_guest_was_answering_already_stands_still_where_it_is) {
+  const auto info = make_asleep();
+  driver_.wake_takes = 50ms;
+  auto waking = begin(manager_->wake_machine("box"));
+  ASSERT_TRUE(until([&] { return !driver_.alive.empty() && !manager_->get("box").value().vm_id.empty(); }));
+  contained_.insert(info.id);
+  ASSERT_TRUE(run(manager_->seize(info.id)));  // as soon as it has come up
+  ASSERT_EQ(driver_.alive.size(), 1U);
+  const auto machine = driver_.alive.begin()->second;
+  EXPECT_TRUE(machine->paused());
+  expect_refused(finish(waking));
+  const auto kept = run(manager_->preserve(info.id)).value();
+  EXPECT_EQ(run(manager_->keep_still(info.id)).value().state, State::paused);
+  EXPECT_TRUE(machine->paused());
+  EXPECT_TRUE(machine->alive());
+  EXPECT_EQ(manager_->snapshots("box").value().back().id, kept.id);
+  contained_.clear();
+  EXPECT_EQ(run(manager_->resume("box")).value().vm_id, machine->id());
+  EXPECT_FALSE(machine->paused());
+}
+
+TEST_F(ContainedAsleepTest, a_stop_that_was_waking_it_gives_nothing_up) {
+  const auto info = make_asleep();
+  driver_.create_takes = 50ms;
+  auto stopping = begin(manager_->stop("box"));
+  ASSERT_TRUE(until([&] { return driver_.creating_now > 0; }));
+  contained_.insert(info.id);
+  ASSERT_TRUE(run(manager_->seize(info.id)));
+  expect_refused(finish(stopping));
+  EXPECT_EQ(sleeps(), 1U);
+  EXPECT_TRUE(run(manager_->keep_still(info.id)).value().asleep);
+  EXPECT_GT(run(manager_->preserve(info.id)).value().bytes, 0U);
 }
 
 }  // namespace

@@ -31,17 +31,37 @@ ManagerImpl::EntryPtr ManagerImpl::find_by_key(const std::string& namespace_id, 
 }
 
 identity::Totals ManagerImpl::usage_of(const std::string& namespace_id) const {
+  return promised_to(namespace_id, nullptr);
+}
+
+identity::Totals ManagerImpl::promised_to(const std::string& namespace_id, const Entry* all_but) const {
   identity::Totals totals;
   for (const auto& [id, entry] : entries_) {
-    const auto& spec = entry->record.spec;
-    if (spec.namespace_id != namespace_id) continue;
-    const Resources pending = entry->record.pending.value_or(Resources{});
-    ++totals.workspaces;
-    totals.cpu_millis += std::max(spec.cpu_millis, pending.cpu_millis.value_or(0));
-    totals.memory_mib += std::max(spec.memory_mib, pending.memory_mib.value_or(0));
-    totals.disk_mib += std::max(spec.disk_mib, pending.disk_mib.value_or(0));
+    if (entry.get() == all_but || entry->record.spec.namespace_id != namespace_id) continue;
+    const auto own = promised_to(entry->record);
+    totals.workspaces += own.workspaces;
+    totals.cpu_millis += own.cpu_millis;
+    totals.memory_mib += own.memory_mib;
+    totals.disk_mib += own.disk_mib;
   }
   return totals;
+}
+
+// What it has now, or will have at its next start.
+identity::Totals ManagerImpl::promised_to(const Record& record) {
+  const Resources pending = record.pending.value_or(Resources{});
+  const auto& spec = record.spec;
+  return {1, std::max(spec.cpu_millis, pending.cpu_millis.value_or(0)),
+          std::max(spec.memory_mib, pending.memory_mib.value_or(0)),
+          std::max(spec.disk_mib, pending.disk_mib.value_or(0))};
+}
+
+// What runs may run on: this is for what does not.
+Task<void> ManagerImpl::check_may_run(EntryPtr entry) {
+  if (!options_.may_run) co_return Status{};
+  const auto& record = entry->record;
+  const auto others = promised_to(record.spec.namespace_id, entry.get());
+  co_return co_await options_.may_run(record.spec.namespace_id, others, promised_to(record));
 }
 
 Status ManagerImpl::check_name(const std::string& name, const Entry* self) const {

@@ -105,11 +105,13 @@ Task<void> ManagerImpl::remove_strange_disks(EntryPtr entry) {
     log_info("a disk that is no longer a workspace's is removed", {{"workspace", strange.id}, {"key", key}});
     CO_TRY(co_await remove_old_disk(std::move(strange)));
   }
+  if (!has_plain_disk(entry->record)) CO_TRY(co_await remove_plain_disk(entry));
   co_return Status{};
 }
 
 Task<disk::Volume> ManagerImpl::open_disk(EntryPtr entry) {
   const Record& record = entry->record;
+  if (has_plain_disk(record)) CO_TRY(co_await encrypt_disk(entry));
   disk::VolumeFacts facts{record.spec.disk_mib * model::kMiB, record.disk_header};
   auto open = [this, name = disk_key_name(record), path = table_.disk_path(record.id, record.disk_key_id),
                facts = std::move(facts)]() -> Result<disk::Volume> {
@@ -128,6 +130,7 @@ void ManagerImpl::take_disk(Entry& entry, disk::Volume volume) {
 
 // For a workspace of a former daemon: its key is in the key store, or with its machine alone.
 Task<void> ManagerImpl::unseal(EntryPtr entry) {
+  if (has_plain_disk(entry->record)) co_return Status{};  // nothing of it is sealed
   if (entry->record.disk_kept) {
     auto load = [this, name = disk_key_name(entry->record)]() -> Result<SecureBytes> {
       TRY_ASSIGN(const auto key, keys_.get(name));

@@ -7,6 +7,7 @@
 
 #include "base/secure_bytes.h"
 #include "disk/volume.h"
+#include "keys/key_store.h"
 #include "loop/event.h"
 #include "loop/lane.h"
 #include "model/event.h"
@@ -44,17 +45,20 @@ struct Entry {
   SecureBytes seal_key;               // of what of its guest lies beside the disk; empty before there is a disk
   std::string last_vm_id;             // the machine it had last
   std::uint64_t discarded_bytes = 0;  // of disks it had
-  std::optional<std::chrono::steady_clock::time_point> keys_gone_at;  // by its removal
-  std::vector<Snapshot> snapshots;                                    // oldest first
-  std::vector<Archive> archives;                                      // oldest first
-  Lane lane;          // whoever changes the workspace holds a place in it
-  bool gone = false;  // removed while somebody waited for the lane
+  // By its removal: what that did in the key tree, and when nothing opened what was left any more.
+  std::optional<keys::Erasure> keys_erased;
+  std::optional<std::chrono::steady_clock::time_point> keys_gone_at;
+  std::vector<Snapshot> snapshots;  // oldest first
+  std::vector<Archive> archives;    // oldest first
+  Lane lane;                        // whoever changes the workspace holds a place in it
+  bool gone = false;                // removed while somebody waited for the lane
   Journal journal;
   std::string heard_vm;                // the machine whose kernel's words are in the journal
   std::shared_ptr<loop::Event> clock;  // wakes whoever keeps the time of this run; null between runs
   std::chrono::system_clock::time_point last_active_at;
   std::uint32_t in_use = 0;  // commands that run
   std::uint64_t round = 0;   // counts starts and stops
+  bool rising = false;       // on its way from the disk into a machine
 };
 
 // Whom an entry of the ledger is about.

@@ -11,6 +11,7 @@
 #include "disk/volume_file.h"
 #include "workspace/folders.h"
 #include "workspace/manager_impl.h"
+#include "workspace/parallel.h"
 
 namespace cofferdam::workspace {
 namespace {
@@ -41,24 +42,65 @@ Status check_not_held(const Record& record) {
               cat("lift the hold first: `coffer unhold ", record.id, "`"));
 }
 
-// What is left of a workspace on the host's disk. Its key goes first: after a failure the rest opens nothing.
-Result<ManagerImpl::ErasedFiles> ManagerImpl::erase_files(const std::string& id) {
-  ErasedFiles erased;
-  auto& facts = erased.facts;
-  facts.workspace_id = id;
-  const std::string folder = table_.folder(id);
-  facts.tree_root_before = facts.tree_root_after = keys_.tree_root();
+// The VMM, which has the key of its disk, dies while the host's own are destroyed.
+Task<void> ManagerImpl::destroy_keys(EntryPtr entry) {
+  if (entry->keys_gone_at) co_return Status{};
+  CO_TRY(co_await both_at_once(end_vmm(entry), erase_keys(entry)));
+  entry->keys_gone_at = std::chrono::steady_clock::now();
+  co_return Status{};
+}
+
+Task<void> ManagerImpl::end_vmm(EntryPtr entry) {
+  if (entry->machine) CO_TRY(co_await machines_.kill(entry->machine));
+  co_return Status{};
+}
+
+Task<void> ManagerImpl::erase_keys(EntryPtr entry) {
+  while (entry->journal.writing) CO_TRY(co_await entry->journal.written.wait());
+  entry->seal_key = SecureBytes();
+  if (entry->volume) entry->volume->forget_key();
+  if (entry->keys_erased) co_return Status{};
+  auto erase_all = [this, id = entry->record.id] { return erase_keys_of(id); };
+  CO_TRY_ASSIGN(entry->keys_erased, co_await workers_.run(std::move(erase_all)));
+  co_return Status{};
+}
+
+Result<keys::Erasure> ManagerImpl::erase_keys_of(const std::string& id) {
   // A tree that was put back from a backup has keys of which nothing is left to be opened.
   TRY_ASSIGN(const auto owned, keys_.list(id));
-  const bool there = path_exists(folder);
-  if (there || !owned.empty()) {
-    TRY_ASSIGN(auto keys, keys_.erase_owner(id));
-    facts.keys = std::move(keys.erased);
-    facts.tree_root_before = std::move(keys.tree_root_before);
-    facts.tree_root_after = std::move(keys.tree_root_after);
-  }
-  erased.keys_gone_at = std::chrono::steady_clock::now();
-  if (there) {
+  if (!owned.empty() || path_exists(table_.folder(id))) return keys_.erase_owner(id);
+  keys::Erasure none;
+  none.tree_root_before = none.tree_root_after = keys_.tree_root();
+  return none;
+}
+
+// Of a disk without a name, and of all that lies in its folder. To free them takes the host's file system a while: not
+// on the loop.
+Task<void> ManagerImpl::give_blocks_back(EntryPtr entry) {
+  auto discard = [folder = table_.folder(entry->record.id),
+                  volume = std::exchange(entry->volume, std::nullopt)]() mutable -> Result<std::uint64_t> {
+    std::uint64_t bytes = 0;
+    if (volume) {
+      TRY_ASSIGN(bytes, volume->discard());
+    }
+    if (!path_exists(folder)) return bytes;
+    TRY_ASSIGN(const auto more, discard_files(folder));
+    return bytes + more;
+  };
+  CO_TRY_ASSIGN(const auto bytes, co_await workers_.run(std::move(discard)));
+  entry->discarded_bytes += bytes;
+  co_return Status{};
+}
+
+// What is left of a workspace on the host's disk, when its keys are gone: after a failure the rest opens nothing.
+Result<keys::ErasureFacts> ManagerImpl::erase_files(const std::string& id, keys::Erasure erasure) {
+  keys::ErasureFacts facts;
+  facts.workspace_id = id;
+  facts.keys = std::move(erasure.erased);
+  facts.tree_root_before = std::move(erasure.tree_root_before);
+  facts.tree_root_after = std::move(erasure.tree_root_after);
+  const std::string folder = table_.folder(id);
+  if (path_exists(folder)) {
     TRY_ASSIGN(facts.bytes_discarded, discard_files(folder));
     TRY(remove_for_good(folder));
   }
@@ -66,7 +108,7 @@ Result<ManagerImpl::ErasedFiles> ManagerImpl::erase_files(const std::string& id)
   facts.checked.push_back({"keys of the workspace in the key tree", left.empty() ? "none" : "some"});
   facts.checked.push_back({"disks, snapshots and logs of the workspace", path_exists(folder) ? "there" : "gone"});
   if (!left.empty()) return fail(Code::Internal, cat("the key tree still has keys of '", id, "'"));
-  return erased;
+  return facts;
 }
 
 Task<std::string> ManagerImpl::erase(EntryPtr entry) {
@@ -74,11 +116,9 @@ Task<std::string> ManagerImpl::erase(EntryPtr entry) {
   const auto vm_id = record.vm_id.empty() ? entry->last_vm_id : record.vm_id;
   workloads_.workspace_is_gone(record.id);
   CO_TRY(co_await close_journal(entry));
-  auto files = [this, id = record.id] { return erase_files(id); };
-  entry->seal_key = SecureBytes();
-  CO_TRY_ASSIGN(auto erased, co_await workers_.run(std::move(files)));
-  entry->keys_gone_at = erased.keys_gone_at;
-  auto facts = std::move(erased.facts);
+  CO_TRY(co_await destroy_keys(entry));
+  auto files = [this, id = record.id, erasure = *entry->keys_erased] { return erase_files(id, erasure); };
+  CO_TRY_ASSIGN(auto facts, co_await workers_.run(std::move(files)));
   facts.bytes_discarded += entry->discarded_bytes;
   if (!vm_id.empty()) {
     CO_TRY_ASSIGN(auto places, co_await machines_.remains(vm_id));

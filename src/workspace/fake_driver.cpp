@@ -78,6 +78,7 @@ FakeMachine::FakeMachine(loop::asio::any_io_executor executor, FakeDriver& drive
 
 Task<void> FakeMachine::wake(std::string /*hostname*/) {
   if (exit_) co_return ended();
+  if (driver_.wake_takes > std::chrono::milliseconds(0)) CO_TRY(co_await loop::sleep_for(driver_.wake_takes));
   if (driver_.wakes_that_fail > 0) {
     --driver_.wakes_that_fail;
     co_return fail(Code::Unavailable, "the guest did not start");
@@ -208,9 +209,16 @@ Task<void> FakeMachine::shut_down(std::chrono::milliseconds /*grace*/) {
   co_return co_await destroy();
 }
 
-Task<void> FakeMachine::destroy() {
-  driver_.destroyed.push_back(spec_.id);
+Task<void> FakeMachine::kill() {
+  driver_.killed.push_back(spec_.id);
   die(vm::ExitReason::destroyed);
+  co_return Status{};
+}
+
+Task<void> FakeMachine::destroy() {
+  die(vm::ExitReason::destroyed);
+  if (driver_.destroy_takes > std::chrono::milliseconds(0)) CO_TRY(co_await loop::sleep_for(driver_.destroy_takes));
+  driver_.destroyed.push_back(spec_.id);
   co_return Status{};
 }
 

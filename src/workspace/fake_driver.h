@@ -44,6 +44,7 @@ class FakeMachine : public vm::Machine, public std::enable_shared_from_this<Fake
   std::vector<vm::LeftProcess> take_left() override;
   [[nodiscard]] Result<SecureBytes> disk_passphrase() const override { return spec_.disk_passphrase.clone(); }
   loop::Task<void> shut_down(std::chrono::milliseconds grace) override;
+  loop::Task<void> kill() override;
   loop::Task<void> destroy() override;
   loop::Task<vm::MachineExit> wait_for_exit() override;
   [[nodiscard]] bool alive() const override { return !exit_; }
@@ -88,7 +89,9 @@ class FakeDriver : public vm::MachineDriver {
 
   // What the next calls do.
   std::chrono::milliseconds create_takes{1};
+  std::chrono::milliseconds wake_takes{0};
   std::chrono::milliseconds shut_down_takes{1};
+  std::chrono::milliseconds destroy_takes{0};  // when its VMM is dead
   int creates_that_fail = 0;
   int wakes_that_fail = 0;
   int claims_that_fail = 0;
@@ -100,7 +103,7 @@ class FakeDriver : public vm::MachineDriver {
   int created = 0;  // up to any stage
   int woken = 0;
   int creating_now = 0, most_creating_at_once = 0;
-  std::vector<std::string> destroyed, removed_orphans;
+  std::vector<std::string> killed, destroyed, removed_orphans;
   // What ran, with a tag, in the machine that was saved last; it runs on in the next one that goes on from a save.
   std::vector<model::ExecSpec> asleep;
   // Machines that run, also those of a former manager.

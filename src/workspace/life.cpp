@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "workspace/backoff.h"
 #include "workspace/manager_impl.h"
+#include "workspace/parallel.h"
 
 namespace cofferdam::workspace {
 namespace {
@@ -102,6 +103,7 @@ Task<Info> ManagerImpl::do_start(EntryPtr entry) {
     co_return fail(Code::FailedPrecondition, cat("the workspace '", entry->record.id, "' is ",
                                                  model::state_name(entry->record.state), " and cannot be started"));
   }
+  CO_TRY(co_await check_may_run(entry));
   ++entry->round;
   step(*entry, model::State::creating);
   CO_TRY(co_await save(entry));
@@ -148,6 +150,7 @@ Task<void> ManagerImpl::take_down(EntryPtr entry) {
   if (entry->record.disk_kept) (void)co_await hear_kernel(entry);  // later nobody can tell
   // What it has not written yet is in its memory.
   if (entry->asleep()) CO_TRY(co_await rise_or_forget(entry));
+  if (entry->machine && entry->stands_still()) CO_TRY(co_await stand_still_if_contained(entry));
   end_run(*entry);
   if (entry->machine && entry->stands_still()) (void)co_await machines_.resume(entry->machine);
   step(*entry, model::State::stopping);
@@ -181,6 +184,7 @@ Task<Info> ManagerImpl::restart(std::string id) {
 }
 
 Task<Info> ManagerImpl::do_restart(EntryPtr entry) {
+  CO_TRY(co_await check_may_run(entry));  // before it is taken down
   if (!entry->record.disk_kept) CO_TRY(co_await keep_disk(entry));
   if (entry->machine || entry->asleep()) CO_TRY(co_await take_down(entry));
   entry->record.restarts = 0;
@@ -197,9 +201,12 @@ Task<Removal> ManagerImpl::do_remove(EntryPtr entry) {
   const auto began = steady_clock::now();
   ++entry->round;
   if (entry->record.state != model::State::removing) step(*entry, model::State::removing);
-  // A temporary one needs no note: without its machine the next start removes it anyway.
-  if (entry->permanent()) CO_TRY(co_await save(entry));
-  CO_TRY(co_await let_go(entry));
+  // One without a disk of its own needs no note: without its machine the next start removes it anyway.
+  if (entry->permanent() || entry->record.disk_kept) CO_TRY(co_await save(entry));
+  // First of all the keys, and then nothing waits for anything: what is left opens nothing.
+  end_run(*entry);
+  CO_TRY(co_await destroy_keys(entry));
+  CO_TRY(co_await both_at_once(give_blocks_back(entry), let_go(entry)));
   tell(entry, EventKind::removed);
   Removal removal;
   CO_TRY_ASSIGN(removal.receipt_id, co_await erase(entry));
@@ -284,7 +291,10 @@ Task<void> ManagerImpl::start_if_unchanged(EntryPtr entry, std::uint64_t round) 
   if (entry->gone || entry->round != round || closing_ || contained(*entry)) co_return Status{};
   ++entry->record.restarts;
   auto started = co_await do_start(entry);
-  if (!started) co_return fail(std::move(started.error()));
+  if (!started) {
+    note(entry, LogSource::boot, cat("it is not started again: ", started.error().message));
+    co_return fail(std::move(started.error()));
+  }
   co_return Status{};
 }
 

@@ -401,6 +401,25 @@ TEST_F(LifecycleTest, the_log_tells_the_life_and_the_kept_output_also_to_the_nex
   EXPECT_TRUE(folders().empty());
 }
 
+TEST_F(LifecycleTest, a_removal_destroys_the_keys_first_and_then_waits_for_what_is_slow) {
+  for (const auto mode : {Mode::permanent, Mode::temporary}) {
+    const auto made = run(manager_->create(spec("box", mode))).value();
+    driver_.destroy_takes = 50ms;
+    auto removal = begin(manager_->remove("box"));
+    ASSERT_TRUE(until([&] { return !driver_.killed.empty() && keys_->list(made.id).value().empty(); }));
+    EXPECT_FALSE(removal->has_value());
+    EXPECT_TRUE(driver_.destroyed.empty());
+    const auto removed = finish(removal).value();
+    EXPECT_EQ(driver_.destroyed, std::vector<std::string>{made.vm_id});
+    EXPECT_EQ(driver_.killed, driver_.destroyed);
+    EXPECT_LT(removed.keys_gone_us, removed.took_us);
+    EXPECT_FALSE(removed.receipt_id.empty());
+    driver_.killed.clear();
+    driver_.destroyed.clear();
+    EXPECT_TRUE(folders().empty());
+  }
+}
+
 TEST_F(LifecycleTest, followers_of_a_log_hear_of_its_end) {
   ASSERT_TRUE(run(manager_->create(spec("box"))));
   auto feed = manager_->follow_logs("box", LogSource::boot).value();

@@ -42,6 +42,7 @@ Task<vm::SavedMachine> do_save(MachinePtr machine, vm::SaveWish wish) {
 Task<void> do_shut_down(MachinePtr machine, std::chrono::milliseconds grace) {
   co_return co_await machine->shut_down(grace);
 }
+Task<void> do_kill(MachinePtr machine) { co_return co_await machine->kill(); }
 Task<void> do_destroy(MachinePtr machine) { co_return co_await machine->destroy(); }
 
 }  // namespace
@@ -138,6 +139,13 @@ Task<std::vector<std::pair<std::string, std::string>>> Machines::remains(std::st
 Task<void> Machines::shut_down(MachinePtr machine, std::chrono::milliseconds grace) {
   return bounded<void>("shutdown of a virtual machine", grace + kShutDownSlack,
                        do_shut_down(std::move(machine), grace));
+}
+
+Task<void> Machines::kill(MachinePtr machine) {
+  auto killed = co_await bounded<void>("end of a VMM", kDestroyLimit, do_kill(machine));
+  if (killed) co_return killed;
+  log_error("a VMM does not end", {{"vm", machine->id()}, {"error", killed.error().message}});
+  co_return co_await end(std::move(machine));
 }
 
 Task<void> Machines::end(MachinePtr machine) {

@@ -60,6 +60,8 @@ class Machines {
   Task<std::unique_ptr<vm::GuestProcess>> start_process(std::shared_ptr<vm::Machine> machine, model::ExecSpec spec);
   Task<vm::SavedMachine> save(std::shared_ptr<vm::Machine> machine, vm::SaveWish wish);
   Task<void> shut_down(std::shared_ptr<vm::Machine> machine, std::chrono::milliseconds grace);
+  // Returns when its VMM has ended: end() sees to the rest.
+  Task<void> kill(std::shared_ptr<vm::Machine> machine);
   // Returns when nothing is left of the machine.
   Task<void> end(std::shared_ptr<vm::Machine> machine);
 

@@ -153,7 +153,8 @@ Task<void> ManagerImpl::save(EntryPtr entry) { co_return co_await save_as(entry,
 
 Task<void> ManagerImpl::save_as(EntryPtr entry, store::Durability durability) {
   Record record = entry->record;
-  seal_env(record, entry->seal_key);
+  // What has always been there in the clear is sealed with the disk, and not lost before.
+  if (!has_plain_disk(record)) seal_env(record, entry->seal_key);
   co_return co_await table_.write(std::move(record), durability);
 }
 

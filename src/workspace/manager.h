@@ -133,6 +133,7 @@ struct ManagerOptions {
   PoolOptions pool;  // but its size and standby
   MemoryRules memory;
   AdmitWorkspace admit;                  // none: everything is admitted
+  AdmitWorkspace may_run;                // of one that is there, beside the others: before it starts, wakes or goes on
   RevealSecrets reveal_secrets;          // none: a workspace with secrets is refused
   ledger::Recorder* recorder = nullptr;  // null: nothing is written down
   RestartDelays restarts;
@@ -169,7 +170,8 @@ class Manager {
   // Just its id, and the namespace it is in.
   [[nodiscard]] virtual Result<Owner> owner(const std::string& id) const = 0;
   // Operations on one workspace take turns in order of arrival; Aborted when too many wait. Each runs to its end even
-  // when its caller is cancelled. Starting what runs and stopping what is stopped does nothing.
+  // when its caller is cancelled. Starting what runs and stopping what is stopped does nothing. Nothing that does not
+  // run starts, wakes or goes on where ManagerOptions::may_run says no: its error is the answer.
   virtual Task<Info> start(std::string id) = 0;
   virtual Task<Info> stop(std::string id) = 0;     // FailedPrecondition for one that keeps no disk: it would be gone
   virtual Task<Info> restart(std::string id) = 0;  // on the same disk; as stop() and start()
@@ -182,7 +184,8 @@ class Manager {
   virtual Task<Removal> remove(std::string id) = 0;
   // For whoever contains workspaces. As long as ManagerOptions::contained has a reason, every other operation and every
   // command is refused with it, no time ends the workspace, and it outlives the daemon.
-  // Its vCPUs stand still when this returns: at once, whatever else is under way with it.
+  // Its vCPUs stand still when this returns: at once, whatever else is under way with it, but for one that is just
+  // being woken, which comes up first.
   virtual Task<void> seize(std::string id) = 0;
   // When its turn has come: its memory and disk as they are, in a snapshot. It stands still afterwards.
   virtual Task<Snapshot> preserve(std::string id) = 0;

@@ -1,6 +1,7 @@
 // The Manager's parts: manager.cpp (questions, exec), create.cpp, life.cpp (start, stop, remove, death), pauses.cpp
 // (pause, resume, what is due with time), sleep.cpp (suspended, with its memory on disk), changes.cpp (all else that
-// can be changed), disks.cpp (its disk and key), snapshots.cpp, archives.cpp, erasure.cpp (its end, holds),
+// can be changed), disks.cpp (its disk and key), plain_disk.cpp (one from before
+// disks were encrypted), snapshots.cpp, archives.cpp, erasure.cpp (its end, holds),
 // contained.cpp (what is contained), notes.cpp (logs and events), workload_host.cpp (for workloads), reconcile.cpp
 // (start and end of the daemon).
 #pragma once
@@ -111,7 +112,9 @@ class ManagerImpl : public Manager {
   Task<Info> do_resume(EntryPtr entry);
   Task<Info> do_wake(EntryPtr entry);
   Task<Info> do_suspend(EntryPtr entry);
+  Task<void> check_may_run(EntryPtr entry);
   Task<void> check_can_sleep(EntryPtr entry);
+  Task<void> stand_still_if_contained(EntryPtr entry);
   Task<void> fall_asleep(EntryPtr entry, std::string sleep_id);
   Task<Info> wake_from_disk(EntryPtr entry);
   // Its machine runs on from what was on disk. After an error it is as asleep as before, or has no machine and no
@@ -145,6 +148,10 @@ class ManagerImpl : public Manager {
   Task<void> name_disk(EntryPtr entry);
   Task<void> remove_old_disk(Record old);
   Task<void> remove_strange_disks(EntryPtr entry);
+  // Gives one with a plain disk an encrypted one with the same content. See has_plain_disk().
+  Task<void> encrypt_disk(EntryPtr entry);
+  [[nodiscard]] Result<disk::Volume> copy_plain_disk(const std::string& id, std::uint32_t mib) const;
+  Task<void> remove_plain_disk(EntryPtr entry);
   // A kept disk, for a machine.
   Task<disk::Volume> open_disk(EntryPtr entry);
   // Makes a fresh one the workspace's.
@@ -170,11 +177,13 @@ class ManagerImpl : public Manager {
   // The end of it, and of every trace on the host; answers the receipt's id. Its machine has ended.
   Task<std::string> erase(EntryPtr entry);
   void note_erasure(const std::string& workspace_id, const char* purpose, const keys::Erasure& erasure);
-  struct ErasedFiles {
-    keys::ErasureFacts facts;
-    std::chrono::steady_clock::time_point keys_gone_at;
-  };
-  Result<ErasedFiles> erase_files(const std::string& id);
+  // Nothing opens what is left of it afterwards: its VMM has ended, and no key is anywhere.
+  Task<void> destroy_keys(EntryPtr entry);
+  Task<void> end_vmm(EntryPtr entry);
+  Task<void> erase_keys(EntryPtr entry);
+  Task<void> give_blocks_back(EntryPtr entry);
+  Result<keys::Erasure> erase_keys_of(const std::string& id);
+  Result<keys::ErasureFacts> erase_files(const std::string& id, keys::Erasure erasure);
   Task<Info> do_hold(EntryPtr entry, std::string reason);
   Task<Snapshot> do_snapshot(EntryPtr entry, AfterSnapshot after);
   Task<Snapshot> take_snapshot(EntryPtr entry, Snapshot snapshot, vm::AfterSave after);
@@ -224,6 +233,9 @@ class ManagerImpl : public Manager {
   Task<void> finish_stop(EntryPtr entry);
   Task<void> end_at_shut_down(EntryPtr entry, Permanent permanent);
   void keep_unreadable(const std::string& id, const Error& error);
+
+  [[nodiscard]] identity::Totals promised_to(const std::string& namespace_id, const Entry* all_but) const;
+  [[nodiscard]] static identity::Totals promised_to(const Record& record);
 
   // Whether what is contained may be touched: by nobody but who contains it.
   enum class Reaching { free_ones, contained_too };
@@ -280,6 +292,10 @@ class ManagerImpl : public Manager {
   Supervisor workloads_;
 };
 
+// Its disk is from before disks were encrypted, as is what else the record has of the guest.
+[[nodiscard]] bool has_plain_disk(const Record& record);
+inline constexpr std::string_view kPlainDisk = "disk.img";
+[[nodiscard]] std::string plain_disk_path(const std::string& workspace_folder);
 // FailedPrecondition when it is on hold.
 [[nodiscard]] Status check_not_held(const Record& record);
 void touch_entry(Entry& entry);

@@ -66,7 +66,7 @@ Task<void> ManagerImpl::close_journal(EntryPtr entry) {
 }
 
 Task<void> ManagerImpl::load_journal(EntryPtr entry) {
-  if (!entry->record.disk_kept) co_return Status{};
+  if (!entry->record.disk_kept || entry->seal_key.empty()) co_return Status{};
   for (const auto source : {LogSource::boot, LogSource::cmd}) {
     auto read = [folder = table_.folder(entry->record.id), source,
                  key = entry->seal_key.clone()]() -> Result<std::vector<LogLine>> {

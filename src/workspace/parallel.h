@@ -37,4 +37,24 @@ loop::Task<void> for_each_at_once(std::vector<Item> items, std::size_t width,
   co_return co_await group.join();
 }
 
+namespace detail {
+
+inline loop::Task<void> keep_first_error(loop::Task<void> task, std::shared_ptr<Status> outcome) {
+  auto done = co_await std::move(task);
+  if (!done && *outcome) *outcome = std::move(done);
+  co_return Status{};
+}
+
+}  // namespace detail
+
+// Begins `one` and then `other`, and returns when both have ended, with the first error. Not to be cancelled either.
+inline loop::Task<void> both_at_once(loop::Task<void> one, loop::Task<void> other) {
+  auto outcome = std::make_shared<Status>();
+  loop::TaskGroup group(co_await loop::asio::this_coro::executor);
+  group.spawn("parallel", detail::keep_first_error(std::move(one), outcome));
+  group.spawn("parallel", detail::keep_first_error(std::move(other), outcome));
+  CO_TRY(co_await group.join());
+  co_return std::move(*outcome);
+}
+
 }  // namespace cofferdam::workspace

@@ -89,12 +89,13 @@ Task<Info> ManagerImpl::resume(std::string id) {
 
 Task<Info> ManagerImpl::do_resume(EntryPtr entry) {
   if (entry->running()) co_return info_of(*entry);
-  if (entry->asleep() && entry->stands_still()) co_return co_await wake_from_disk(entry);
-  if (!entry->machine || !entry->stands_still()) {
+  if (!entry->stands_still() || (!entry->machine && !entry->asleep())) {
     co_return fail(Code::FailedPrecondition,
                    cat("the workspace '", entry->record.id, "' is ", model::state_name(entry->record.state),
                        ", neither paused nor suspended"));
   }
+  CO_TRY(co_await check_may_run(entry));
+  if (entry->asleep()) co_return co_await wake_from_disk(entry);
   const bool was_paused = entry->record.state == State::paused;
   CO_TRY(co_await machines_.resume(entry->machine));
   step(*entry, State::running);

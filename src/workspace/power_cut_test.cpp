@@ -254,6 +254,17 @@ TEST_F(PowerCutTest, a_removed_workspace_does_not_come_back) {
   cut_everywhere(change);
 }
 
+TEST_F(PowerCutTest, a_temporary_workspace_that_had_kept_its_disk_is_removed_or_whole) {
+  Change change;
+  change.act = [this] {
+    return run(manager_->create(spec("guest"))).has_value() && run(manager_->hold("guest", "case 7")).has_value() &&
+           run(manager_->stop("guest")).has_value() && run(manager_->unhold("guest")).has_value() &&
+           run(manager_->remove("guest")).has_value();
+  };
+  change.check = [this](bool answered) { EXPECT_TRUE(named("guest") == 0 || !answered); };
+  cut_everywhere(change);
+}
+
 TEST_F(PowerCutTest, an_older_database_is_brought_up_to_date_or_is_as_it_was) {
   const std::string path = state_ + "/cofferd.db";
   const auto old = store::join({migrations().first(2)});

@@ -194,7 +194,8 @@ Task<bool> ManagerImpl::has_disk_of(std::string id) {
   auto look = [folder = table_.folder(id)]() -> Result<bool> {
     if (!path_exists(folder)) return false;
     TRY_ASSIGN(const auto names, list_directory(folder));
-    return std::any_of(names.begin(), names.end(), [](const auto& name) { return starts_with(name, "disk-"); });
+    return std::any_of(names.begin(), names.end(),
+                       [](const auto& name) { return name == kPlainDisk || starts_with(name, "disk-"); });
   };
   co_return co_await workers_.run(std::move(look));
 }
@@ -202,7 +203,10 @@ Task<bool> ManagerImpl::has_disk_of(std::string id) {
 Task<void> ManagerImpl::clear_leftover(std::string id, std::string why) {
   log_info("what is left of a workspace is removed", {{"workspace", id}, {"why", std::move(why)}});
   workloads_.workspace_is_gone(id);
-  auto files = [this, id] { return erase_files(id); };
+  auto files = [this, id]() -> Result<keys::ErasureFacts> {
+    TRY_ASSIGN(auto erasure, erase_keys_of(id));
+    return erase_files(id, std::move(erasure));
+  };
   CO_TRY_ASSIGN(const auto erased, co_await workers_.run(std::move(files)));
   (void)erased;
   CO_TRY(co_await table_.remove(id, store::Durability::power_loss));

@@ -1,3 +1,6 @@
+#include <fcntl.h>
+#include <unistd.h>
+
 #include "base/id.h"
 #include "disk/volume_store.h"
 #include "workspace/test_support.h"
@@ -266,6 +269,126 @@ TEST_F(ReconcileTest, a_damaged_record_does_not_cost_a_person_the_disk) {
   EXPECT_TRUE(path_exists(table().disk_path(record.id, record.disk_key_id)));
   EXPECT_TRUE(run(manager_->remove(record.id)));
   EXPECT_TRUE(folders().empty());
+}
+
+class PlainDiskTest : public ReconcileTest {
+ protected:
+  // As a daemon left it that knew no encryption.
+  Record leave_plain(std::uint64_t bytes = 64 << 20) {
+    Record record;
+    record.id = new_id("ws");
+    record.spec = spec("left", Mode::permanent);
+    record.spec.env = {"OLD=value"};
+    record.state = State::stopped;
+    record.created_at = record.updated_at = system_clock::now();
+    record.started_at = record.created_at;
+    record.disk_kept = true;
+    EXPECT_TRUE(table().make_folder(record.id));
+    const UniqueFd file = open_file(plain(record.id), O_RDWR | O_CREAT, 0600).value();
+    EXPECT_EQ(::ftruncate(file.get(), static_cast<off_t>(bytes)), 0);
+    EXPECT_EQ(::pwrite(file.get(), "plain content", 13, 5 << 20), 13);
+    EXPECT_TRUE(write_file_atomically(state_ + "/workspaces/" + record.id + "/boot.log", "an old line\n"));
+    rewrite(record);
+    return record;
+  }
+  [[nodiscard]] std::string plain(const std::string& id) const { return state_ + "/workspaces/" + id + "/disk.img"; }
+  std::string content_of(const Info& info) {
+    const auto key = keys_->get({info.id, "disk/" + info.disk_key_id}).value();
+    keys::Key copy{key.id, key.bytes.clone()};
+    const auto stored = run(table().load()).value();
+    const auto disk =
+        disk::Volume::open_to_read(disk_of(info), std::move(copy), {64 << 20, stored.at(0).record.value().disk_header});
+    if (!disk) return disk.error().message;
+    const auto source = disk::VolumeStore::open_source(*disk).value();
+    const auto target = disk::VolumeStore::open(state_ + "/disks").value().make_from(source, 64).value();
+    return target.bytes() == 64 << 20 ? "whole" : "cut";
+  }
+  [[nodiscard]] std::vector<std::string> left_in(const std::string& id) const {
+    auto names = list_directory(state_ + "/workspaces/" + id).value();
+    std::erase_if(names, [](const auto& name) { return name == "boot" || name == "cmd"; });
+    return names;
+  }
+};
+
+TEST_F(PlainDiskTest, it_is_encrypted_at_the_next_start_and_nothing_is_left_in_the_clear) {
+  const auto record = leave_plain();
+  reconcile();
+  EXPECT_EQ(manager_->get("left").value().state, State::stopped);
+  EXPECT_TRUE(path_exists(plain(record.id)));
+  close(Manager::Permanent::stop);  // its environment is not lost by being looked at
+  reconcile();
+  const auto up = run(manager_->start("left"));
+  ASSERT_TRUE(up) << up.error().message;
+  EXPECT_EQ(up->spec.env, record.spec.env);
+  EXPECT_FALSE(up->disk_key_id.empty());
+  EXPECT_EQ(left_in(record.id), std::vector<std::string>{"disk-" + up->disk_key_id + ".img"});
+  ASSERT_TRUE(run(manager_->stop("left")));
+  EXPECT_EQ(content_of(*up), "whole");
+  const auto row = run(table().load()).value().at(0).record.value();
+  EXPECT_TRUE(row.spec.env.empty());
+  EXPECT_TRUE(row.fixed_disk);
+  const auto grown = run(manager_->resize("left", Resources{{}, {}, 128}, Apply::at_next_start));
+  EXPECT_EQ(grown.error().code, Code::FailedPrecondition);
+  EXPECT_FALSE(grown.error().hint.empty());
+  EXPECT_FALSE(row.sealed_env.empty());
+  close(Manager::Permanent::stop);
+  reconcile();
+  EXPECT_EQ(run(manager_->start("left")).value().disk_key_id, up->disk_key_id);
+  EXPECT_EQ(manager_->get("left").value().spec.env, record.spec.env);
+}
+
+TEST_F(PlainDiskTest, one_whose_daemon_died_in_the_middle_is_begun_anew) {
+  const auto record = leave_plain();
+  // The new disk and its key, which no record names yet.
+  auto volume = disk::VolumeStore::open(state_ + "/disks").value().make_ephemeral(64).value();
+  open_keys();
+  ASSERT_TRUE(keys_->keep({record.id, "disk/" + volume.key().id}, volume.key()));
+  const auto strange = volume.key().id;
+  ASSERT_TRUE(volume.persist(table().disk_path(record.id, strange)));
+  volume = disk::Volume();
+  reconcile();
+  EXPECT_FALSE(path_exists(table().disk_path(record.id, strange)));
+  EXPECT_TRUE(keys_->list(record.id).value().empty());
+  const auto up = run(manager_->start("left"));
+  ASSERT_TRUE(up) << up.error().message;
+  EXPECT_NE(up->disk_key_id, strange);
+  // And one whose daemon died right after: what was in the clear goes at the next start.
+  ASSERT_TRUE(run(manager_->stop("left")));
+  ASSERT_TRUE(write_file_atomically(plain(record.id), "plain content"));
+  close(Manager::Permanent::stop);
+  reconcile();
+  EXPECT_FALSE(path_exists(plain(record.id)));
+  EXPECT_EQ(run(manager_->start("left")).value().disk_key_id, up->disk_key_id);
+}
+
+TEST_F(PlainDiskTest, one_that_cannot_be_taken_over_is_named_and_kept) {
+  const auto record = leave_plain(65 << 20);
+  reconcile();
+  const auto larger = run(manager_->start("left"));
+  ASSERT_FALSE(larger);
+  EXPECT_NE(larger.error().message.find("from before disks were encrypted"), std::string::npos);
+  EXPECT_NE(larger.error().message.find("disk.img' is no disk of 64 MiB"), std::string::npos) << larger.error().message;
+  EXPECT_FALSE(larger.error().hint.empty());
+  EXPECT_TRUE(path_exists(plain(record.id)));
+  EXPECT_TRUE(keys_->list(record.id).value().empty());
+  ASSERT_EQ(::truncate(plain(record.id).c_str(), 64 << 20), 0);
+  EXPECT_EQ(run(manager_->start("left")).value().state, State::running);
+}
+
+TEST_F(PlainDiskTest, it_is_removed_with_its_workspace) {
+  const auto record = leave_plain();
+  reconcile();
+  const auto removed = run(manager_->remove("left"));
+  ASSERT_TRUE(removed) << removed.error().message;
+  EXPECT_TRUE(folders().empty());
+}
+
+TEST_F(PlainDiskTest, one_without_a_record_is_kept) {
+  const auto record = leave_plain();
+  ASSERT_TRUE(execute("DELETE FROM workspaces", {}));
+  reconcile();
+  EXPECT_EQ(manager_->get(record.id).value().state, State::failed);
+  EXPECT_TRUE(path_exists(plain(record.id)));
 }
 
 }  // namespace

@@ -36,6 +36,18 @@ std::optional<milliseconds> time_left(const Record& record) {
   return std::max(left, kLeastTime) + (removed ? 0ms : kGentleEnd);
 }
 
+// Its vCPUs may run although its state does not say so yet.
+class OnItsWayUp {
+ public:
+  explicit OnItsWayUp(Entry& entry) : entry_(entry) { entry_.rising = true; }
+  ~OnItsWayUp() { entry_.rising = false; }
+  OnItsWayUp(const OnItsWayUp&) = delete;
+  OnItsWayUp& operator=(const OnItsWayUp&) = delete;
+
+ private:
+  Entry& entry_;
+};
+
 }  // namespace
 
 std::string ManagerImpl::sleep_folder(const std::string& workspace_id, const std::string& sleep_id) const {
@@ -64,7 +76,7 @@ Task<Info> ManagerImpl::do_suspend(EntryPtr entry) {
   if (!asleep) {
     (void)co_await clear_sleep(record.id, sleep_id);
     record.asleep.clear();
-    if (before == State::running) (void)co_await machines_.resume(entry->machine);
+    if (before == State::running && !contained(*entry)) (void)co_await machines_.resume(entry->machine);
     if (record.state != before) step(*entry, before);
     co_return fail(std::move(asleep.error()).in("suspend"));
   }
@@ -189,7 +201,12 @@ Task<Prepared> ManagerImpl::load_asleep(EntryPtr entry) {
 Task<void> ManagerImpl::rise(EntryPtr entry) {
   Record& record = entry->record;
   const Pool::Hold hold(pool_);
+  const OnItsWayUp until_it_is_up(*entry);
   CO_TRY_ASSIGN(auto prepared, co_await load_asleep(entry));
+  if (auto free = check_free(*entry); !free) {  // contained meanwhile: what was saved stays what is kept of it
+    (void)co_await machines_.end(prepared.machine);
+    co_return fail(std::move(free.error()));
+  }
   // From here on the disk changes, and what was saved does not go with it any more: a daemon that finds this record
   // starts from the disk alone.
   const std::string sleep_id = std::exchange(record.asleep, {});
@@ -221,6 +238,7 @@ Task<void> ManagerImpl::rise(EntryPtr entry) {
 Task<void> ManagerImpl::rise_or_forget(EntryPtr entry) {
   auto up = co_await rise(entry);
   if (up) co_return Status{};
+  if (contained(*entry)) co_return up;  // nothing of it is given up
   log_warn("the memory of a suspended workspace is given up",
            {{"workspace", entry->record.id}, {"error", up.error().message}});
   note(entry, LogSource::boot, cat("its memory is given up: ", up.error().message));
@@ -237,6 +255,7 @@ Task<Info> ManagerImpl::wake_from_disk(EntryPtr entry) {
   auto up = co_await rise(entry);
   if (up) {
     ++entry->round;
+    CO_TRY(co_await stand_still_if_contained(entry));
     step(*entry, State::running);  // whoever is asked for its network looks at that
     up = co_await attach_network(entry);
   }

@@ -295,5 +295,92 @@ TEST_F(SleepTest, a_command_that_can_be_followed_later_is_there_after_the_sleep_
   EXPECT_TRUE(manager_->take_left("box").empty());
 }
 
+class RefusedWakingTest : public SleepTest {
+ protected:
+  void SetUp() override {
+    WorkspaceTest::SetUp();
+    options_.may_run = [this](std::string space, identity::Totals others, identity::Totals own) -> Task<void> {
+      ++asked_;
+      EXPECT_EQ(space, "");
+      EXPECT_EQ(own.workspaces, 1U);
+      EXPECT_EQ(own.memory_mib, 256U);
+      others_ = others;
+      if (refuse_) co_return fail(Code::PermissionDenied, "the namespace is suspended");
+      co_return Status{};
+    };
+    open();
+    listen();
+  }
+  template <class T>
+  static void expect_refused(const Result<T>& answer) {
+    ASSERT_FALSE(answer);
+    EXPECT_EQ(answer.error().code, Code::PermissionDenied) << answer.error().message;
+  }
+  bool refuse_ = false;
+  int asked_ = 0;
+  identity::Totals others_;
+};
+
+TEST_F(RefusedWakingTest, what_may_not_run_sleeps_on_whoever_calls) {
+  const auto made = make();
+  ASSERT_TRUE(run(manager_->create(spec("other"))));
+  const auto taken = run(manager_->snapshot("box", AfterSnapshot::resume)).value();
+  EXPECT_EQ(asked_, 0);  // what is new is asked for elsewhere, and what runs runs on
+  suspend();
+  refuse_ = true;
+  model::ExecSpec command;
+  command.argv = {"print", "x"};
+  expect_refused(run(manager_->wake_machine("box")));
+  expect_refused(run(manager_->exec("box", command)));
+  expect_refused(run(manager_->start("box")));
+  expect_refused(run(manager_->resume("box")));
+  expect_refused(run(manager_->restart("box")));
+  expect_refused(run(manager_->restore("box", taken.id)));
+  expect_refused(run(manager_->snapshot("box", AfterSnapshot::resume)));
+  expect_refused(run(manager_->resize("box", Resources{{}, 256, {}}, Apply::now)));
+  EXPECT_EQ(others_.workspaces, 1U);
+  EXPECT_TRUE(is(State::suspended));
+  EXPECT_EQ(sleeps(made).size(), 1U);
+  EXPECT_EQ(manager_->snapshots("box").value().size(), 1U);
+  EXPECT_EQ(driver_.alive.size(), 1U);  // the other's
+  refuse_ = false;
+  const auto machine = run(manager_->wake_machine("box")).value();
+  EXPECT_TRUE(fake(machine->id())->spec().saved);
+  refuse_ = true;
+  EXPECT_TRUE(run(manager_->wake_machine("box")));  // it runs
+  EXPECT_EQ(run(manager_->start("box")).value().state, State::running);
+}
+
+TEST_F(RefusedWakingTest, it_can_be_stopped_and_is_not_started_again) {
+  make();
+  suspend();
+  refuse_ = true;
+  EXPECT_EQ(run(manager_->stop("box")).value().state, State::stopped);
+  expect_refused(run(manager_->start("box")));
+  EXPECT_TRUE(is(State::stopped));
+  refuse_ = false;
+  EXPECT_EQ(run(manager_->start("box")).value().state, State::running);
+}
+
+TEST_F(RefusedWakingTest, one_whose_machine_died_stays_stopped_and_its_log_says_why) {
+  auto wanted = spec("box", Mode::permanent);
+  wanted.restart_policy = model::RestartPolicy::always;
+  options_.restarts.first = 1ms;
+  close(Manager::Permanent::stop);
+  open();
+  const auto made = run(manager_->create(wanted)).value();
+  refuse_ = true;
+  fake(made.vm_id)->die(vm::ExitReason::vmm_died);
+  ASSERT_TRUE(until([&] { return asked_ > 0; }));
+  EXPECT_TRUE(is(State::stopped));
+  const auto says_why = [&] {
+    for (const auto& line : run(manager_->logs("box", LogSource::boot, 0)).value()) {
+      if (line.message.find("not started again: the namespace is suspended") != std::string::npos) return true;
+    }
+    return false;
+  };
+  EXPECT_TRUE(until(says_why));
+}
+
 }  // namespace
 }  // namespace cofferdam::workspace

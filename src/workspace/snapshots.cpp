@@ -83,6 +83,7 @@ Task<Snapshot> ManagerImpl::do_snapshot(EntryPtr entry, AfterSnapshot after) {
                    cat("the workspace has ", kMaxSnapshots, " snapshots, the most that are kept"),
                    "remove some with `coffer snapshot rm`");
   }
+  if (after == AfterSnapshot::resume && !entry->running()) CO_TRY(co_await check_may_run(entry));
   if (after == AfterSnapshot::stop && !record.disk_kept) CO_TRY(co_await keep_disk(entry));
   CO_TRY(co_await save(entry));  // a folder without a row is taken for somebody's lost disk
 
@@ -102,7 +103,7 @@ Task<Snapshot> ManagerImpl::do_snapshot(EntryPtr entry, AfterSnapshot after) {
   if (!taken) {
     (void)co_await clear_snapshot(snapshot);
     if (record.state != before) {
-      if (before == State::running) (void)co_await machines_.resume(entry->machine);
+      if (before == State::running && !contained(*entry)) (void)co_await machines_.resume(entry->machine);
       step(*entry, before);
     }
     co_return fail(std::move(taken.error()));
@@ -330,6 +331,7 @@ Task<Info> ManagerImpl::do_restore(EntryPtr entry, std::string snapshot_id) {
                    cat("the workspace '", record.id, "' is ", model::state_name(record.state)));
   }
   CO_TRY_ASSIGN(const auto snapshot, find_snapshot(*entry, snapshot_id));
+  if (!entry->running()) CO_TRY(co_await check_may_run(entry));
   CO_TRY_ASSIGN(const auto loaded, co_await load_snapshot(snapshot, 1));
   const Pool::Hold hold(pool_);
   CO_TRY_ASSIGN(auto prepared, co_await grow_from(loaded, record.hostname));
@@ -493,6 +495,7 @@ Task<Info> ManagerImpl::sprout(std::shared_ptr<Loaded> loaded, model::WorkspaceS
   record.image_digest = loaded->manifest.record.image_digest;
   record.image_config = loaded->manifest.record.image_config;
   record.build = loaded->manifest.record.build;
+  record.fixed_disk = loaded->manifest.record.fixed_disk;
   record.isolated = isolation == Isolation::complete || loaded->manifest.record.isolated;
   auto entry = std::make_shared<Entry>(executor_, std::move(record));
   CO_TRY_ASSIGN(auto place, co_await entry->lane.enter(kTurnLimit));

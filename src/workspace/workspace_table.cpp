@@ -139,6 +139,7 @@ std::string record_to_text(const Record& record) {
                       {"held", record.held},
                       {"hold_reason", record.hold_reason},
                       {"isolated", record.isolated},
+                      {"fixed_disk", record.fixed_disk},
                       {"restarts", record.restarts},
                       {"idempotency_key", record.idempotency_key}};
   if (record.pending) object["pending"] = resources_to_json(*record.pending);
@@ -196,6 +197,8 @@ Result<Record> record_from_text(std::string_view text) {
   TRY_ASSIGN(record.hold_reason, get_text(*object, "hold_reason"));
   TRY_ASSIGN(const auto isolated, model::get_flag(*object, "", "isolated"));
   record.isolated = isolated.value_or(false);
+  TRY_ASSIGN(const auto fixed_disk, model::get_flag(*object, "", "fixed_disk"));
+  record.fixed_disk = fixed_disk.value_or(false);
   TRY_ASSIGN(const auto restarts, get_count(*object, "restarts"));
   record.restarts = restarts.value_or(0);
   TRY_ASSIGN(record.idempotency_key, get_text(*object, "idempotency_key"));

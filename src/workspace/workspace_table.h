@@ -54,8 +54,9 @@ struct Record {
   std::string asleep;                        // "sleep_…": its memory is on disk under this name, and no machine is left
   bool held = false;                         // nothing of it is deleted
   std::string hold_reason;
-  bool isolated = false;   // it never has a network
-  std::string sealed_env;  // spec.env, in a record that is written or was read
+  bool isolated = false;    // it never has a network
+  bool fixed_disk = false;  // its file system is of a former version, and cannot grow while it is mounted
+  std::string sealed_env;   // spec.env, in a record that is written or was read
   std::optional<Resources> pending;
   std::uint32_t restarts = 0;  // by the restart policy, in a row
   std::string idempotency_key;

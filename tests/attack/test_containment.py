@@ -15,6 +15,7 @@ import pytest
 import internet as nets
 import traces
 from cofferdam import Cofferdam, wait_for
+from runtime_client import Connection
 
 STEPS = ["vcpus", "flows", "tokens", "snapshot", "hold", "report"]
 BUSY = "setsid sh -c 'echo $$ >/dev/shm/pid; i=0; while :; do i=$((i+1)); echo $i >/dev/shm/n; done' </dev/null >/dev/null 2>&1 &"
@@ -338,5 +339,75 @@ def test_an_alert_whose_rule_says_so_contains_the_workspace_by_itself(golden):
         # The alert is there, and its neighbour works.
         assert [a["rule"] for a in one.json("alerts", "ls", "--all", "--workspace", name)["alerts"]] == ["stray_process"]
         assert one.exec(quiet, "echo works").out == "works\n"
+    finally:
+        one.close()
+
+
+def test_one_that_sleeps_is_woken_by_nobody_and_goes_on_with_its_processes_when_it_is_released(golden):
+    one = Cofferdam(golden=golden, tcp=True)
+    no_pool = ("--pool-size", "0", "--pool-standby", "0")  # every VMM there is, is a workspace's
+
+    def asked(method, where):
+        connection = Connection(one.run_dir / "cofferd.sock")
+        connection.request(method, where)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode(errors="replace")
+
+    def saved():
+        return sorted(path.name for path in (one.state / "workspaces" / name).glob("asleep-*/*"))
+
+    try:
+        one.start(*no_pool)
+        name = one.create("--name", "sleeper", "--ttl", "20m", "--memory", "128M", "--disk", "100M")
+        one.exec(name, BUSY)
+        then = count(one, name)
+        one.ok("port", "expose", name, "8080", "--slug", "shop")
+        token = one.json("token", "create", "--workspace", name, "--verbs", "read,exec,files", "--ttl", "30m")["token"]
+        held = {"COFFER_URL": one.url, "COFFER_TOKEN": token}
+        one.ok("suspend", name)
+        assert one.vmms() == [] and saved() == ["memory", "state"]
+        kept = contain(one, name, "it slept")["snapshot"]
+        assert kept.startswith("snap_") and [s["id"] for s in one.json("snapshot", "ls", name)["snapshots"]] == [kept]
+
+        # Its key, its calls, its visitors, its owner: nobody wakes it, and nothing of it goes away.
+        def expect_kept():
+            shown = one.json("ls")["workspaces"][0]
+            assert (shown["status"], shown["memory_on_disk"], shown["vm_id"]) == ("paused", True, ""), shown
+            assert one.vmms() == [] and saved() == ["memory", "state"]
+
+        refused = one("exec", name, "--", "true", env=held)
+        assert refused.status != 0 and "the token is not known here" in refused.err, refused
+        for words in (["exec", name, "--", "true"], ["start", name], ["resume", name], ["stop", name], ["restart", name],
+                      ["rm", name], ["fork", name], ["snapshot", "create", name], ["snapshot", "restore", name, kept],
+                      ["cp", f"{name}:/etc/hostname", "-"], ["archive", "create", name, "--path", "/root"]):
+            done = one(*words)
+            assert done.status != 0 and "is contained: it slept" in done.err, (words, done)
+        for call in (("GET", "/preview/shop/"), ("GET", f"/workspace/{name}/runtime/files"), ("POST", f"/workspace/{name}/ping"),
+                     ("POST", f"/workspace/{name}/runtime/exec")):
+            status, text = asked(*call)
+            assert status == 409 and "is contained: it slept" in text, (call, status, text)
+        expect_kept()
+        one.kill()
+        one.start(*no_pool)
+        expect_kept()
+        assert "is contained: it slept" in one("exec", name, "--", "true").err
+
+        # Who looks into it finds the process that slept.
+        bundle = one.base / "bundle"
+        one.ok("evidence", "export", name, "-o", bundle)
+        report = json.loads(one.ok("--json", "evidence", "verify", bundle).out)
+        assert report["success"] and report["snapshot"] == kept, report
+        one.ok("evidence", "open", name, "--name", "look", "--ttl", "10m")
+        assert count(one, "look") >= then and runs_on(one, "look")
+        one.ok("rm", "look")
+        expect_kept()
+
+        one.ok("release", name, "--why", "seen")
+        expect_kept()
+        one.ok("start", name)
+        assert saved() == [] and len(one.vmms()) == 1
+        assert count(one, name) >= then and runs_on(one, name)
+        assert one.exec(name, "kill -0 $(cat /dev/shm/pid)").status == 0
+        one.ok("rm", name)
     finally:
         one.close()

@@ -9,6 +9,7 @@ import forensics
 import pytest
 import traces
 from cofferdam import SHARED, wait_for
+from runtime_client import Runtime
 
 
 def marks(count):
@@ -42,6 +43,11 @@ def write_marks(daemon, name, in_file, in_memory):
                              f"(M=$(echo {in_memory[::-1]} | rev) sh -c 'while :; do sleep 60; done') >/dev/null 2>&1 &")
     assert done.status == 0, done
     assert daemon.exec(name, "cat /root/secret").out.strip() == in_file
+
+
+def own_processes(daemon):
+    """All that runs of an installation: the daemon, its gate, and what its pool has."""
+    return [process for process in traces.of_folders(daemon.state, daemon.run_dir) if process.state != "Z"]
 
 
 def copy_of(state, to):
@@ -81,11 +87,13 @@ def test_is_anything_recoverable_after_a_delete(fresh, kind):
     assert removed["success"], removed
     wait_for(lambda: not os.path.exists(f"/proc/{vmm.pid}"), what="the end of the VMM")
 
-    # Afterwards: nowhere.
+    # Afterwards: nowhere. The daemon has seen the marks pass, as requests, as an environment and as output, and its jails
+    # and its gate are its children.
     assert forensics.in_files(fresh.state, needles + keys, skip=SHARED) == set()
     assert forensics.in_files(fresh.run_dir, needles + keys) == set()
-    assert forensics.in_memory(fresh.pid, keys) == set()
-    for process in fresh.vmms() + fresh.jails():
+    processes = own_processes(fresh)
+    assert {"cofferd", "coffer-jail", "coffer-gate"} <= {process.name for process in processes}, processes
+    for process in processes:
         assert forensics.in_memory(process.pid, needles + keys) == set()
     for place in forensics.swap():
         assert forensics.in_file(place, needles + keys) == set()
@@ -202,3 +210,25 @@ def test_no_core_is_dumped_and_no_vmm_may_swap(daemon):
             swap = folder / "memory.swap.max"
             if swap.exists():
                 assert swap.read_text().strip() == "0"
+
+
+def test_what_passes_through_the_daemon_is_nowhere_in_its_memory_when_the_workspace_is_gone(fresh):
+    """Half a megabyte of output, a file up and down, a log, the body of a call: each by another way through the daemon."""
+    fresh.up()
+    in_output, in_file, in_log, in_body = marks(4)
+    name = fresh.create("--ttl", "600")
+    # The marks come out of the guest many times, in pieces that end anywhere.
+    lines = fresh.exec(name, f"m=$(echo {in_output[::-1]} | rev); i=0; while [ $i -lt 20000 ]; do echo $m; i=$((i+1)); done")
+    assert lines.status == 0 and lines.out.count(in_output) == 20000
+    fresh.ok("cp", "-", f"{name}:/root/in", stdin=(in_file + "\n").encode() * 50000)
+    assert fresh.ok("cp", f"{name}:/root/in", "-").out.count(in_file) == 50000
+    logged = fresh.exec(name, f"echo {in_log[::-1]} | rev | tee /dev/kmsg")
+    assert logged.out.strip() == in_log
+    assert in_log in fresh.ok("logs", name).out
+    Runtime(fresh, name).ask("POST", "/files/write", {"path": "/root/note", "content": in_body})
+    vmm = vmm_of(fresh, name)
+    passphrase = forensics.passphrase_of(vmm.pid)
+    fresh.ok("rm", name)
+    needles = needles_of([in_output, in_file, in_log, in_body]) + [passphrase, bytes.fromhex(passphrase.decode())]
+    for process in own_processes(fresh):
+        assert forensics.in_memory(process.pid, needles) == set()

@@ -12,12 +12,16 @@ COUNTER = "i=0; while :; do i=$((i+1)); echo $i >/run/count.new; mv /run/count.n
 MARK = "b1f7-asleep-mark"
 
 
-def call(daemon, method, where, body=None):
+def ask(daemon, method, where, body=None):
     connection = Connection(daemon.run_dir / "cofferd.sock")
     connection.request(method, where, None if body is None else json.dumps(body))
     answer = connection.getresponse()
-    text = answer.read()
-    assert answer.status < 300, f"{method} {where}: {answer.status} {text[:2000]}"
+    return answer.status, answer.read()
+
+
+def call(daemon, method, where, body=None):
+    status, text = ask(daemon, method, where, body)
+    assert status < 300, f"{method} {where}: {status} {text[:2000]}"
     return json.loads(text)
 
 
@@ -157,3 +161,36 @@ def test_workloads_and_tasks_of_the_runtime_are_the_same_processes_afterwards(al
         assert (again["status"], again["guest_pid"]) == ("running", pid)
         rt.ask("DELETE", f"/exec/{task}")
         wait_for(lambda: f"\n{pid} " not in "\n" + rt.sh("ps -o pid,args | sed 's/^ *//'")["stdout"], what="the task's end")
+
+
+def test_it_does_not_wake_in_a_namespace_that_is_suspended_or_over_its_limits(alone):
+    space = call(alone, "POST", "/namespaces", {"name": "acme"})["data"]["id"]
+    name = call(alone, "POST", "/workspace", {"image": "minimal", "namespace": "acme", "config": {"ttl": "20m"}})["workspace"]["id"]
+    start_counter(alone, name)
+    then = count(alone, name)
+    alone.ok("suspend", name)
+
+    def expect_refused(status, code):
+        for method, where, body in (("POST", f"/workspace/{name}/start", {}), ("POST", f"/workspace/{name}/resume", {}),
+                                    ("GET", f"/workspace/{name}/runtime/files", None),
+                                    ("POST", f"/workspace/{name}/runtime/exec", {"cmd": ["true"]})):
+            answered, text = ask(alone, method, where, body)
+            told = json.loads(text)
+            assert (answered, told["code"], bool(told["hint"])) == (status, code, True), (where, answered, text)
+        expect_asleep(alone, name)
+        assert alone.vmms() == []
+
+    call(alone, "POST", f"/namespaces/{space}/suspend")
+    expect_refused(403, "namespace_suspended")
+    refused = alone.exec(name, "true")
+    assert refused.status != 0 and "is suspended: nothing is made or started in it" in refused.err, refused
+    call(alone, "POST", f"/namespaces/{space}/activate")
+    call(alone, "PUT", f"/namespaces/{space}", {"resource_limits": {"max_ram_mb": 64}})
+    expect_refused(409, "NAMESPACE_LIMIT_REACHED")
+    call(alone, "PUT", f"/namespaces/{space}", {"resource_limits": {"max_ram_mb": None}})
+    # Limits are what it may use, credits what it has used: none are left.
+    call(alone, "POST", "/credits/namespace-quota", {"namespace": "acme", "service": "sandbox", "quotaLimit": 0})
+    expect_refused(402, "quota_exceeded")
+    call(alone, "POST", "/credits/namespace-quota", {"namespace": "acme", "service": "sandbox", "quotaLimit": 1000})
+    expect_to_go_on(alone, name, then)
+    alone.ok("rm", name)
