@@ -182,6 +182,10 @@ def test_a_ready_check_is_in_the_file_and_what_the_file_says_is_what_drills_ask(
     assert failed.status == 1 and "the ready check" in failed.out, failed
     assert one.ok("apply", "-f", changed).out == "nothing to do\n"
     none = write(tmp_path, PROXIED.replace(", login: true", "").replace("    ready_check", "    # ready_check"))
+    assert one.ok("ready", "agent").out == '["sh","-c","test -e /nowhere"], for at most 1 s\n'
+    one.ok("ready", "agent", "test -e /dev", "--timeout", "5s")
+    assert "test -e /dev" in one.ok("export").out
+    assert one("ready", "agent", "true", "--timeout", "5m").status == 1  # longer than anybody waits
     gone = one.json("apply", "-f", none)
     assert [a["what"] for a in gone["actions"]] == ["take the ready check from the workspace 'agent'"], gone
     (drill,) = one.json("drill", "agent")["drills"]
