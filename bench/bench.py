@@ -26,6 +26,7 @@ import traces  # noqa: E402
 import ledger  # noqa: E402
 import watch  # noqa: E402
 import containment  # noqa: E402
+import estate  # noqa: E402
 from api import Api  # noqa: E402
 from cofferdam import BIN, Cofferdam  # noqa: E402
 
@@ -33,6 +34,7 @@ RUNS = int(os.environ.get("BENCH_RUNS", "30"))
 LEAK_RUNS = int(os.environ.get("BENCH_LEAK_RUNS", "1000"))
 WORKSPACES = int(os.environ.get("BENCH_WORKSPACES", "60"))
 WATCHED = int(os.environ.get("BENCH_WATCHED", "200"))
+APPLIED = int(os.environ.get("BENCH_APPLIED", "50"))
 ONLY = set(filter(None, os.environ.get("BENCH_ONLY", "").split(",")))
 GOLDEN = pathlib.Path(os.environ.get("COFFER_TEST_IMAGES") or ROOT / "build" / "test-state")
 
@@ -463,6 +465,8 @@ def main():
         raw["F44"] = watch.cost(table, start, GOLDEN, WATCHED, accelerator)
     if wanted("F45"):
         raw["F45"] = watch.delay(table, GOLDEN, RUNS, accelerator)
+    if wanted("F47"):
+        raw["F47"] = estate.apply(table, start, GOLDEN, APPLIED, RUNS, accelerator)
     if wanted("F8"):
         raw["F8"] = run_script(table, accelerator)
     result = {"accelerator": accelerator, "cpus": os.cpu_count(), "runs": RUNS, "yardstick_ms": pace, "rows": sorted(

@@ -19,6 +19,34 @@ TEST_F(AccountingTest, a_ready_check_is_run_until_it_succeeds_and_one_that_never
   EXPECT_EQ(ask("GET", "/workspace").body().at("total"), 1);
 }
 
+TEST_F(AccountingTest, a_ready_check_is_shown_changed_and_taken_away) {
+  ask("POST", "/workspace", R"({"name": "r", "config": {"ready_check": {"command": ["echo"], "timeout_seconds": 5}}})");
+  EXPECT_EQ(ask("GET", "/workspace/r/ready-check").body().at("ready_check"),
+            json::parse(R"({"command": ["echo"], "timeout_seconds": 5})"));
+  const auto set = ask("PUT", "/workspace/r/ready-check", R"({"command": ["complain"]})");
+  ASSERT_EQ(set.status, 200) << set.text;
+  EXPECT_EQ(set.body().at("ready_check"), json::parse(R"({"command": ["complain"], "timeout_seconds": 60})"));
+  // It is kept, and what drills ask.
+  const auto again = incident::Drills::open(io_.get_executor(), *database_, manager_, *ledger_).value();
+  ASSERT_NE(again->check_of(text(ask("GET", "/workspace/r").body().at("workspace").at("id"))), nullptr);
+  for (const auto& [body, pointer] : {std::pair(R"({})", "/command"), std::pair(R"({"command": "echo"})", "/command"),
+                                      std::pair(R"({"command": ["a"], "timeout_seconds": 241})", "/timeout_seconds"),
+                                      std::pair(R"({"command": ["a"], "target": "other"})", "/target")}) {
+    const auto refused = ask("PUT", "/workspace/r/ready-check", body);
+    expect_error(refused, 422, "validation_error");
+    EXPECT_NE(text(refused.body().at("message")).find(pointer), std::string::npos) << refused.text;
+  }
+  const auto with_others = ask("PUT", "/workspace/r", R"({"config": {"ready_check": {"command": ["a"]}}})");
+  expect_error(with_others, 501, "not_supported");
+  EXPECT_NE(with_others.text.find("ready-check"), std::string::npos) << with_others.text;
+  const auto reader = mint(R"({"scope": "workspace", "workspaceId": "r", "verbs": ["read"]})");
+  EXPECT_EQ(far("GET", "/workspace/r/ready-check", bearer(reader)).status, 200);
+  EXPECT_EQ(far("DELETE", "/workspace/r/ready-check", bearer(reader)).status, 403);
+  EXPECT_TRUE(ask("DELETE", "/workspace/r/ready-check").body().at("ready_check").is_null());
+  EXPECT_TRUE(ask("GET", "/workspace/r/ready-check").body().at("ready_check").is_null());
+  EXPECT_EQ(ask("GET", "/workspace/nobody/ready-check").status, 404);
+}
+
 TEST_F(AccountingTest, what_a_create_says_of_the_exit_can_be_changed) {
   const auto id = make();
   const auto changed = ask("PUT", "/workspace/" + id,

@@ -6,6 +6,7 @@
 #include "api/call.h"
 #include "api/env_check.h"
 #include "api/network_json.h"
+#include "api/ready_check.h"
 #include "api/workspace_json.h"
 #include "base/text.h"
 #include "model/json.h"
@@ -14,7 +15,6 @@ namespace cofferdam::api {
 namespace {
 
 namespace json = boost::json;
-using workspace::ReadyCheck;
 
 // What the hosted service has and this host has not. Nothing, null, false and "" ask for nothing.
 struct Missing {
@@ -94,21 +94,10 @@ json::array warnings_for(const ReadChange& network) {
   return warnings;
 }
 
-Result<std::optional<ReadyCheck>> ready_check_of(const json::object& config) {
+Result<std::optional<model::ReadyCheck>> ready_check_of(const json::object& config) {
   TRY_ASSIGN(const auto given, get_object(config, "/config", "ready_check"));
   if (!given) return std::nullopt;
-  constexpr std::string_view kPath = "/config/ready_check";
-  TRY(check_target(*given, kPath));
-  TRY_ASSIGN(const auto command, get_texts(*given, kPath, "command"));
-  if (!command || command->empty()) return fail(Code::InvalidArgument, cat(kPath, "/command: is missing"));
-  TRY_ASSIGN(const auto seconds, get_whole(*given, kPath, "timeout_seconds", 1, workspace::kMaxReadySeconds));
-  ReadyCheck check;
-  check.command = *command;
-  check.limit = seconds ? std::chrono::milliseconds(std::chrono::seconds(*seconds)) : workspace::kDefaultReadyLimit;
-  model::ExecSpec spec;
-  spec.argv = check.command;
-  if (auto good = model::validate(spec); !good) return fail(std::move(good.error()).in(kPath));
-  return check;
+  return ready_check_from(*given, "/config/ready_check");
 }
 
 // A workspace is always answered when it runs, so both are always so: only their types are looked at.

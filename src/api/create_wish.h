@@ -10,8 +10,8 @@
 #include "api/network_json.h"
 #include "api/services.h"
 #include "api/workload_json.h"
+#include "model/ready_check.h"
 #include "model/workspace_spec.h"
-#include "workspace/ready.h"
 
 namespace cofferdam::api {
 
@@ -19,7 +19,7 @@ struct CreateWish {
   model::WorkspaceSpec spec;
   std::string idempotency_key, space;
   std::vector<NamedWorkload> workloads;
-  std::optional<workspace::ReadyCheck> ready_check;
+  std::optional<model::ReadyCheck> ready_check;
   NetworkChange network;
   boost::json::array warnings;
 };

@@ -21,13 +21,11 @@ Task<http::Response> run_drill(Services& services, Call& call) {
   CO_TRY_ASSIGN(const auto snapshot, model::get_string(body, "", "snapshot"));
   wish.snapshot = snapshot.value_or("");
   CO_TRY_ASSIGN(auto command, get_texts(body, "", "check"));
-  CO_TRY_ASSIGN(const auto seconds, get_whole(body, "", "timeout_seconds", 1, workspace::kMaxReadySeconds));
+  CO_TRY_ASSIGN(const auto seconds, get_whole(body, "", "timeout_seconds", 1, model::kMaxReadySeconds));
   if (command && !command->empty()) {
-    workspace::ReadyCheck check{std::move(*command), workspace::kDefaultReadyLimit};
+    model::ReadyCheck check{std::move(*command)};
     if (seconds) check.limit = std::chrono::seconds(*seconds);
-    model::ExecSpec spec;
-    spec.argv = check.command;
-    if (auto good = model::validate(spec); !good) co_return fail(std::move(good.error()).in("/check"));
+    if (auto good = model::validate(check); !good) co_return fail(std::move(good.error()).in("/check"));
     wish.check = std::move(check);
   }
   wish.by = call.who().origin();

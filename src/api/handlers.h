@@ -168,6 +168,11 @@ Task<http::Response> open_evidence_of(Services& services, Call& call);
 Task<http::Response> run_drill(Services& services, Call& call);
 Task<http::Response> list_drills(Services& services, Call& call);
 
+// ready_check.cpp
+Task<http::Response> get_ready_check(Services& services, Call& call);
+Task<http::Response> set_ready_check(Services& services, Call& call);
+Task<http::Response> remove_ready_check(Services& services, Call& call);
+
 // flows.cpp
 Task<http::Response> get_flows(Services& services, Call& call);
 

@@ -61,6 +61,69 @@ TEST_F(NetworkApiTest, a_proxy_of_its_own_is_set_shown_without_its_login_and_cle
   EXPECT_EQ(cleared.at("egress").as_array().size(), 1U);
 }
 
+TEST_F(NetworkApiTest, a_login_is_kept_for_the_proxy_it_is_of_and_for_no_other) {
+  const auto id = named("a");
+  const auto with = [this](const std::string& proxy) {
+    return ask("PATCH", "/workspace/a/network", R"({"custom_proxy": )" + proxy + "}");
+  };
+  EXPECT_EQ(with(R"({"host": "proxy.example", "port": 3128, "keep_credentials": true})").status, 422);
+  ASSERT_EQ(with(R"({"host": "proxy.example", "port": 3128, "username": "me", "password": "hidden"})").status, 200);
+  const auto kept = with(R"({"host": "Proxy.Example", "port": 3128, "resolves": true, "keep_credentials": true})");
+  ASSERT_EQ(kept.status, 200) << kept.text;
+  EXPECT_TRUE(kept.body().at("outbound_proxy").at("has_credentials").as_bool());
+  EXPECT_EQ(networks_->proxy(id)->login->view(), "me:hidden");
+  for (const char* elsewhere :
+       {R"({"host": "other.example", "port": 3128, "keep_credentials": true})",
+        R"({"host": "proxy.example", "port": 3129, "keep_credentials": true})",
+        R"({"host": "proxy.example", "port": 3128, "keep_credentials": true, "username": "a"})"}) {
+    const auto refused = with(elsewhere);
+    EXPECT_EQ(refused.status, 422) << elsewhere;
+    EXPECT_NE(refused.text.find("keep_credentials"), std::string::npos) << refused.text;
+  }
+  EXPECT_EQ(networks_->proxy(id)->login->view(), "me:hidden");
+  ASSERT_EQ(with(R"({"host": "proxy.example", "port": 3128})").status, 200);
+  EXPECT_EQ(networks_->proxy(id)->login, nullptr);
+}
+
+TEST_F(NetworkApiTest, flows_say_what_goes_out_by_a_proxy_and_who_sees_it_there) {
+  const auto id = named("a");
+  ask("PATCH", "/workspace/a/network", R"({"egress": ["example.com"]})");
+  const auto flows = [this] { return ask("GET", "/flows?workspace=a").body().at("workspaces").at(0); };
+  const auto seen = [](const json::value& one) { return json::serialize(one.at("seen_by").at("in_transit")); };
+  EXPECT_EQ(json::serialize(flows().at("flows").at(0).at("ways")), "[[]]");
+  EXPECT_EQ(seen(flows()).find("proxy"), std::string::npos) << seen(flows());
+  ask("PATCH", "/workspace/a/network", R"({"custom_proxy": {"host": "proxy.example", "port": 3128, "resolves": true,
+      "username": "me", "password": "hidden"}})");
+  const auto led = flows();
+  EXPECT_EQ(json::serialize(led.at("proxies")),
+            R"([{"whose":"workspace","told":"names","place":"proxy.example:3128","login":true}])");
+  EXPECT_EQ(json::serialize(led.at("flows").at(0).at("ways")), R"([["proxy.example:3128"]])");
+  for (const char* line :
+       {"the proxy proxy.example:3128, the workspace's own, which connections outside go through",
+        "the name servers that the proxy proxy.example:3128 asks", "the login for it, which is not encrypted"}) {
+    EXPECT_NE(seen(led).find(line), std::string::npos) << seen(led);
+  }
+  EXPECT_EQ(json::serialize(led).find("hidden"), std::string::npos);
+  // What went through one that is not set any more was seen there all the same; of what is closed, nothing else is
+  // said.
+  net::Flow flow;
+  flow.workspace = id;
+  flow.kind = "egress";
+  flow.event = "opened";
+  flow.name = "example.com";
+  flow.port = 443;
+  flow.via = "operator,proxy.example:3128";
+  networks_->flows().add(flow);
+  ask("PATCH", "/workspace/a/network", R"({"allow_internet": false, "outbound_mode": "managed"})");
+  const auto after = flows();
+  EXPECT_TRUE(after.at("proxies").as_array().empty());
+  EXPECT_NE(seen(after).find("the proxy proxy.example:3128, which connections outside went through before"),
+            std::string::npos)
+      << seen(after);
+  EXPECT_NE(seen(after).find("the operator's proxy, which connections outside went through before"), std::string::npos);
+  EXPECT_EQ(text(ask("GET", "/workspace/a/connections").body().at("connections").at(0).at("via")), flow.via);
+}
+
 TEST_F(NetworkApiTest, a_proxy_may_be_named_at_the_create) {
   const auto made = ask("POST", "/workspace", R"({"name": "b", "config": {"network_config": {"outbound_mode": "custom",
       "custom_proxy": {"host": "45.1.0.80", "port": 8080, "resolves": true}}}})");

@@ -123,6 +123,12 @@ Result<ProxyWish> proxy_wish(const json::object& proxy, std::string_view path) {
   TRY_ASSIGN(const auto resolves, model::get_flag(proxy, path, "resolves"));
   if (resolves.value_or(false)) wish.target = gate::ProxyTarget::name;
   TRY_ASSIGN(wish.login, login_of(proxy, path));
+  TRY_ASSIGN(const auto keep, model::get_flag(proxy, path, "keep_credentials"));
+  if (!keep.value_or(false)) return wish;
+  if (wish.login) {
+    return fail(Code::InvalidArgument, cat(path, "/keep_credentials: goes without username and password"));
+  }
+  wish.which = ProxyWish::Login::kept;
   return wish;
 }
 
@@ -152,6 +158,17 @@ Task<void> apply_proxy(Services& services, const Caller& caller, std::string wor
         net::make_proxy(networks.settings(), wish->host, wish->port, wish->target, wish->login ? *wish->login : none);
     if (!made) co_return fail(std::move(made.error()).in("/custom_proxy"));
     proxy = std::move(*made);
+    if (wish->which == ProxyWish::Login::kept) {
+      const auto& now = networks.proxy(workspace);
+      // What one proxy was to be shown is nothing for another.
+      if (!now || now->host != proxy->host || now->port != proxy->port) {
+        co_return fail(Code::InvalidArgument,
+                       "/custom_proxy/keep_credentials: the workspace has no proxy at this host and port",
+                       "give username and password");
+      }
+      proxy->login = now->login;
+      proxy->state = now->state;
+    }
   }
   if (proxy == networks.proxy(workspace)) co_return Status{};
   co_return co_await networks.set_proxy(std::move(workspace), std::move(proxy), caller.who.origin());

@@ -17,6 +17,8 @@ struct ProxyWish {
   std::uint16_t port = 0;
   gate::ProxyTarget target = gate::ProxyTarget::address;
   std::shared_ptr<const SecureBytes> login;  // "USER:PASSWORD"; null: none
+  // `kept`: that which the workspace has for this host and port already.
+  enum class Login : std::uint8_t { given, kept } which = Login::given;
 };
 enum class OutboundMode : std::uint8_t { managed, custom };
 

@@ -29,10 +29,11 @@ constexpr std::string_view kSchemas = R"json({
   "idle": {"$ref": "#/components/schemas/Idle"}, "env": {"type": "array"},
   "secrets": {"type": "array", "items": {"type": "string"}}, "cmd": {"type": ["string", "array"]},
   "keep_logs": {"type": "boolean"}, "writable_size_mb": {"type": "integer"}, "wait_for_init": {"type": "boolean"},
-  "ready_check": {"type": "object", "required": ["command"], "properties": {
-    "command": {"type": "array", "items": {"type": "string"}}, "target": {"type": "string"},
-    "timeout_seconds": {"type": "integer", "maximum": 240}}},
+  "ready_check": {"$ref": "#/components/schemas/ReadyCheck"},
   "workloads": {"type": "array", "items": {"$ref": "#/components/schemas/WorkloadCreate"}}}},
+"ReadyCheck": {"type": "object", "required": ["command"], "properties": {
+  "command": {"type": "array", "items": {"type": "string"}}, "target": {"type": "string"},
+  "timeout_seconds": {"type": "integer", "maximum": 240}}},
 "WorkspaceCreate": {"type": "object", "properties": {"name": {"type": "string", "maxLength": 255},
   "slug": {"type": "string"}, "logo": {"type": "string"}, "image": {"type": "string"}, "namespace": {"type": "string"},
   "mode": {"enum": ["temporary", "permanent"]}, "idempotency_key": {"type": "string", "maxLength": 255},
@@ -56,7 +57,7 @@ constexpr std::string_view kSchemas = R"json({
   "outbound_mode": {"enum": ["managed", "custom"]}, "custom_proxy": {"type": ["object", "null"],
     "required": ["host", "port"], "properties": {"host": {"type": "string"}, "port": {"type": "integer"},
     "protocol": {"enum": ["http"]}, "username": {"type": "string"}, "password": {"type": "string", "writeOnly": true},
-    "resolves": {"type": "boolean"}}}}},
+    "keep_credentials": {"type": "boolean"}, "resolves": {"type": "boolean"}}}}},
 "Expose": {"type": "object", "required": ["port"], "properties": {"port": {"type": "integer"},
   "slug": {"type": "string"}, "label": {"type": "string"}, "token": {"type": "boolean"}, "force": {"type": "boolean"}}},
 "ExposeChange": {"type": "object", "required": ["slug"], "properties": {"slug": {"type": "string"}}},

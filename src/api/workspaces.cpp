@@ -8,6 +8,7 @@
 #include "api/workspace_json.h"
 #include "base/text.h"
 #include "model/json.h"
+#include "workspace/ready.h"
 
 namespace cofferdam::api {
 namespace {
@@ -145,11 +146,15 @@ Task<http::Response> update_workspace(Services& services, Call& call) {
   CO_TRY_ASSIGN(change.restart_policy, restart_policy_field(config, "/config"));
   CO_TRY_ASSIGN(const auto restarts, get_whole(config, "/config", "max_restarts", 0, kMaxRestarts));
   if (restarts) change.max_restarts = static_cast<std::uint32_t>(*restarts);
-  for (const char* fixed : {"env", "image", "secrets", "cmd", "workloads", "ready_check"}) {
+  for (const char* fixed : {"env", "image", "secrets", "cmd", "workloads"}) {
     if (config.contains(fixed)) {
       co_return not_supported(call, cat("/config/", fixed, ": cannot be changed in a workspace that is there"),
                               "make another one; commands take an environment of their own");
     }
+  }
+  if (config.contains("ready_check")) {
+    co_return not_supported(call, "/config/ready_check: is not changed with the others",
+                            "PUT /workspace/ID/ready-check, or DELETE it");
   }
   if (change != workspace::Change{}) CO_TRY(co_await services.manager.update(call.id(), change));
   if (change.name || change.slug) services.networks.renamed(call.id());

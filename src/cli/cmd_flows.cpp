@@ -1,4 +1,8 @@
 // flows: what data workspaces can reach, where it flows, who can see it, what becomes of it.
+#include <map>
+#include <set>
+#include <vector>
+
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/dot.h"
@@ -35,9 +39,37 @@ std::string reaches_text(const json::object& reaches) {
   return text;
 }
 
+std::string proxy_name(std::string_view proxy) {
+  return proxy == "operator" ? std::string("the operator's proxy") : cat("the proxy ", proxy);
+}
+
+// The ways of a flow outside, each as the names of the proxies on it; one that leads nowhere else is empty.
+std::vector<std::vector<std::string>> ways_of(const json::object& flow) {
+  std::vector<std::vector<std::string>> ways;
+  for (const auto& item : array_field(flow, "ways")) {
+    if (!item.is_array()) continue;
+    auto& way = ways.emplace_back();
+    for (const auto& proxy : item.get_array()) {
+      if (proxy.is_string()) way.push_back(proxy_name(std::string_view(proxy.get_string())));
+    }
+  }
+  return ways;
+}
+
+// "gate, the proxy proxy.example:3128"; of several ways, "gate or gate, …".
+std::string through_text(const json::object& flow) {
+  const auto through = printable(text_field(flow, "through"));
+  std::string text;
+  for (const auto& way : ways_of(flow)) {
+    text += cat(text.empty() ? "" : " or ", through);
+    for (const auto& proxy : way) text += cat(", ", printable(proxy));
+  }
+  return text.empty() ? through : text;
+}
+
 std::string flow_text(const json::object& flow) {
   std::string text = cat("  ", printable(text_field(flow, "from")), " -> ", printable(text_field(flow, "to")),
-                         "  through ", printable(text_field(flow, "through")));
+                         "  through ", through_text(flow));
   if (!flag_field(flow, "observed")) return cat(text, ": allowed\n");
   return cat(text, ": ", whole_field(flow, "connections"), " connections, ", whole_field(flow, "refused"), " refused, ",
              whole_field(flow, "bytes_out"), " bytes out, ", whole_field(flow, "bytes_in"), " in\n");
@@ -74,9 +106,32 @@ std::string describe(const json::object& answer) {
   return text;
 }
 
+// The edges from workspaces to proxies and between them, each once; true: something went there.
+using Led = std::map<std::pair<std::string, std::string>, bool>;
+
+// Where the last edge of a flow begins: with its workspace, or with the last proxy of each way that it takes.
+std::set<std::string> last_hops(const json::object& flow, Led& led) {
+  std::set<std::string> last;
+  for (const auto& way : ways_of(flow)) {
+    std::string from = text_field(flow, "from");
+    for (const auto& proxy : way) {
+      led[{from, proxy}] |= flag_field(flow, "observed");
+      from = proxy;
+    }
+    last.insert(from);
+  }
+  if (last.empty()) last.insert(text_field(flow, "from"));
+  return last;
+}
+
+std::string edge(std::string_view from, std::string_view to, std::string_view style, std::string_view label) {
+  return cat("  ", dot_quoted(from), " -> ", dot_quoted(to), " [style=", style, ", label=", dot_quoted(label), "];\n");
+}
+
 // Observed flows are solid, those that are only allowed dashed, those that were only refused red.
 std::string dot_of(const json::object& answer) {
   std::string text = "digraph flows {\n  rankdir=LR;\n";
+  Led led;
   for (const auto& item : array_field(answer, "workspaces")) {
     if (!item.is_object()) continue;
     const auto& one = item.get_object();
@@ -91,11 +146,16 @@ std::string dot_of(const json::object& answer) {
       std::string label = text_field(flow, "through");
       if (observed)
         label += cat(", ", whole_field(flow, "bytes_out"), " B out, ", whole_field(flow, "bytes_in"), " B in");
-      text += cat("  ", dot_quoted(text_field(flow, "from")), " -> ", dot_quoted(text_field(flow, "to")),
-                  " [style=", observed ? "solid" : "dashed", flag_field(flow, "allowed") ? "" : ", color=red",
-                  ", label=", dot_quoted(label), "];\n");
+      const auto style = cat(observed ? "solid" : "dashed", flag_field(flow, "allowed") ? "" : ", color=red");
+      for (const auto& from : last_hops(flow, led)) text += edge(from, text_field(flow, "to"), style, label);
     }
   }
+  std::set<std::string> proxies;
+  for (const auto& [ends, observed] : led) {
+    proxies.insert(ends.second);
+    text += edge(ends.first, ends.second, observed ? "solid" : "dashed", "gate");
+  }
+  for (const auto& proxy : proxies) text += cat("  ", dot_quoted(proxy), " [shape=diamond];\n");
   return text + "}\n";
 }
 

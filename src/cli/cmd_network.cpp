@@ -287,6 +287,8 @@ class Connections : public Command {
       text += cat("  ", whole_field(flow, "bytes_out"), " out, ", whole_field(flow, "bytes_in"), " in, ",
                   static_cast<std::int64_t>(number_field(flow, "duration_ms")), " ms");
     }
+    if (const auto via = text_field(flow, "via"); !via.empty() && via != "direct")
+      text += cat("  via ", printable(via));
     const auto reason = text_field(flow, "reason");
     if (!reason.empty() && reason != "none" && reason != "ended") text += cat("  ", printable(reason));
     return text + "\n";

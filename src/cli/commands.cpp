@@ -44,6 +44,7 @@ const std::vector<MakeCommand>& all_commands() {
                                              make_snapshot_restore,
                                              make_snapshot_rm,
                                              make_drill,
+                                             make_ready,
                                              make_archive_create,
                                              make_archive_ls,
                                              make_archive_restore,

@@ -73,6 +73,7 @@ CommandPtr make_evidence_export();
 CommandPtr make_evidence_verify();
 CommandPtr make_evidence_open();
 CommandPtr make_drill();
+CommandPtr make_ready();
 CommandPtr make_export();
 CommandPtr make_apply();
 CommandPtr make_snapshot_create();

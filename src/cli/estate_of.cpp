@@ -94,6 +94,16 @@ Task<void> add_details(Api& api, estate::Workspace& workspace, std::string id) {
   workspace.egress = texts_of(network, "egress");
   workspace.egress_ports = ports_of(network, "egress_ports");
   if (flag_field(network, "allow_internet")) workspace.internet = estate::Workspace::Internet::open;
+  if (const auto& proxy = object_field(network, "outbound_proxy"); !proxy.empty()) {
+    workspace.proxy = estate::Proxy{text_field(proxy, "host"), static_cast<std::uint16_t>(whole_field(proxy, "port"))};
+    if (flag_field(proxy, "resolves")) workspace.proxy->told = estate::Proxy::Told::names;
+    if (flag_field(proxy, "has_credentials")) workspace.proxy->login = estate::Proxy::Login::some;
+  }
+  CO_TRY_ASSIGN(const auto ready, co_await api.get(workspace_target(id, "/ready-check")));
+  if (const auto& check = object_field(ready, "ready_check"); !check.empty()) {
+    workspace.ready_check =
+        model::ReadyCheck{texts_of(check, "command"), std::chrono::seconds(whole_field(check, "timeout_seconds"))};
+  }
   CO_TRY_ASSIGN(const auto exposed, co_await api.get(workspace_target(id, "/public-access")));
   for (const auto& item : array_field(exposed, "ports")) {
     if (!item.is_object()) continue;

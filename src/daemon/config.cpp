@@ -9,6 +9,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/dns_name.h"
 #include "base/file.h"
 #include "base/text.h"
 #include "daemon/config_file.h"
@@ -244,7 +245,7 @@ constexpr std::array<Setting, 50> kSettings{{
      [](Config& c, const std::string& v) { return set_number(c.network_limits.connections, v, 1, 1'000'000); }},
     {"preview.domain", "DOMAIN", "exposed ports are at SLUG.preview.DOMAIN (default localhost)",
      [](Config& c, const std::string& v) -> Status {
-       if (!gate::is_dns_name(v)) return fail(Code::InvalidArgument, cat("'", v, "' is no domain in lower case"));
+       if (!is_dns_name(v)) return fail(Code::InvalidArgument, cat("'", v, "' is no domain in lower case"));
        c.preview_domain = v;
        return {};
      }},

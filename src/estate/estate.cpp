@@ -31,6 +31,13 @@ json::object to_json(const ExposedPort& port) {
           {"token", port.visitors == Visitors::token_holders}};
 }
 
+json::object to_json(const Proxy& proxy) {
+  return {{"host", proxy.host},
+          {"port", proxy.port},
+          {"resolves", proxy.told == Proxy::Told::names},
+          {"login", proxy.login == Proxy::Login::some}};
+}
+
 json::object to_json(const Image& image) { return {{"name", image.name}, {"digest", image.digest}}; }
 json::object to_json(const Link& link) {
   return {{"from", link.from}, {"to", link.to}, {"ports", link.ports}, {"note", link.note}};
@@ -86,7 +93,10 @@ json::object to_json(const Workspace& workspace) {
   object["internet"] = workspace.internet == Workspace::Internet::open;
   object["egress"] = to_array(workspace.egress);
   object["egress_ports"] = workspace.egress_ports;
+  object["proxy"] = workspace.proxy ? json::value(to_json(*workspace.proxy)) : json::value();
   object["exposed"] = each(workspace.exposed);
+  object["ready_check"] =
+      workspace.ready_check ? json::value(model::ready_check_to_json(*workspace.ready_check)) : json::value();
   return object;
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "model/ready_check.h"
 #include "model/workspace_spec.h"
 
 namespace cofferdam::estate {
@@ -37,6 +38,18 @@ struct ExposedPort {
   Visitors visitors = Visitors::anybody;
 };
 
+// By which HTTP proxy of its own it goes outside.
+struct Proxy {
+  std::string host;  // a name in lower case, or an address
+  std::uint16_t port = 0;
+  enum class Told { addresses, names } told = Told::addresses;  // where to connect
+  // A secret: that there is one is all that is known of it.
+  enum class Login { none, some } login = Login::none;
+
+  bool operator==(const Proxy&) const = default;
+  [[nodiscard]] bool same_place(const Proxy& other) const { return host == other.host && port == other.port; }
+};
+
 struct Workspace {
   // Name, which is its key; namespace_id is the namespace's slug here; env is empty: see below. ttl_action is given.
   model::WorkspaceSpec spec;
@@ -44,7 +57,9 @@ struct Workspace {
   enum class Internet { closed, open } internet = Internet::closed;
   std::vector<std::string> egress;
   std::string egress_ports;  // "443,8000-8080"; empty: 443 and 80
+  std::optional<Proxy> proxy;
   std::vector<ExposedPort> exposed;
+  std::optional<model::ReadyCheck> ready_check;
 };
 
 struct Link {

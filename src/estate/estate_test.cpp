@@ -4,6 +4,7 @@
 
 #include <boost/json/serialize.hpp>
 #include <random>
+#include <utility>
 
 #include "base/text.h"
 #include "estate/plan.h"
@@ -117,7 +118,19 @@ class Maker {
       workspace.exposed.push_back({static_cast<std::uint16_t>(8000 + n), cat("exposed-", i, "-", n), text(),
                                    chance() ? Visitors::anybody : Visitors::token_holders});
     }
+    if (chance()) workspace.proxy = make_proxy();
+    if (chance()) {
+      workspace.ready_check = model::ReadyCheck{{"sh", "-c", text()}, std::chrono::seconds(1 + upto(239))};
+    }
     return workspace;
+  }
+
+  Proxy make_proxy() {
+    static const std::vector<std::string> kHosts{"proxy.example.org", "a-b.example", "45.1.0.80", "2606:4700::1"};
+    Proxy proxy{kHosts[upto(kHosts.size() - 1)], static_cast<std::uint16_t>(1 + upto(65'534))};
+    if (chance()) proxy.told = Proxy::Told::names;
+    if (chance()) proxy.login = Proxy::Login::some;
+    return proxy;
   }
 
   std::mt19937_64 random_;
@@ -162,6 +175,47 @@ TEST(Estate, an_error_says_where_it_is) {
             "f:5:5: a link from 'a' to itself");
   EXPECT_EQ(why("version: 1\nworkspaces:\n  - name: a\n    memory_mb: 1\n").substr(0, 7), "f:3:5: ");
   EXPECT_EQ(why("version: 1\nworkspaces: [\n").substr(0, 2), "f:");
+}
+
+std::string with(const std::string& line) { return cat("version: 1\nworkspaces:\n  - name: a\n    ", line, "\n"); }
+
+TEST(Estate, an_error_in_a_proxy_says_where_it_is_and_never_what_stands_there) {
+  EXPECT_EQ(why(with("proxy: {host: Proxy.Example., port: 3128, resolves: true, login: true}")), "it was read");
+  EXPECT_EQ(why(with("proxy: {port: 3128}")), "f:4:12: host is missing");
+  EXPECT_EQ(why(with("proxy: {host: proxy.example}")), "f:4:12: port is missing");
+  EXPECT_EQ(why(with("proxy: {host: proxy.example, port: 0}")), "f:4:12: port is missing");
+  EXPECT_EQ(why(with("proxy: {host: proxy.example, port: 65536}")).substr(0, 8), "f:4:40: ");
+  EXPECT_EQ(why(with("proxy: {host: proxy.example, port: 1, user: me}")).substr(0, 24), "f:4:43: unknown key 'use");
+  EXPECT_EQ(why(with("proxy: proxy.example:3128")), "f:4:12: a proxy must be a mapping");
+  EXPECT_EQ(why(with("proxy: {host: a.example, host: b.example, port: 1}")), "f:4:30: 'host' is given twice");
+  for (const std::string& bad : {std::string("localhost"), std::string("'me:hidden@proxy.example'"),
+                                 std::string("'http://hidden.example/'"), std::string("127.1")}) {
+    const auto error = why(with(cat("proxy: {host: ", bad, ", port: 1}")));
+    EXPECT_EQ(error, "f:4:19: host must be a public name or an address, and nothing else");
+  }
+  const auto login = why(with("proxy: {host: proxy.example, port: 1, login: 'me:hidden'}"));
+  EXPECT_EQ(login.substr(0, 8), "f:4:50: ");
+  EXPECT_EQ(login.find("hidden"), std::string::npos);
+}
+
+TEST(Estate, a_proxys_host_is_read_in_the_one_spelling_that_the_api_has) {
+  const auto host = [](const std::string& text) {
+    return read(with(cat("proxy: {host: '", text, "', port: 1}")), "f").value().workspaces.at(0).proxy->host;
+  };
+  EXPECT_EQ(host("Proxy.Example."), "proxy.example");
+  EXPECT_EQ(host("[2606:4700:0::1]"), "2606:4700::1");
+}
+
+TEST(Estate, an_error_in_a_ready_check_says_where_it_is) {
+  EXPECT_EQ(why(with("ready_check: {command: [\"true\"]}")), "it was read");
+  EXPECT_EQ(why(with("ready_check: {}")), "f:4:18: a ready check: /command: is missing");
+  EXPECT_EQ(why(with("ready_check: {command: []}")), "f:4:18: a ready check: /command: is missing");
+  EXPECT_EQ(why(with("ready_check: {command: test}")), "f:4:28: command must be a list");
+  EXPECT_EQ(why(with("ready_check: {command: [a], limit: 1s}")).substr(0, 26), "f:4:33: unknown key 'limit");
+  for (const auto* bad : {"0s", "1500ms", "241s"}) {
+    const auto error = why(with(cat("ready_check: {command: [a], timeout: ", bad, "}")));
+    EXPECT_EQ(error.substr(0, 32), "f:4:18: a ready check: /timeout_") << bad;
+  }
 }
 
 TEST(Estate, a_file_that_holds_itself_is_refused) {
@@ -228,6 +282,112 @@ TEST(Plan, only_what_differs_is_changed) {
   EXPECT_EQ(json::serialize(plan.actions[0].body),
             cat(R"({"config":{"memory_mb":)", want.workspaces[0].spec.memory_mib, "}}"));
   EXPECT_EQ(plan.actions[1].path.back(), "metadata");
+}
+
+// What the API makes of a workspace by these actions, as far as its proxy and its ready check go.
+Workspace carried_out(Workspace now, const Plan& plan) {
+  for (const auto& action : plan.actions) {
+    if (action.path.back() == "ready-check") {
+      now.ready_check.reset();
+      if (action.method == "DELETE") continue;
+      now.ready_check = model::ReadyCheck{{}, std::chrono::seconds(action.body.at("timeout_seconds").to_number<int>())};
+      for (const auto& word : action.body.at("command").as_array())
+        now.ready_check->command.emplace_back(word.as_string());
+    }
+    if (action.path.back() != "network" || !action.body.contains("outbound_mode")) continue;
+    const auto before = std::exchange(now.proxy, std::nullopt);
+    if (action.body.at("outbound_mode").as_string() == "managed") continue;
+    const auto& custom = action.body.at("custom_proxy").as_object();
+    now.proxy = Proxy{std::string(custom.at("host").as_string()), custom.at("port").to_number<std::uint16_t>()};
+    if (custom.at("resolves").as_bool()) now.proxy->told = Proxy::Told::names;
+    if (!custom.contains("keep_credentials")) continue;
+    EXPECT_TRUE(before && before->same_place(*now.proxy));
+    now.proxy->login = before->login;
+  }
+  return now;
+}
+
+TEST(Plan, any_proxy_and_ready_check_become_those_of_the_file_in_one_run) {
+  Estate have, want;
+  for (std::uint64_t seed = 0; seed < 400; ++seed) {
+    have = want = Estate();
+    for (auto* estate : {&have, &want}) {
+      auto made = Maker(seed * 2 + (estate == &want ? 1 : 0)).make();
+      Workspace one;
+      one.spec.name = "one";
+      one.spec.ttl = model::kDefaultTemporaryTtl;
+      if (!made.workspaces.empty()) {
+        one.proxy = made.workspaces[0].proxy;
+        one.ready_check = made.workspaces[0].ready_check;
+        // Two of a few places, so that a change is not always one to another proxy.
+        if (one.proxy) one.proxy->port = static_cast<std::uint16_t>(1 + one.proxy->port % 2);
+        if (one.proxy) one.proxy->host = "proxy.example";
+      }
+      estate->workspaces = {one};
+    }
+    const auto plan = make_plan(have, want);
+    have.workspaces[0] = carried_out(have.workspaces[0], plan);
+    const auto again = make_plan(have, want);
+    ASSERT_TRUE(again.actions.empty()) << "seed " << seed << ": " << again.actions.front().what;
+    ASSERT_EQ(again.by_hand, plan.by_hand)
+        << "seed " << seed;  // a login that was not kept is asked for until it is set
+    auto known = want.workspaces[0];
+    if (!again.by_hand.empty()) known.proxy->login = Proxy::Login::none;
+    ASSERT_EQ(have.workspaces[0].proxy, known.proxy) << "seed " << seed;
+    ASSERT_EQ(have.workspaces[0].ready_check, want.workspaces[0].ready_check) << "seed " << seed;
+  }
+}
+
+Estate one_with(const std::optional<Proxy>& proxy) {
+  Estate estate;
+  Workspace one;
+  one.spec.name = "one";
+  one.spec.ttl = model::kDefaultTemporaryTtl;
+  one.proxy = proxy;
+  estate.workspaces = {one};
+  return estate;
+}
+
+TEST(Plan, a_login_is_kept_at_its_own_proxy_and_asked_for_at_another) {
+  const Proxy with_login{"proxy.example", 3128, Proxy::Told::addresses, Proxy::Login::some};
+  auto resolving = with_login;
+  resolving.told = Proxy::Told::names;
+  const auto kept = make_plan(one_with(with_login), one_with(resolving));
+  ASSERT_EQ(kept.actions.size(), 1U);
+  EXPECT_TRUE(kept.actions[0].body.at("custom_proxy").at("keep_credentials").as_bool());
+  EXPECT_TRUE(kept.by_hand.empty());
+
+  auto elsewhere = resolving;
+  elsewhere.port = 3129;
+  const auto moved = make_plan(one_with(with_login), one_with(elsewhere));
+  ASSERT_EQ(moved.actions.size(), 1U);
+  EXPECT_EQ(moved.actions[0].what, "let the workspace 'one' go out by the proxy proxy.example:3129");
+  EXPECT_FALSE(moved.actions[0].body.at("custom_proxy").as_object().contains("keep_credentials"));
+  ASSERT_EQ(moved.by_hand.size(), 1U);
+  EXPECT_NE(moved.by_hand[0].find("coffer network proxy one proxy.example:3129 --resolves --login FILE"),
+            std::string::npos);
+
+  auto open = with_login;
+  open.login = Proxy::Login::none;
+  const auto dropped = make_plan(one_with(with_login), one_with(open));
+  ASSERT_EQ(dropped.actions.size(), 1U);
+  EXPECT_NE(dropped.actions[0].what.find("without the login it had"), std::string::npos);
+
+  const auto none = make_plan(one_with(with_login), one_with({}));
+  ASSERT_EQ(none.actions.size(), 1U);
+  EXPECT_EQ(json::serialize(none.actions[0].body), R"({"outbound_mode":"managed"})");
+}
+
+TEST(Plan, a_workspace_is_made_with_its_proxy_and_its_ready_check) {
+  auto want = one_with(Proxy{"proxy.example", 3128, Proxy::Told::names, Proxy::Login::some});
+  want.workspaces[0].ready_check = model::ReadyCheck{{"true"}, std::chrono::seconds(5)};
+  const auto plan = make_plan({}, want);
+  ASSERT_EQ(plan.actions.size(), 1U);
+  const auto& config = plan.actions[0].body.at("config").as_object();
+  EXPECT_EQ(json::serialize(config.at("network_config")),
+            R"({"outbound_mode":"custom","custom_proxy":{"host":"proxy.example","port":3128,"resolves":true}})");
+  EXPECT_EQ(json::serialize(config.at("ready_check")), R"({"command":["true"],"timeout_seconds":5})");
+  EXPECT_EQ(plan.by_hand.size(), 1U);
 }
 
 TEST(Plan, links_that_the_file_does_not_have_are_removed_among_its_own) {

@@ -4,6 +4,7 @@
 #include <boost/json/array.hpp>
 #include <tuple>
 
+#include "base/dns_name.h"
 #include "base/text.h"
 #include "estate/json_values.h"
 #include "model/json.h"
@@ -120,6 +121,7 @@ class Planner {
     } else {
       change_spec(*now, workspace);
       change_network(*now, workspace);
+      change_ready_check(*now, workspace);
     }
     expose(now == nullptr ? Workspace() : *now, workspace);
   }
@@ -136,8 +138,16 @@ class Planner {
       }
     }
     config["env"] = std::move(env);
-    if (auto network = network_of(workspace); network != network_of(Workspace())) config["network_config"] = network;
+    auto network = network_of(workspace);
+    if (network == network_of(Workspace())) network.clear();
+    if (workspace.proxy) {
+      network["outbound_mode"] = "custom";
+      network["custom_proxy"] = proxy_to_json(*workspace.proxy);
+    }
+    if (!network.empty()) config["network_config"] = std::move(network);
+    if (workspace.ready_check) config["ready_check"] = model::ready_check_to_json(*workspace.ready_check);
     act(cat("create the workspace '", workspace.spec.name, "'"), "POST", {"workspace"}, std::move(body));
+    ask_for_login(Workspace(), workspace);
   }
 
   static json::object network_of(const Workspace& workspace) {
@@ -202,10 +212,61 @@ class Planner {
     return config;
   }
 
+  // What is opened goes out by the new proxy; what is closed, by the one before.
   void change_network(const Workspace& now, const Workspace& workspace) {
-    if (network_of(now) == network_of(workspace)) return;
-    act(cat("change what the workspace '", workspace.spec.name, "' may reach"), "PATCH",
-        {"workspace", workspace.spec.name, "network"}, network_of(workspace));
+    const auto& name = workspace.spec.name;
+    if (workspace.proxy) change_proxy(now, workspace);
+    if (network_of(now) != network_of(workspace)) {
+      act(cat("change what the workspace '", name, "' may reach"), "PATCH", {"workspace", name, "network"},
+          network_of(workspace));
+    }
+    if (now.proxy && !workspace.proxy) {
+      act(cat("let the workspace '", name, "' go out by no proxy of its own"), "PATCH", {"workspace", name, "network"},
+          {{"outbound_mode", "managed"}});
+    }
+    ask_for_login(now, workspace);
+  }
+
+  static bool has_login(const Workspace& now, const Proxy& proxy) {
+    return now.proxy && now.proxy->same_place(proxy) && now.proxy->login == Proxy::Login::some;
+  }
+
+  static json::object proxy_to_json(const Proxy& proxy) {
+    return {{"host", proxy.host}, {"port", proxy.port}, {"resolves", proxy.told == Proxy::Told::names}};
+  }
+
+  void change_proxy(const Workspace& now, const Workspace& workspace) {
+    const auto& name = workspace.spec.name;
+    const auto& proxy = *workspace.proxy;
+    const bool wants_login = proxy.login == Proxy::Login::some;
+    const bool login_differs = has_login(now, proxy) && !wants_login;
+    if (now.proxy && now.proxy->same_place(proxy) && now.proxy->told == proxy.told && !login_differs) return;
+    json::object custom = proxy_to_json(proxy);
+    // What one proxy was to be shown is nothing for another.
+    if (wants_login && has_login(now, proxy)) custom["keep_credentials"] = true;
+    act(cat("let the workspace '", name, "' go out by the proxy ", host_and_port(proxy.host, proxy.port),
+            login_differs ? ", without the login it had" : ""),
+        "PATCH", {"workspace", name, "network"}, {{"outbound_mode", "custom"}, {"custom_proxy", std::move(custom)}});
+  }
+
+  void ask_for_login(const Workspace& now, const Workspace& workspace) {
+    if (!workspace.proxy || workspace.proxy->login == Proxy::Login::none || has_login(now, *workspace.proxy)) return;
+    const auto& proxy = *workspace.proxy;
+    const auto place = host_and_port(proxy.host, proxy.port);
+    by_hand(cat("the proxy ", place, " of the workspace '", workspace.spec.name,
+                "' has no login, which is in no file: coffer network proxy ", workspace.spec.name, " ", place,
+                proxy.told == Proxy::Told::names ? " --resolves" : "", " --login FILE"));
+  }
+
+  void change_ready_check(const Workspace& now, const Workspace& workspace) {
+    const auto& name = workspace.spec.name;
+    if (now.ready_check == workspace.ready_check) return;
+    if (workspace.ready_check) {
+      act(cat("change the ready check of the workspace '", name, "'"), "PUT", {"workspace", name, "ready-check"},
+          model::ready_check_to_json(*workspace.ready_check));
+    } else {
+      act(cat("take the ready check from the workspace '", name, "'"), "DELETE", {"workspace", name, "ready-check"});
+    }
   }
 
   void expose(const Workspace& now, const Workspace& workspace) {

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/dns_name.h"
 #include "base/text.h"
 #include "estate/estate.h"
 #include "estate/yaml_reader.h"
@@ -185,6 +186,50 @@ class EstateReader {
     return {};
   }
 
+  Status read_proxy(const Yaml& node, std::optional<Proxy>& target) {
+    Proxy proxy;
+    // What stands there is repeated by no error: it may be a login that was put into the wrong place.
+    const auto host = [this, &proxy](const Yaml& value) -> Status {
+      TRY_ASSIGN(const auto text, yaml_.text(value, "host"));
+      auto name = public_host(text);
+      if (!name) return yaml_.bad(value.mark, "host must be a public name or an address, and nothing else");
+      proxy.host = std::move(*name);
+      return {};
+    };
+    const auto login = [this, &proxy](const Yaml& value) -> Status {
+      const auto some = yaml_.flag(value, "login");
+      if (!some) {
+        return yaml_.bad(value.mark,
+                         "login says whether there is one, true or false; set it with `coffer network proxy --login`");
+      }
+      proxy.login = *some ? Proxy::Login::some : Proxy::Login::none;
+      return {};
+    };
+    TRY(yaml_.mapping(
+        node, "a proxy",
+        {{"host", host},
+         {"port", whole(proxy.port, "port", kMaxPort)},
+         {"resolves",
+          flag("resolves", [&proxy](bool on) { proxy.told = on ? Proxy::Told::names : Proxy::Told::addresses; })},
+         {"login", login}}));
+    TRY(needed(node, proxy.host, "host"));
+    if (proxy.port == 0) return yaml_.bad(node.mark, "port is missing");
+    target = std::move(proxy);
+    return {};
+  }
+
+  Status read_ready_check(const Yaml& node, std::optional<model::ReadyCheck>& target) {
+    model::ReadyCheck check;
+    std::optional<std::chrono::milliseconds> timeout;
+    TRY(yaml_.mapping(node, "a ready check",
+                      {{"command", yaml_.into(check.command, "command")}, {"timeout", period(timeout, "timeout")}}));
+    if (timeout) check.limit = *timeout;
+    if (auto good = model::validate(check); !good)
+      return yaml_.bad(node.mark, cat("a ready check: ", good.error().message));
+    target = std::move(check);
+    return {};
+  }
+
   std::map<std::string, Field> life_fields(model::WorkspaceSpec& spec) {
     return {
         {"ttl", period(spec.ttl, "ttl")},
@@ -203,6 +248,7 @@ class EstateReader {
                               })},
             {"egress", yaml_.into(workspace.egress, "egress")},
             {"egress_ports", yaml_.into(workspace.egress_ports, "egress_ports")},
+            {"proxy", [this, &workspace](const Yaml& node) { return read_proxy(node, workspace.proxy); }},
             {"exposed", [this, &workspace](const Yaml& node) {
                return yaml_.items(node, "exposed", [&](const Yaml& item) { return read_exposed(item, workspace); });
              }}};
@@ -228,6 +274,8 @@ class EstateReader {
         {"disk_size_mb", whole(spec.disk_mib, "disk_size_mb", kMaxMib)},
         {"env", [this, &workspace](const Yaml& value) { return read_env(value, workspace); }},
         {"secrets", yaml_.into(spec.secrets, "secrets")},
+        {"ready_check",
+         [this, &workspace](const Yaml& value) { return read_ready_check(value, workspace.ready_check); }},
         {"metadata", [this, &spec](const Yaml& value) {
            return yaml_.entries(value, "metadata", [&](const std::string& key, const Yaml& item) -> Status {
              TRY_ASSIGN(spec.metadata[key], yaml_.text(item, key));

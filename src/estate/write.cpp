@@ -109,12 +109,25 @@ void write_workspace(Writer& to, const Workspace& workspace) {
   to.flag("internet", workspace.internet == Workspace::Internet::open);
   to.texts("egress", workspace.egress);
   to.text("egress_ports", workspace.egress_ports);
+  if (workspace.proxy) {
+    Writer proxy;
+    proxy.text("host", workspace.proxy->host);
+    proxy.number("port", workspace.proxy->port);
+    proxy.flag("resolves", workspace.proxy->told == Proxy::Told::names);
+    proxy.flag("login", workspace.proxy->login == Proxy::Login::some);
+    to.add("proxy", proxy.take());
+  }
   to.list("exposed", workspace.exposed, [](Writer& one, const ExposedPort& port) {
     one.number("port", port.port);
     one.text("slug", port.slug);
     one.text("label", port.label);
     one.flag("token", port.visitors == Visitors::token_holders);
   });
+  if (!workspace.ready_check) return;
+  Writer check;
+  check.texts("command", workspace.ready_check->command);
+  check.period("timeout", workspace.ready_check->limit);
+  to.add("ready_check", check.take());
 }
 
 }  // namespace

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "gate/policy.h"
+#include "base/dns_name.h"
 
 namespace cofferdam::gate {
 namespace {

@@ -1,14 +1,14 @@
 // The verdict on a whole ClientHello does not depend on what follows, and never changes as bytes come in.
 #include <cstdlib>
 
+#include "base/dns_name.h"
 #include "gate/client_hello.h"
-#include "gate/policy.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace cofferdam;
   gate::ClientHello hello;
   const auto state = gate::parse_client_hello({data, size}, hello);
-  if (!hello.server_name.empty() && state == gate::HelloState::done && !gate::is_dns_name(hello.server_name)) {
+  if (!hello.server_name.empty() && state == gate::HelloState::done && !is_dns_name(hello.server_name)) {
     std::abort();
   }
   if (state == gate::HelloState::done) {

@@ -11,6 +11,7 @@ namespace cofferdam::gate {
 namespace {
 
 constexpr std::size_t kMaxText = 256;  // of a record: a name, an address, a peer
+constexpr std::size_t kMaxVia = 280;   // two proxies
 constexpr std::size_t kMaxClient = 64;
 constexpr std::size_t kMaxOmitted = 1024;
 constexpr unsigned kMinSyntheticBits = 8;
@@ -227,6 +228,7 @@ void write_record(ByteWriter& out, const FlowRecord& record) {
   out.u64(record.bytes_in);
   out.u64(record.duration_us);
   out.u64(record.generation);
+  out.text(head(record.via, kMaxVia));
 }
 
 Result<FlowRecord> read_record(ByteReader& in) {
@@ -245,6 +247,7 @@ Result<FlowRecord> read_record(ByteReader& in) {
   record.bytes_in = in.u64();
   record.duration_us = in.u64();
   record.generation = in.u64();
+  record.via = in.text(kMaxVia);
   return record;
 }
 

@@ -17,7 +17,8 @@ namespace cofferdam::gate {
 inline constexpr int kControlFd = 3;
 inline constexpr std::size_t kMaxControlBytes = 128U << 10;
 inline constexpr std::size_t kMaxControlFds = 32;
-inline constexpr std::size_t kMaxRecordsPerBatch = 128;
+inline constexpr std::size_t kMaxRecordsPerBatch = 80;  // the longest ones fit into kMaxControlBytes
+inline constexpr std::size_t kMaxOmittedPerBatch = 256;
 inline constexpr std::size_t kMaxFailureText = 1024;
 
 // cofferd -> gate ------------------------------------------------------------------------------------------------
@@ -158,6 +159,8 @@ std::string_view flow_reason_name(FlowReason reason);
 
 // An allowed flow has two records with the same `flow`: opened when it is connected, closed when it has ended. A
 // refused one, and a refused DNS question, has one. Texts are hostile, but of printable ASCII only, and bounded.
+inline constexpr std::string_view kOperatorsProxy = "operator";
+inline constexpr std::string_view kNoProxy = "direct";
 struct FlowRecord {
   std::string workspace;
   std::uint64_t flow = 0;  // never repeats in one gate
@@ -173,6 +176,9 @@ struct FlowRecord {
   std::uint64_t bytes_in = 0;   // to the guest
   std::uint64_t duration_us = 0;
   std::uint64_t generation = 0;  // of the policy it was decided by
+  // Of a connection outside that is open, or was: the proxies it goes through, the first one first, with a comma
+  // between them: kOperatorsProxy, "proxy.example:3128" (the workspace's own); or kNoProxy. Else empty.
+  std::string via;
   bool operator==(const FlowRecord&) const = default;
 };
 // So many records of this workspace were left out since the last batch, because there were too many.

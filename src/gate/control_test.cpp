@@ -55,6 +55,7 @@ std::vector<Event> all_events() {
   record.name = "pypi.org";
   record.bytes_in = 1;
   record.generation = 3;
+  record.via = "operator,proxy.example:3128";
   return {Done{1, 2}, Failed{3, Code::NotFound, "no such workspace"}, NeedDialSockets{"ws_a", 8},
           FlowBatch{{record, record}, {{"ws_b", 77}}}, CountersReply{"ws_a", 1, 2, 3, 4, 5, 6, 7, 8, 9}};
 }
@@ -70,6 +71,16 @@ TEST(GateControl, every_request_survives_the_way) {
     EXPECT_EQ(request.index(), kinds++);
   }
   EXPECT_EQ(kinds, std::variant_size_v<Request>);
+}
+
+TEST(GateControl, a_batch_of_the_longest_records_fits_into_a_message) {
+  const std::string long_text(1000, 'x');
+  FlowRecord record;
+  for (auto* text : {&record.workspace, &record.name, &record.address, &record.peer, &record.via}) *text = long_text;
+  FlowBatch batch;
+  batch.records.assign(kMaxRecordsPerBatch, record);
+  batch.omitted.assign(kMaxOmittedPerBatch, {long_text, 1});
+  EXPECT_LE(encode(batch).size(), kMaxControlBytes);
 }
 
 TEST(GateControl, every_event_survives_the_way) {

@@ -12,6 +12,8 @@
 #include <iterator>
 #include <string_view>
 
+#include "base/dns_name.h"
+#include "base/text.h"
 #include "gate/address_guard.h"
 #include "gate/proxy_talk.h"
 
@@ -298,7 +300,16 @@ void Dialer::give_up(FlowReason reason) {
 
 void Dialer::succeed() {
   state_ = State::over;
-  owner_.dialled(std::move(socket_), candidates_.back());
+  owner_.dialled(std::move(socket_), candidates_.back(), via());
+}
+
+std::string Dialer::via() const {
+  std::string text;
+  if (site_) text = kOperatorsProxy;
+  if (over_ == Over::own_proxy) {
+    text += cat(text.empty() ? "" : ",", host_and_port(target_.proxy->host, target_.proxy->port));
+  }
+  return text.empty() ? std::string(kNoProxy) : text;
 }
 
 }  // namespace cofferdam::gate

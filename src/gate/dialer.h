@@ -25,8 +25,8 @@ class Dialer final : public Watcher, public Resolver::Waiter {
    public:
     virtual ~Owner() = default;
     // `socket` waits in the loop for the dialer still: the owner changes that to itself. No address: a proxy was told
-    // the name, and chose one itself.
-    virtual void dialled(UniqueFd socket, const std::optional<Address>& address) = 0;
+    // the name, and chose one itself. `via`: as in a FlowRecord.
+    virtual void dialled(UniqueFd socket, const std::optional<Address>& address, std::string via) = 0;
     virtual void dial_failed(FlowReason reason, const std::optional<Address>& address) = 0;
   };
 
@@ -75,6 +75,7 @@ class Dialer final : public Watcher, public Resolver::Waiter {
   void give_up(FlowReason reason);
   void drop_socket();
   void succeed();
+  [[nodiscard]] std::string via() const;
   [[nodiscard]] bool may_reach(const Address& address) const;
 
   EventLoop& loop_;

@@ -1,5 +1,6 @@
 #include "gate/dns_server.h"
 
+#include "base/dns_name.h"
 #include "gate/dns_message.h"
 
 namespace cofferdam::gate {

@@ -231,12 +231,13 @@ void Flow::dial_failed(FlowReason reason, const std::optional<Address>& address)
   refuse(reason);
 }
 
-void Flow::dialled(UniqueFd socket, const std::optional<Address>& address) {
+void Flow::dialled(UniqueFd socket, const std::optional<Address>& address, std::string via) {
   if (state_ != State::dialling) return;
   far_.fd = std::move(socket);
   far_.readiness.writable = true;
   chosen_by_proxy_ = !address;
   if (address) address_ = *address;
+  if (kind_ == FlowKind::egress) via_ = std::move(via);
   if (!host_.loop().change(far_.fd.get(), kEvents, far_)) return refuse(FlowReason::gate_full);
   if (!http_) out_.put_first(std::move(opening_->head));
   host_.count_bytes(opening_->looked_at, 0);
@@ -401,6 +402,7 @@ FlowRecord Flow::make_record(FlowEvent event, FlowReason reason) const {
   if (!chosen_by_proxy_) record.address = address_.text();
   record.port = port_;
   record.peer = peer_;
+  record.via = via_;
   record.bytes_out = kind_ == FlowKind::ingress ? in_.moved() : moved_out();
   record.bytes_in = kind_ == FlowKind::ingress ? moved_out() : in_.moved();
   record.duration_us = static_cast<std::uint64_t>(

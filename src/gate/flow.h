@@ -79,7 +79,7 @@ class Flow final : public Dialer::Owner {
   // To somewhere that only the host's own network leads to.
   [[nodiscard]] bool goes_outside() const { return kind_ == FlowKind::egress; }
 
-  void dialled(UniqueFd socket, const std::optional<Address>& address) override;
+  void dialled(UniqueFd socket, const std::optional<Address>& address, std::string via) override;
   void dial_failed(FlowReason reason, const std::optional<Address>& address) override;
 
   // Kept by the host.
@@ -140,6 +140,7 @@ class Flow final : public Dialer::Owner {
   std::string name_;
   std::string peer_;    // SNI or Host shown, or an ingress' client
   std::string target_;  // of a link
+  std::string via_;     // by which proxies it goes outside
   Address address_;     // dialled by the guest, then by us; nobody's while a proxy chose it
   Clock::time_point started_;
   Clock::time_point active_;

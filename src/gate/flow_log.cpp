@@ -6,7 +6,6 @@ namespace cofferdam::gate {
 namespace {
 
 constexpr std::size_t kMaxWaiting = 8192;
-constexpr std::size_t kMaxOmittedPerBatch = 256;
 constexpr std::chrono::milliseconds kPatience{20};
 
 void make_printable(std::string& text) {

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <optional>
 
+#include "base/dns_name.h"
 #include "base/text.h"
 
 namespace cofferdam::gate {

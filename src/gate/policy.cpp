@@ -7,19 +7,12 @@
 namespace cofferdam::gate {
 namespace {
 
-constexpr std::size_t kMaxLabel = 63;
 constexpr std::size_t kMaxResolvers = 8;
 constexpr std::uint32_t kMaxDeadlineMs = 10 * 60 * 1000;
 constexpr std::uint32_t kMaxTtlSeconds = 3600;
 constexpr std::uint32_t kMaxIdleSeconds = 30 * 24 * 3600;
 constexpr std::string_view kAnyName = "*";
 constexpr std::string_view kAnyLabel = "*.";
-
-bool is_label(std::string_view label) {
-  return !label.empty() && label.size() <= kMaxLabel && std::all_of(label.begin(), label.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
-  });
-}
 
 bool is_name_pattern(std::string_view name) {
   if (name == kAnyName) return true;
@@ -70,16 +63,6 @@ std::size_t closeness(std::string_view pattern) {
 }
 
 }  // namespace
-
-bool is_dns_name(std::string_view name) {
-  if (name.empty() || name.size() > kMaxNameLength) return false;
-  while (true) {
-    const auto dot = name.find('.');
-    if (!is_label(name.substr(0, dot))) return false;
-    if (dot == std::string_view::npos) return true;
-    name.remove_prefix(dot + 1);
-  }
-}
 
 bool name_matches(std::string_view pattern, std::string_view name) {
   if (pattern == kAnyName) return true;

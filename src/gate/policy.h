@@ -9,17 +9,18 @@
 #include <vector>
 
 #include "base/address.h"
+#include "base/dns_name.h"
 #include "base/result.h"
 
 namespace cofferdam::gate {
 
-inline constexpr std::size_t kMaxRules = 512;       // of each kind, in one policy
-inline constexpr std::size_t kMaxLinks = 256;       // from one workspace
-inline constexpr std::size_t kMaxPortRanges = 16;   // of one rule
-inline constexpr std::size_t kMaxExposed = 64;      // ports of one workspace
-inline constexpr std::size_t kMaxNameLength = 253;  // of a DNS name, written with dots
-inline constexpr std::size_t kMaxIdLength = 64;     // of a workspace's id
-inline constexpr std::size_t kMaxLogin = 512;       // of a proxy
+inline constexpr std::size_t kMaxRules = 512;      // of each kind, in one policy
+inline constexpr std::size_t kMaxLinks = 256;      // from one workspace
+inline constexpr std::size_t kMaxPortRanges = 16;  // of one rule
+inline constexpr std::size_t kMaxExposed = 64;     // ports of one workspace
+inline constexpr std::size_t kMaxNameLength = kMaxDnsName;
+inline constexpr std::size_t kMaxIdLength = 64;  // of a workspace's id
+inline constexpr std::size_t kMaxLogin = 512;    // of a proxy
 
 // Both ends included; 1 to 65535.
 struct PortRange {
@@ -136,8 +137,6 @@ Status validate(const Settings& settings);
 // "USER:PASSWORD" in printable characters, or empty. The message does not repeat it.
 Status validate_login(std::string_view login);
 
-// Lower case letters, digits, '-' and '_' in labels of 1 to 63, at most 253 in all, no final dot.
-bool is_dns_name(std::string_view name);
 // "*", "*.suffix" or an exact name; both lower case.
 bool name_matches(std::string_view pattern, std::string_view name);
 bool contains_port(const Ports& ports, std::uint16_t port);

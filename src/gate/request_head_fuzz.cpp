@@ -2,6 +2,7 @@
 #include <cstdlib>
 
 #include "base/bytes.h"
+#include "base/dns_name.h"
 #include "gate/http_head.h"
 
 namespace {
@@ -40,7 +41,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (cut.passed != whole.passed || cut.refused != whole.refused) std::abort();
   }
   if (const auto head = gate::parse_request_head(bytes)) {
-    if (!gate::is_dns_name(head->host) || head->method.empty()) std::abort();
+    if (!is_dns_name(head->host) || head->method.empty()) std::abort();
   }
   return 0;
 }

@@ -1,6 +1,7 @@
 #include "incident/data_flows.h"
 
 #include <boost/json/array.hpp>
+#include <set>
 
 #include "base/text.h"
 #include "incident/incident_book.h"
@@ -40,6 +41,12 @@ json::object flow(std::string_view from, std::string_view to, std::string_view t
   return {{"from", from}, {"to", to}, {"through", through}, {"allowed", allowed}, {"observed", false}};
 }
 
+json::object flow_outside(const std::string& id, std::string_view to, const json::object& policy) {
+  auto object = flow(id, to, "gate", true);
+  object["ways"] = policy.at("ways");
+  return object;
+}
+
 void add_observed(json::array& flows, const std::string& id, const Destination& seen) {
   const bool inwards = seen.kind == "ingress";
   auto object = flow(inwards ? std::string_view("visitors") : std::string_view(id),
@@ -50,14 +57,15 @@ void add_observed(json::array& flows, const std::string& id, const Destination& 
   object["refused"] = seen.refused;
   object["bytes_out"] = seen.bytes_out;
   object["bytes_in"] = seen.bytes_in;
+  if (seen.kind == "egress") object["ways"] = to_json(seen).at("ways");
   flows.emplace_back(std::move(object));
 }
 
 json::array flows_of(const std::string& id, const json::object& policy, const Observed& observed) {
   json::array flows;
-  if (policy.at("internet").as_bool()) flows.emplace_back(flow(id, "every public address", "gate", true));
+  if (policy.at("internet").as_bool()) flows.emplace_back(flow_outside(id, "every public address", policy));
   for (const auto& entry : policy.at("egress").as_array()) {
-    flows.emplace_back(flow(id, std::string_view(entry.as_string()), "gate", true));
+    flows.emplace_back(flow_outside(id, std::string_view(entry.as_string()), policy));
   }
   for (const auto& item : policy.at("links_out").as_array()) {
     const auto& link = item.as_object();
@@ -89,6 +97,35 @@ json::array readers(const std::vector<identity::Token>& tokens) {
   return array;
 }
 
+// Who sees connections outside because they are led through a proxy: now, and those of before that were seen.
+void add_proxies(const json::array& proxies, const Observed& observed, json::array& lines) {
+  constexpr std::string_view kSees =
+      ": names (SNI, Host), addresses, sizes and times, and what is not encrypted by the workspace itself";
+  std::set<std::string> now;
+  bool operators = false;
+  for (const auto& item : proxies) {
+    const auto& proxy = item.as_object();
+    const auto* place = proxy.if_contains("place");
+    const std::string key(place == nullptr ? gate::kOperatorsProxy : std::string_view(place->as_string()));
+    now.insert(key);
+    const auto name = proxy_name(key);
+    lines.emplace_back(
+        cat(name, place == nullptr ? "" : ", the workspace's own", ", which connections outside go through", kSees));
+    if (proxy.at("told").as_string() == "names") {
+      lines.emplace_back(cat("the name servers that ", name, " asks: names, which it is told instead of addresses"));
+    }
+    if (place != nullptr && proxy.at("login").as_bool()) {
+      lines.emplace_back(cat("the network between this host and ", name, operators ? ", and the operator's proxy" : "",
+                             ": the login for it, which is not encrypted"));
+    }
+    operators = operators || place == nullptr;
+  }
+  for (const auto& proxy : proxies_of(observed)) {
+    if (now.count(proxy) > 0) continue;
+    lines.emplace_back(cat(proxy_name(proxy), ", which connections outside went through before", kSees));
+  }
+}
+
 json::array in_transit(const json::object& policy, const Observed& observed, ApiTransport api) {
   json::array lines;
   bool clear = policy.at("egress_ports").as_string() == "80";
@@ -98,6 +135,7 @@ json::array in_transit(const json::object& policy, const Observed& observed, Api
     lines.emplace_back("the gate on this host: names (SNI, Host), addresses, sizes and times of every connection");
     lines.emplace_back("the network beyond this host: the same, and what is not encrypted by the workspace itself");
   }
+  add_proxies(out ? policy.at("proxies").as_array() : json::array(), observed, lines);
   if (clear) lines.emplace_back("connections to port 80 are in clear text, and went there");
   if (!policy.at("links_out").as_array().empty() || !policy.at("links_in").as_array().empty()) {
     lines.emplace_back("links stay on this host: root of the host alone can see them");
@@ -155,6 +193,7 @@ Task<json::object> data_flows(Sources sources, const IncidentBook& book, ApiTran
                       {"state", model::state_name(info.state)},
                       {"contained", book.of(info.id) != nullptr},
                       {"reaches", reaches(info, policy)},
+                      {"proxies", policy.at("proxies")},
                       {"flows", flows_of(info.id, policy, observed)}};
   const auto tokens = sources.identity.tokens().covering(info.id, info.spec.namespace_id);
   answer["seen_by"] = json::object{{"at_rest", at_rest(info)},

@@ -26,15 +26,15 @@ constexpr double kUsPerMs = 1000.0;
 
 microseconds since(steady_clock::time_point began) { return duration_cast<microseconds>(steady_clock::now() - began); }
 
-std::string check_text(const workspace::ReadyCheck& check) {
+std::string check_text(const model::ReadyCheck& check) {
   json::array command;
   for (const auto& word : check.command) command.emplace_back(word);
   return json::serialize(json::object{{"command", std::move(command)}, {"limit_ms", check.limit.count()}});
 }
 
-Result<workspace::ReadyCheck> check_from(std::string_view text) {
+Result<model::ReadyCheck> check_from(std::string_view text) {
   TRY_ASSIGN(const auto value, model::parse_json(text));
-  workspace::ReadyCheck check;
+  model::ReadyCheck check;
   const auto* object = value.if_object();
   const auto* command = object == nullptr ? nullptr : object->if_contains("command");
   if (command == nullptr || !command->is_array()) return fail(Code::DataLoss, "a ready check has no command");
@@ -137,9 +137,7 @@ Task<Drill> Drills::run(DrillWish wish) {
                                          : cat("the workspace '", info.id, "' has no snapshot '", wish.snapshot, "'"),
                    "take one with `coffer snapshot create`");
   }
-  if (!wish.check) {
-    if (const auto known = checks_.find(info.id); known != checks_.end()) wish.check = known->second;
-  }
+  if (const auto* known = check_of(info.id); known != nullptr && !wish.check) wish.check = *known;
   co_return co_await workspace::run_owned<Drill>(tasks_, "drill", try_out(std::move(wish), std::move(drill)));
 }
 
@@ -190,8 +188,7 @@ Task<void> Drills::bring_back(DrillWish wish, std::shared_ptr<Drill> drill) {
   co_return Status{};
 }
 
-Task<void> Drills::look_at(std::string scratch, std::optional<workspace::ReadyCheck> check,
-                           std::shared_ptr<Drill> drill) {
+Task<void> Drills::look_at(std::string scratch, std::optional<model::ReadyCheck> check, std::shared_ptr<Drill> drill) {
   const auto began = steady_clock::now();
   Status ready;
   if (check) {
@@ -207,7 +204,7 @@ Task<void> Drills::look_at(std::string scratch, std::optional<workspace::ReadyCh
   co_return ready;
 }
 
-Task<void> Drills::keep_check(std::string workspace_id, workspace::ReadyCheck check) {
+Task<void> Drills::keep_check(std::string workspace_id, model::ReadyCheck check) {
   auto write = [id = workspace_id, text = check_text(check)](store::Connection& connection) -> Status {
     TRY(
         connection.execute("INSERT INTO ready_checks (workspace_id, record) VALUES ($1, $2) "
@@ -218,6 +215,20 @@ Task<void> Drills::keep_check(std::string workspace_id, workspace::ReadyCheck ch
   CO_TRY(co_await database_.run(std::move(write), store::Durability::process_death));
   checks_.insert_or_assign(std::move(workspace_id), std::move(check));
   co_return Status{};
+}
+
+Task<void> Drills::drop_check(std::string workspace_id) {
+  auto remove = [id = workspace_id](store::Connection& connection) {
+    return connection.execute("DELETE FROM ready_checks WHERE workspace_id = $1", {id});
+  };
+  CO_TRY(co_await database_.run(std::move(remove), store::Durability::process_death));
+  checks_.erase(workspace_id);
+  co_return Status{};
+}
+
+const model::ReadyCheck* Drills::check_of(const std::string& workspace_id) const {
+  const auto found = checks_.find(workspace_id);
+  return found == checks_.end() ? nullptr : &found->second;
 }
 
 const Drill* Drills::last(const std::string& workspace_id) const {

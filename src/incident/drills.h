@@ -15,6 +15,7 @@
 #include "loop/lane.h"
 #include "loop/task_group.h"
 #include "model/origin.h"
+#include "model/ready_check.h"
 #include "store/database.h"
 #include "workspace/ready.h"
 
@@ -33,9 +34,9 @@ struct Drill {
 boost::json::object to_json(const Drill& drill);
 
 struct DrillWish {
-  std::string workspace;                       // its id
-  std::string snapshot;                        // empty: the latest
-  std::optional<workspace::ReadyCheck> check;  // nullopt: that of its create, if it had one
+  std::string workspace;                   // its id
+  std::string snapshot;                    // empty: the latest
+  std::optional<model::ReadyCheck> check;  // nullopt: that of its create, if it had one
   model::Origin by;
 };
 
@@ -50,7 +51,10 @@ class Drills {
   // it; an error is that there was nothing to be tried, or that the result is not durable.
   Task<Drill> run(DrillWish wish);
   // The check of a workspace, for drills to come.
-  Task<void> keep_check(std::string workspace_id, workspace::ReadyCheck check);
+  Task<void> keep_check(std::string workspace_id, model::ReadyCheck check);
+  Task<void> drop_check(std::string workspace_id);
+  // nullptr: it has none, and drills ask whether its guest answers. Valid until the next call that changes something.
+  [[nodiscard]] const model::ReadyCheck* check_of(const std::string& workspace_id) const;
   // Of the last; nullptr: none. Valid until the next call that changes something.
   [[nodiscard]] const Drill* last(const std::string& workspace_id) const;
   [[nodiscard]] std::vector<Drill> all() const;
@@ -63,14 +67,14 @@ class Drills {
          ledger::Recorder& recorder);
   Task<Drill> try_out(DrillWish wish, Drill drill);
   Task<void> bring_back(DrillWish wish, std::shared_ptr<Drill> drill);
-  Task<void> look_at(std::string scratch, std::optional<workspace::ReadyCheck> check, std::shared_ptr<Drill> drill);
+  Task<void> look_at(std::string scratch, std::optional<model::ReadyCheck> check, std::shared_ptr<Drill> drill);
   Task<void> forget_durably(std::string workspace_id);
 
   store::Database& database_;
   workspace::Manager& manager_;
   ledger::Recorder& recorder_;
   std::map<std::string, Drill> last_;
-  std::map<std::string, workspace::ReadyCheck> checks_;
+  std::map<std::string, model::ReadyCheck> checks_;
   loop::Lane lane_;
   loop::TaskGroup tasks_;  // run to their end
 };

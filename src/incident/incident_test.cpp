@@ -76,6 +76,19 @@ TEST(Reach, connections_to_the_same_place_are_counted_together) {
   EXPECT_EQ(seen.omitted, 4U);
 }
 
+TEST(Reach, the_ways_that_connections_took_are_kept_and_one_that_was_refused_took_none) {
+  auto direct = flow("egress", "opened", "a", 0);
+  direct.via = gate::kNoProxy;
+  auto led = flow("egress", "closed", "a", 10);
+  led.via = "operator,proxy.example:3128";
+  const auto seen = summarize({direct, led, flow("egress", "refused", "b", 0)});
+  ASSERT_EQ(seen.destinations.size(), 2U);
+  EXPECT_EQ(json::serialize(to_json(seen.destinations[0]).at("ways")), R"([[],["operator","proxy.example:3128"]])");
+  EXPECT_EQ(json::serialize(to_json(seen.destinations[1]).at("ways")), "[]");
+  EXPECT_EQ(proxies_of(seen), (std::set<std::string>{"operator", "proxy.example:3128"}));
+  EXPECT_EQ(proxy_name("operator"), "the operator's proxy");
+}
+
 ledger::Decoded entry(const std::string& actor, const std::string& workspace, model::Event event) {
   const auto bytes =
       ledger::encode(ledger::Stamp{1, 5, 5}, model::Entry{{actor, "10.0.0.1", ""}, {workspace, ""}, std::move(event)});

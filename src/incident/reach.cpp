@@ -30,7 +30,32 @@ void add(Destination& destination, const net::Flow& flow) {
   destination.bytes_out += flow.bytes_out;
   destination.bytes_in += flow.bytes_in;
   if (destination.first_us == 0) destination.first_us = flow.time_us;
+  if (!flow.via.empty()) destination.via.insert(flow.via);
   destination.last_us = std::max(destination.last_us, flow.time_us);
+}
+
+std::string_view told(gate::ProxyTarget target) { return target == gate::ProxyTarget::name ? "names" : "addresses"; }
+
+void add_proxies(const net::Networks& networks, const std::string& workspace, json::object& policy) {
+  const auto& site = networks.settings();
+  const auto& own = networks.proxy(workspace);
+  json::array proxies, way;
+  if (site.proxy) {
+    proxies.emplace_back(json::object{{"whose", "operator"}, {"told", told(site.proxy->target)}});
+    way.emplace_back(gate::kOperatorsProxy);
+  }
+  json::array ways;
+  // What the operator has opened inside is not the business of a workspace's proxy.
+  if (own && !site.opened_ranges.empty()) ways.emplace_back(way);
+  if (own) {
+    const bool login = own->login != nullptr || own->state == net::Proxy::Login::unreadable;
+    proxies.emplace_back(json::object{
+        {"whose", "workspace"}, {"told", told(own->target)}, {"place", net::proxy_text(*own)}, {"login", login}});
+    way.emplace_back(net::proxy_text(*own));
+  }
+  ways.emplace_back(std::move(way));
+  policy["proxies"] = std::move(proxies);
+  policy["ways"] = std::move(ways);
 }
 
 }  // namespace
@@ -88,15 +113,40 @@ json::object policy_of(const net::Networks& networks, const workspace::Manager& 
                                       {"slug", exposure.slug},
                                       {"to", exposure.token_digest.empty() ? "anybody" : "token holders"}});
   }
-  return {{"internet", networks.egress(workspace).open()},
-          {"egress", std::move(egress)},
-          {"egress_ports", net::ports_text(networks.egress(workspace).ports)},
-          {"links_out", std::move(out)},
-          {"links_in", std::move(in)},
-          {"exposed", std::move(exposed)}};
+  json::object policy{{"internet", networks.egress(workspace).open()},
+                      {"egress", std::move(egress)},
+                      {"egress_ports", net::ports_text(networks.egress(workspace).ports)},
+                      {"links_out", std::move(out)},
+                      {"links_in", std::move(in)},
+                      {"exposed", std::move(exposed)}};
+  add_proxies(networks, workspace, policy);
+  return policy;
+}
+
+json::array way_to_json(const std::string& via) {
+  json::array way;
+  if (via == gate::kNoProxy) return way;
+  for (const auto& proxy : split(via, ',')) way.emplace_back(proxy);
+  return way;
+}
+
+std::set<std::string> proxies_of(const Observed& observed) {
+  std::set<std::string> proxies;
+  for (const auto& destination : observed.destinations) {
+    for (const auto& via : destination.via) {
+      for (const auto& proxy : way_to_json(via)) proxies.emplace(proxy.as_string());
+    }
+  }
+  return proxies;
+}
+
+std::string proxy_name(std::string_view proxy) {
+  return proxy == gate::kOperatorsProxy ? std::string("the operator's proxy") : cat("the proxy ", proxy);
 }
 
 json::object to_json(const Destination& destination) {
+  json::array ways;
+  for (const auto& via : destination.via) ways.emplace_back(way_to_json(via));
   return {{"kind", destination.kind},
           {"name", destination.name},
           {"address", destination.address},
@@ -105,6 +155,7 @@ json::object to_json(const Destination& destination) {
           {"refused", destination.refused},
           {"bytes_out", destination.bytes_out},
           {"bytes_in", destination.bytes_in},
+          {"ways", std::move(ways)},
           {"first", time_text(destination.first_us)},
           {"last", time_text(destination.last_us)}};
 }

@@ -38,6 +38,9 @@ json::array advice(const Observed& observed, const Traces* traces, const json::o
       say(cat("look in the logs of ", destination.where(), between, ": ", destination.bytes_out, " bytes went there"));
     }
   }
+  for (const auto& proxy : proxies_of(observed)) {
+    say(cat("look in the logs of ", proxy_name(proxy), ": connections went through it"));
+  }
   if (traces != nullptr) {
     for (const auto& made : traces->workspaces) say(cat("contain ", made.id, " too: its token started it"));
     for (const auto& made : traces->tokens) say(cat("see what ", made.id, " was used for: its token minted it"));

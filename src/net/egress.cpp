@@ -1,8 +1,8 @@
 #include "net/egress.h"
 
 #include <algorithm>
-#include <cctype>
 
+#include "base/dns_name.h"
 #include "base/file.h"
 #include "base/text.h"
 
@@ -15,23 +15,9 @@ constexpr std::uint16_t kLastPort = 65535;
 constexpr std::string_view kRaw = "tcp://";
 constexpr std::string_view kStrict = "strict://";
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return out;
-}
-
 const gate::Ports& web_ports() {
   static const gate::Ports kPorts{{443, 443}, {80, 80}};
   return kPorts;
-}
-
-// A name that is only digits and dots, or hexadecimal, is some parser's address: "0x7f.1", "2130706433".
-bool looks_like_address(std::string_view name) {
-  const auto last = name.substr(name.rfind('.') == std::string_view::npos ? 0 : name.rfind('.') + 1);
-  const bool hexadecimal = starts_with(last, "0x");
-  return hexadecimal || std::all_of(last.begin(), last.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
 }
 
 tl::unexpected<Error> wrong(std::string_view entry, std::string_view why) {
@@ -70,7 +56,7 @@ Status add_entry(const std::string& given, const gate::Ports& ports, EgressRules
   rule.name = lower(entry);
   if (rule.name.ends_with('.')) rule.name.pop_back();
   const std::string_view host = starts_with(rule.name, "*.") ? std::string_view(rule.name).substr(2) : rule.name;
-  if (!gate::is_dns_name(host) || looks_like_address(host)) return wrong(given, "is no name, range or preset");
+  if (!is_dns_name(host) || looks_like_address(host)) return wrong(given, "is no name, range or preset");
   if (host.find('.') == std::string_view::npos) return wrong(given, "is no preset, and a public name has a dot");
   rules.names.push_back(std::move(rule));
   return {};
@@ -82,16 +68,6 @@ Result<std::uint16_t> parse_port(std::string_view text) {
 }
 
 }  // namespace
-
-Result<std::string> public_name(std::string_view text) {
-  const auto shown = text.substr(0, kMaxEntry);
-  std::string name = lower(text);
-  if (name.ends_with('.')) name.pop_back();
-  if (!gate::is_dns_name(name) || looks_like_address(name) || name.find('.') == std::string::npos) {
-    return fail(Code::InvalidArgument, cat("host: '", shown, "' is no public name and no address"));
-  }
-  return name;
-}
 
 Result<gate::Ports> parse_ports(std::string_view text) {
   gate::Ports ports;

@@ -48,10 +48,6 @@ struct EgressRules {
 // InvalidArgument names the entry, as "/egress/3".
 Result<EgressRules> compile(const Egress& egress, const Presets& presets);
 
-// A DNS name that may lead to something public, in lower case and without its final dot. InvalidArgument: none, such as
-// "localhost" or "0x7f.1".
-Result<std::string> public_name(std::string_view text);
-
 // "443", "443,8000-8080". InvalidArgument: none, too many, or out of range.
 Result<gate::Ports> parse_ports(std::string_view text);
 std::string ports_text(const gate::Ports& ports);

@@ -22,6 +22,7 @@ boost::json::object to_json(const Flow& flow) {
   object["address"] = flow.address;
   object["port"] = flow.port;
   object["peer"] = flow.peer;
+  object["via"] = flow.via;
   object["bytes_out"] = flow.bytes_out;
   object["bytes_in"] = flow.bytes_in;
   object["duration_ms"] = static_cast<double>(flow.duration_us) / 1000.0;

@@ -26,10 +26,11 @@ std::int64_t whole(std::uint64_t number) {
 
 constexpr std::string_view kInsert =
     "INSERT INTO flows (workspace_id, flow, kind, event, reason, time, name, address, port, peer, bytes_out, bytes_in, "
-    "duration, omitted) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+    "duration, omitted, via) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
 constexpr std::string_view kSelect =
     "SELECT number, workspace_id, flow, kind, event, reason, time, name, address, port, peer, bytes_out, bytes_in, "
-    "duration, omitted FROM flows WHERE ($1 = '' OR workspace_id = $1) AND ($2 = 0 OR number < $2) ORDER BY number "
+    "duration, omitted, via FROM flows WHERE ($1 = '' OR workspace_id = $1) AND ($2 = 0 OR number < $2) ORDER BY "
+    "number "
     "DESC LIMIT $3";
 
 Flow flow_of(const store::Row& row) {
@@ -51,6 +52,7 @@ Flow flow_of(const store::Row& row) {
   flow.bytes_in = count(column++);
   flow.duration_us = count(column++);
   flow.omitted = count(column++);
+  flow.via = row.text(column++);
   return flow;
 }
 
@@ -99,7 +101,7 @@ Task<void> FlowLog::flush() {
         TRY(connection.execute(
             kInsert, {flow.workspace, whole(flow.flow), flow.kind, flow.event, flow.reason, whole(flow.time_us),
                       flow.name, flow.address, std::int64_t{flow.port}, flow.peer, whole(flow.bytes_out),
-                      whole(flow.bytes_in), whole(flow.duration_us), whole(flow.omitted)}));
+                      whole(flow.bytes_in), whole(flow.duration_us), whole(flow.omitted), flow.via}));
       }
       for (const auto& workspace : crowded) {
         TRY(connection.execute(

@@ -30,6 +30,9 @@ struct Flow {
   std::uint16_t port = 0;
   std::uint64_t bytes_out = 0, bytes_in = 0;  // from the guest, to it
   std::uint64_t duration_us = 0;
+  // The proxies that a connection outside goes through: "operator", "proxy.example:3128", both with a comma between
+  // them, or "direct". Empty: it was not opened, or leads elsewhere, or an earlier version has kept it.
+  std::string via;
   std::uint64_t generation = 0;  // of the policy that decided; not kept
   std::uint64_t omitted = 0;     // not a flow: so many records were left out, because there were too many
 };

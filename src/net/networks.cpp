@@ -6,6 +6,7 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <set>
 
+#include "base/dns_name.h"
 #include "base/id.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -29,7 +30,7 @@ constexpr auto kWirePause = 50ms;
 constexpr std::size_t kMaxRefusalMessage = 16U << 10;
 
 // The name as a DNS label, if it is one.
-bool is_label(const std::string& name) { return name.find('.') == std::string::npos && gate::is_dns_name(name); }
+bool is_label(const std::string& name) { return name.find('.') == std::string::npos && is_dns_name(name); }
 
 void add_ports(gate::Ports& all, const gate::Ports& more) { all.insert(all.end(), more.begin(), more.end()); }
 
@@ -442,6 +443,7 @@ void Networks::heard(gate::FlowBatch batch) {
     flow.name = std::move(record.name);
     flow.address = std::move(record.address);
     flow.peer = std::move(record.peer);
+    flow.via = std::move(record.via);
     flow.port = record.port;
     flow.bytes_out = record.bytes_out;
     flow.bytes_in = record.bytes_in;

@@ -1,8 +1,8 @@
 #include "net/proxy.h"
 
+#include "base/dns_name.h"
 #include "base/text.h"
 #include "gate/address_guard.h"
-#include "net/egress.h"
 
 namespace cofferdam::net {
 namespace {
@@ -22,20 +22,16 @@ Result<Proxy> make_proxy(const gate::Settings& settings, std::string_view host, 
   proxy.port = port;
   proxy.target = target;
   if (port == 0) return fail(Code::InvalidArgument, "port: is missing");
-  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
-  if (const auto address = Address::parse(bracketed ? host.substr(1, host.size() - 2) : host)) {
+  TRY_ASSIGN(proxy.host, public_host(host));
+  if (const auto address = Address::parse(proxy.host)) {
     // The gate checks again whenever it connects.
     if (!gate::may_dial(settings, *address)) {
       return fail(Code::PermissionDenied, "host: the address leads inwards, or the operator denies it",
                   "a proxy of the site's own is the operator's to set (network.proxy), or to open "
                   "(network.allow_private)");
     }
-    proxy.host = address->text();
-  } else {
-    TRY_ASSIGN(proxy.host, public_name(host));
-    if (gate::denies_name(settings, proxy.host)) {
-      return fail(Code::PermissionDenied, "host: the operator denies this name", "choose another proxy");
-    }
+  } else if (gate::denies_name(settings, proxy.host)) {
+    return fail(Code::PermissionDenied, "host: the operator denies this name", "choose another proxy");
   }
   if (auto checked = gate::validate_login(login.view()); !checked) {
     return fail(Code::InvalidArgument, cat("username or password: ", checked.error().message));
@@ -44,10 +40,7 @@ Result<Proxy> make_proxy(const gate::Settings& settings, std::string_view host, 
   return proxy;
 }
 
-std::string proxy_text(const Proxy& proxy) {
-  const bool is_v6 = proxy.host.find(':') != std::string::npos;
-  return cat(is_v6 ? "[" : "", proxy.host, is_v6 ? "]:" : ":", proxy.port);
-}
+std::string proxy_text(const Proxy& proxy) { return host_and_port(proxy.host, proxy.port); }
 
 gate::OwnProxy for_gate(const Proxy& proxy) {
   return {proxy.host, proxy.port, proxy.target, std::string(login_of(proxy))};

@@ -6,7 +6,7 @@ namespace cofferdam::net {
 namespace {
 
 // Times are milliseconds since 1970, those of flows microseconds. Flows outlive their workspace.
-constexpr std::array<store::Migration, 2> kMigrations{{{"net", 1, R"sql(
+constexpr std::array<store::Migration, 3> kMigrations{{{"net", 1, R"sql(
 CREATE TABLE networks (
   workspace_id TEXT PRIMARY KEY REFERENCES workspaces (id) ON DELETE CASCADE,
   pair INTEGER UNIQUE,
@@ -60,6 +60,9 @@ ALTER TABLE networks ADD COLUMN proxy_host TEXT;
 ALTER TABLE networks ADD COLUMN proxy_port INTEGER;
 ALTER TABLE networks ADD COLUMN proxy_resolves INTEGER;
 ALTER TABLE networks ADD COLUMN proxy_login BLOB;
+)sql"},
+                                                       {"net", 3, R"sql(
+ALTER TABLE flows ADD COLUMN via TEXT NOT NULL DEFAULT '';
 )sql"}}};
 
 }  // namespace

@@ -32,7 +32,7 @@ Task<void> try_until_ready(Manager& manager, std::string workspace_id, std::vect
 
 }  // namespace
 
-Task<void> wait_until_ready(Manager& manager, std::string workspace_id, ReadyCheck check) {
+Task<void> wait_until_ready(Manager& manager, std::string workspace_id, model::ReadyCheck check) {
   auto ready = co_await loop::with_deadline(try_until_ready(manager, std::move(workspace_id), check.command),
                                             check.limit, "the ready check");
   if (!ready && ready.error().code == Code::DeadlineExceeded) {

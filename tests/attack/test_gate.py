@@ -648,6 +648,7 @@ def test_through_a_proxy_the_same_rules_hold(world, guest, by_name):
         tls.sendall(b"hello")
         assert tls.recv(100) == f"{GOOD} hello".encode()
     assert world.proxy.asked == ["good.example:443" if by_name else f"{GOOD}:443"]
+    assert world.gate.record(event="opened", name="good.example").via == "operator"
     with guest.dial("raw.example", 9000) as raw:
         assert read_until(raw, b"BANNER\n") == b"BANNER\n"
     with pytest.raises(OSError):
@@ -673,6 +674,7 @@ def test_a_workspaces_own_proxy_is_shown_its_login_and_the_same_rules_hold(world
     assert world.own_proxy.shown == [LOGIN]
     opened = world.gate.record(kind="egress", event="opened", name="good.example")
     assert opened.address == ("" if by_name else GOOD)  # what the proxy chose is not known here
+    assert opened.via == "proxy.example:3129"
     with guest.dial("raw.example", 9000) as raw:  # the first bytes are the server's, right behind the proxy's answer
         assert read_until(raw, b"BANNER\n") == b"BANNER\n"
     world.own_proxy.asked.clear()
@@ -744,7 +746,8 @@ def test_a_proxy_that_does_not_help_is_named_and_never_gone_around(world, guest)
         with guest.dial("good.example", 80) as one:
             one.sendall(request())
             assert is_refused(one), (reason, proxy, answer)
-        assert world.gate.record(event="refused", name="good.example").reason == reason, (proxy, answer)
+        refused = world.gate.record(event="refused", name="good.example")
+        assert (refused.reason, refused.via) == (reason, ""), (proxy, answer)
     world.own_proxy.answer, world.own_proxy.silent = None, True
     world.gate.set_policy("ws_0", default_policy(100, proxy=own_proxy()))
     with guest.dial("good.example", 80) as one:
@@ -771,6 +774,7 @@ def test_the_operators_proxy_comes_before_a_workspaces_own(world, guest, by_name
     assert world.proxy.asked == ["proxy.example:3129" if by_name else f"{PROXY}:3129"]
     assert world.own_proxy.asked == ["good.example:443" if by_name else f"{GOOD}:443"]
     assert world.own_proxy.shown == [LOGIN]
+    assert world.gate.record(event="opened", name="good.example").via == "operator,proxy.example:3129"
 
 
 def test_what_the_operator_opened_inside_is_not_asked_of_a_workspaces_own_proxy(world, guest):
@@ -780,6 +784,7 @@ def test_what_the_operator_opened_inside_is_not_asked_of_a_workspaces_own_proxy(
         one.sendall(request("inside.example"))
         assert INSIDE.encode() in one.recv(1000)
     assert world.own_proxy.asked == [] and world.web.reached == [INSIDE]
+    assert world.gate.record(event="opened", name="inside.example").via == "direct"
 
 
 def test_a_change_of_the_proxy_cuts_what_went_the_other_way_and_nothing_else(world, linked):

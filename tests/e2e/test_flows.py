@@ -7,6 +7,7 @@ import pytest
 import internet as nets
 from cofferdam import wait_for
 
+LOGIN = "me:pass:word"  # as internet_services.py wants it
 AGENT = b"""version: 1
 workspaces:
   - {name: agent, image: debian-12, ttl: 20m, secrets: [API_KEY], egress: [allowed.example, files.example]}
@@ -64,6 +65,53 @@ def test_the_four_questions_are_answered_from_policy_and_from_what_was_observed(
     assert "hush-hush" not in text
     assert {w["name"] for w in daemon.json("flows")["workspaces"]} == {"db", "agent"}
     assert daemon("flows", "nobody").status == 1
+
+
+def test_proxies_are_on_the_way_and_told_as_who_sees_what_goes_out(golden, internet):
+    one = nets.Networked(golden, internet, f"proxy: {nets.SERVER}:3128")
+    try:
+        login = one.base / "login"
+        login.write_text(LOGIN)
+        login.chmod(0o600)
+        with open(one.base / "cofferd.yaml", "a", encoding="utf-8") as file:
+            file.write(f"  proxy_login: {login}\n")
+        one.up()
+        with one.workspace("--allow", "allowed.example", image="debian-12") as name:
+            def fetch():
+                return one.exec(name, ["curl", "-sS", "-m", "5", "http://allowed.example/"], "--timeout", "20").status == 0
+
+            def flow(observed):
+                found = one.json("flows", name)["workspaces"][0]
+                return [f for f in found["flows"] if f["observed"] == observed and f["to"].startswith("allowed.example")]
+
+            wait_for(fetch, 60, "an answer from outside")
+            assert flow(False)[0]["ways"] == [["operator"]]
+            wait_for(lambda: flow(True) and flow(True)[0]["ways"] == [["operator"]], 20, "what was observed")
+            one.ok("network", "proxy", name, "proxy.example:3128", "--login", "-", stdin=LOGIN.encode())
+            both = ["operator", "proxy.example:3128"]
+            assert flow(False)[0]["ways"] == [both]
+            wait_for(fetch, 60, "an answer from outside")
+            wait_for(lambda: both in flow(True)[0]["ways"], 20, "what was observed")
+            assert [f for f in one.connections(name) if f["via"] == ",".join(both)]
+            assert "via operator,proxy.example:3128" in one.ok("connections", name).out
+
+            found = one.json("flows", name)["workspaces"][0]
+            assert [p["whose"] for p in found["proxies"]] == ["operator", "workspace"], found["proxies"]
+            seen = found["seen_by"]["in_transit"]
+            assert [line for line in seen if line.startswith("the operator's proxy, which")], seen
+            assert [line for line in seen if line.startswith("the proxy proxy.example:3128, the workspace's own, which")], seen
+            assert [line for line in seen if "and the operator's proxy: the login for it" in line], seen
+            text = one.ok("flows", name).out
+            assert "-> allowed.example  through gate, the operator's proxy, the proxy proxy.example:3128: allowed" in text, text
+            dot = one.ok("flows", name, "--dot").out
+            for edge in (f'"{name}" -> "the operator\'s proxy" [style=solid', '"the operator\'s proxy" -> "the proxy proxy.example:3128" [style=solid',
+                         '"the proxy proxy.example:3128" -> "allowed.example" [style=dashed'):
+                assert edge in dot, dot
+            # Where the operator's is, is the operator's affair; the login nobody's.
+            for shown in (str(found), text, dot):
+                assert f"{nets.SERVER}:3128" not in shown and "pass:word" not in shown
+    finally:
+        one.close()
 
 
 def test_the_picture_is_one_that_graphviz_reads(daemon):

@@ -83,6 +83,7 @@ class Record:
     bytes_in: int
     duration_us: int
     generation: int
+    via: str
 
 
 class _Reader:
@@ -106,7 +107,7 @@ class _Reader:
         when = self.take("Q")
         name, address, port, peer = self.text(), self.text(), self.take("H"), self.text()
         return Record(workspace, flow, KINDS[kind], EVENTS[event], REASONS[reason], when, name, address, port, peer,
-                      *self.take("QQQQ"))
+                      *self.take("QQQQ"), self.text())
 
 
 class Refused(Exception):
