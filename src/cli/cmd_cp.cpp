@@ -89,7 +89,7 @@ class Copy : public Command {
     if (!there) {
       co_return fail(Code::NotFound, cat("there is no '", from_.path, "' in the workspace '", from_.workspace, "'"));
     }
-    const RemoteEntry entry = *there;
+    const RemoteEntry& entry = *there;
     std::string target = to_.path;
     struct stat st{};
     bool exists = ::stat(target.c_str(), &st) == 0;

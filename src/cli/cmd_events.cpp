@@ -225,6 +225,7 @@ class LedgerVerify : public Command {
     if (session.json()) words.emplace_back("--json");
     words.push_back(settings.state_dir + "/ledger");
     std::vector<char*> argv;
+    argv.reserve(words.size() + 1);
     for (auto& word : words) argv.push_back(word.data());
     argv.push_back(nullptr);
     ::execvp(argv[0], argv.data());

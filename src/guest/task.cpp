@@ -191,7 +191,7 @@ void Task::pump(Output& output) {
         link_.queue().queued_bytes() >= kOutputQueueBytes) {
       return unwatch(output);
     }
-    const auto want = std::min<std::int64_t>(output.credit, buffer.size());
+    const auto want = std::min(output.credit, static_cast<std::int64_t>(buffer.size()));
     const ssize_t n = ::read(output.fd.get(), buffer.data(), static_cast<std::size_t>(want));
     if (n > 0) {
       output.credit -= n;

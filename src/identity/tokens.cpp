@@ -285,6 +285,7 @@ std::vector<Token> Tokens::reaching(const std::string& workspace_id) const {
     for (const auto& child : with_descendants(id)) ids.insert(child);
   }
   std::vector<Token> found;
+  found.reserve(ids.size());
   for (const auto& id : ids) found.push_back(live_.at(id).token);
   return found;
 }

@@ -23,7 +23,7 @@ std::size_t index_of(wire::Channel channel) { return channel == wire::Channel::S
 
 }  // namespace
 
-GuestLink::GuestLink(loop::asio::any_io_executor executor, loop::asio::local::stream_protocol::socket socket)
+GuestLink::GuestLink(const loop::asio::any_io_executor& executor, loop::asio::local::stream_protocol::socket socket)
     : executor_(executor), socket_(std::move(socket)), tasks_(executor), to_send_(executor), greeted_(executor) {}
 
 Task<std::unique_ptr<GuestLink>> GuestLink::connect(std::string path) {
@@ -104,7 +104,7 @@ Task<wire::Response> GuestLink::round_trip_on(std::uint32_t id, wire::Op op, std
   co_return std::move(*pending.response);
 }
 
-void GuestLink::post(wire::Op op, std::string body) {
+void GuestLink::post(wire::Op op, const std::string& body) {
   if (failure_) return;
   queue_.push_request(new_id(), op, body);
   to_send_.notify();

@@ -61,7 +61,7 @@ class GuestLink {
   }
 
   // Sends a call whose answer nobody waits for.
-  void post(wire::Op op, std::string body);
+  void post(wire::Op op, const std::string& body);
 
   // Starts a process; its stream is filled until its Exit. A start that failed inside the guest is an answer.
   struct Started {
@@ -118,7 +118,7 @@ class GuestLink {
     std::optional<Result<wire::Response>> response;
   };
 
-  GuestLink(loop::asio::any_io_executor executor, loop::asio::local::stream_protocol::socket socket);
+  GuestLink(const loop::asio::any_io_executor& executor, loop::asio::local::stream_protocol::socket socket);
   Task<void> shake_hands(Reconnect reconnect);
   Task<wire::Response> round_trip(wire::Op op, std::string body, std::chrono::milliseconds deadline);
   Task<wire::Response> round_trip_on(std::uint32_t id, wire::Op op, std::string body,

@@ -72,7 +72,7 @@ Task<DiskTraffic> disk_traffic(QmpClient& monitor) {
 
 }  // namespace
 
-QemuMachine::QemuMachine(loop::asio::any_io_executor executor, Host& host, std::string id, Launched launched,
+QemuMachine::QemuMachine(const loop::asio::any_io_executor& executor, Host& host, std::string id, Launched launched,
                          Clone clone)
     : host_(host),
       id_(std::move(id)),
@@ -81,7 +81,7 @@ QemuMachine::QemuMachine(loop::asio::any_io_executor executor, Host& host, std::
       clone_(std::move(clone)),
       ended_(executor, loop::asio::steady_timer::time_point::max()) {}
 
-QemuMachine::QemuMachine(loop::asio::any_io_executor executor, Host& host, std::string id, Launched launched,
+QemuMachine::QemuMachine(const loop::asio::any_io_executor& executor, Host& host, std::string id, Launched launched,
                          std::shared_ptr<GuestLink> link, std::string machine_id, Adopted as)
     : host_(host),
       id_(std::move(id)),

@@ -22,9 +22,9 @@ class QemuMachine : public Machine {
     image::ImageConfig config;
   };
   // `host` outlives the machine. A VMM that has started; its guest is begun by begin() or wake().
-  QemuMachine(loop::asio::any_io_executor executor, Host& host, std::string id, Launched launched, Clone clone);
+  QemuMachine(const loop::asio::any_io_executor& executor, Host& host, std::string id, Launched launched, Clone clone);
   // Takes over a VMM whose guest answers on `link`, or will once it runs.
-  QemuMachine(loop::asio::any_io_executor executor, Host& host, std::string id, Launched launched,
+  QemuMachine(const loop::asio::any_io_executor& executor, Host& host, std::string id, Launched launched,
               std::shared_ptr<GuestLink> link, std::string machine_id, Adopted as);
   ~QemuMachine() override;
 

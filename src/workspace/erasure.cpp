@@ -184,15 +184,17 @@ Task<Info> ManagerImpl::do_hold(EntryPtr entry, std::string reason) {
   co_return co_await save_change(entry);
 }
 
+Task<Info> ManagerImpl::end_hold(EntryPtr entry) {
+  if (!entry->record.held) co_return info_of(*entry);
+  entry->record.held = false;
+  entry->record.hold_reason.clear();
+  CO_TRY(co_await apply_ttl(entry));
+  tell(entry, EventKind::unheld);
+  co_return co_await save_change(entry);
+}
+
 Task<Info> ManagerImpl::unhold(std::string id) {
-  std::function<Task<Info>(EntryPtr)> operation = [this](EntryPtr entry) -> Task<Info> {
-    if (!entry->record.held) co_return info_of(*entry);
-    entry->record.held = false;
-    entry->record.hold_reason.clear();
-    CO_TRY(co_await apply_ttl(entry));
-    tell(entry, EventKind::unheld);
-    co_return co_await save_change(entry);
-  };
+  std::function<Task<Info>(EntryPtr)> operation = [this](EntryPtr entry) { return end_hold(std::move(entry)); };
   return in_turn<Info>(std::move(id), "end of a hold", std::move(operation));
 }
 

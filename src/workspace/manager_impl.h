@@ -135,6 +135,7 @@ class ManagerImpl : public Manager {
                         std::optional<model::TtlAction> action);
   // From now on, as the record's spec says.
   Task<void> apply_ttl(EntryPtr entry);
+  Task<Info> end_hold(EntryPtr entry);
   Task<Info> do_update(EntryPtr entry, Change change);
   Task<Info> do_set_metadata(EntryPtr entry, model::Metadata values, MetadataChange how);
   Task<Info> do_make_permanent(EntryPtr entry, std::optional<model::RestartPolicy> restart_policy);
@@ -201,6 +202,7 @@ class ManagerImpl : public Manager {
   Task<void> do_remove_snapshot(EntryPtr entry, std::string snapshot_id);
   Task<void> load_snapshots(EntryPtr entry);
   Task<std::shared_ptr<Loaded>> load_snapshot(Snapshot snapshot, std::uint32_t count);
+  Task<std::shared_ptr<Loaded>> load_one_of(EntryPtr entry, std::string snapshot_id);
   Task<std::shared_ptr<Loaded>> load_files(std::string folder, std::string id, keys::Key key, std::uint32_t count);
   enum class LoadedPart { memory, disk };
   Task<void> load_part(std::shared_ptr<Loaded> loaded, LoadedPart part);

@@ -45,8 +45,8 @@ struct Pool::Kind {
   }
 };
 
-Pool::Pool(loop::asio::any_io_executor executor, loop::WorkerPool& workers, FindImage find_image, Machines& machines,
-           MemoryBudget& budget, PoolOptions options)
+Pool::Pool(const loop::asio::any_io_executor& executor, loop::WorkerPool& workers, FindImage find_image,
+           Machines& machines, MemoryBudget& budget, PoolOptions options)
     : workers_(workers),
       find_image_(std::move(find_image)),
       machines_(machines),
@@ -147,7 +147,7 @@ Task<void> Pool::discard(Prepared member, std::string why) {
 
 Task<void> Pool::give_up_one() {
   for (auto it = kinds_.rbegin(); it != kinds_.rend(); ++it) {
-    const std::shared_ptr<Kind> kind = *it;
+    const std::shared_ptr<Kind>& kind = *it;
     auto& members = kind->standby.empty() ? kind->ready : kind->standby;
     if (members.empty()) continue;
     Prepared member = std::move(members.back());

@@ -42,7 +42,7 @@ struct PoolStatus {
 class Pool {
  public:
   // All outlive the pool.
-  Pool(loop::asio::any_io_executor executor, loop::WorkerPool& workers, FindImage find_image, Machines& machines,
+  Pool(const loop::asio::any_io_executor& executor, loop::WorkerPool& workers, FindImage find_image, Machines& machines,
        MemoryBudget& budget, PoolOptions options);
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;

@@ -34,12 +34,15 @@ Task<SealedSnapshot> ManagerImpl::sealed_snapshot(std::string id, std::string sn
   co_return co_await workers_.run(std::move(open));
 }
 
+Task<std::shared_ptr<Loaded>> ManagerImpl::load_one_of(EntryPtr entry, std::string snapshot_id) {
+  CO_TRY_ASSIGN(const auto snapshot, find_snapshot(*entry, snapshot_id));
+  co_return co_await load_snapshot(snapshot, 1);
+}
+
 Task<Info> ManagerImpl::scratch(std::string id, std::string snapshot_id, ScratchWish wish) {
   if (closing_) co_return fail(Code::Unavailable, "the daemon is shutting down");
-  std::function<Task<std::shared_ptr<Loaded>>(EntryPtr)> load =
-      [this, snapshot_id](EntryPtr entry) -> Task<std::shared_ptr<Loaded>> {
-    CO_TRY_ASSIGN(const auto snapshot, find_snapshot(*entry, snapshot_id));
-    co_return co_await load_snapshot(snapshot, 1);
+  std::function<Task<std::shared_ptr<Loaded>>(EntryPtr)> load = [this, snapshot_id](EntryPtr entry) {
+    return load_one_of(std::move(entry), snapshot_id);
   };
   CO_TRY_ASSIGN(auto loaded, co_await in_turn<std::shared_ptr<Loaded>>(std::move(id), "reading of a snapshot",
                                                                        std::move(load), Reaching::contained_too));
