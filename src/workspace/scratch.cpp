@@ -34,7 +34,7 @@ Task<SealedSnapshot> ManagerImpl::sealed_snapshot(std::string id, std::string sn
   co_return co_await workers_.run(std::move(open));
 }
 
-Task<std::shared_ptr<Loaded>> ManagerImpl::load_one_of(EntryPtr entry, std::string snapshot_id) {
+Task<std::shared_ptr<ManagerImpl::Loaded>> ManagerImpl::load_one_of(EntryPtr entry, std::string snapshot_id) {
   CO_TRY_ASSIGN(const auto snapshot, find_snapshot(*entry, snapshot_id));
   co_return co_await load_snapshot(snapshot, 1);
 }
