@@ -378,6 +378,15 @@ TEST(Plan, a_login_is_kept_at_its_own_proxy_and_asked_for_at_another) {
   EXPECT_EQ(json::serialize(none.actions[0].body), R"({"outbound_mode":"managed"})");
 }
 
+TEST(Plan, a_namespace_that_is_not_named_is_whichever_it_was_made_in) {
+  auto have = one_with({});
+  have.workspaces[0].spec.namespace_id = "default";
+  EXPECT_TRUE(make_plan(have, one_with({})).by_hand.empty());
+  auto want = one_with({});
+  want.workspaces[0].spec.namespace_id = "acme";
+  EXPECT_EQ(make_plan(have, want).by_hand.size(), 1U);
+}
+
 TEST(Plan, a_workspace_is_made_with_its_proxy_and_its_ready_check) {
   auto want = one_with(Proxy{"proxy.example", 3128, Proxy::Told::names, Proxy::Login::some});
   want.workspaces[0].ready_check = model::ReadyCheck{{"true"}, std::chrono::seconds(5)};

@@ -162,7 +162,8 @@ class Planner {
     const auto fixed = [&](std::string_view what) {
       by_hand(cat("the workspace '", is.name, "' has another ", what, ", which cannot be changed: make it anew"));
     };
-    if (was.namespace_id != is.namespace_id) fixed("namespace");
+    // One that is not named is whichever it was made in.
+    if (!is.namespace_id.empty() && was.namespace_id != is.namespace_id) fixed("namespace");
     if (was.image != is.image) fixed("image");
     if (was.secrets != is.secrets) fixed("list of secrets");
     if (names_of(now) != names_of(workspace)) fixed("environment");
