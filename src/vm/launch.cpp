@@ -167,7 +167,7 @@ Result<SecureBytes> kept_passphrase(int vmm_pid) {
   return secret;
 }
 
-Task<void> land(Host& host, std::string id, Launched launched) {
+Task<void> land(Host& host, std::string id, Launched& launched) {
   (void)launched.jail->send(jail::Kill{});
   auto exited = co_await loop::with_deadline(launched.jail->wait_for_exit(), kEnd, "end of a machine");
   if (launched.qmp) (void)co_await launched.qmp->stop();

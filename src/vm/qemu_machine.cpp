@@ -179,7 +179,7 @@ Task<void> QemuMachine::watch_over(std::shared_ptr<QemuMachine> machine) {
     exit.reason = *exited ? to_reason((*exited)->reason) : ExitReason::vmm_died;
     exit.detail = *exited ? std::string(trim((*exited)->output_tail)) : "the jail was killed";
     if (self.destroy_asked_) exit.reason = ExitReason::destroyed;
-    auto landed = co_await land(self.host_, self.id_, std::move(self.launched_));
+    auto landed = co_await land(self.host_, self.id_, self.launched_);
     if (!landed) log_error("a machine's remains", {{"machine", self.id_}, {"error", landed.error().message}});
   }
   self.exit_ = std::move(exit);

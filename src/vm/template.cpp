@@ -269,7 +269,7 @@ Task<void> TemplateStore::grow(LaunchSpec spec, const Wish& wish, int state) {
       saved = fail(std::move(saved.error()).in(how));
     }
   }
-  auto landed = co_await land(host_, id, std::move(*launched));
+  auto landed = co_await land(host_, id, *launched);
   if (link) (void)co_await link->stop();
   if (!saved) {
     if (!console.empty()) log_warn("template: the guest's console", {{"text", console}});
