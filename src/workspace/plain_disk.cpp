@@ -61,7 +61,13 @@ Result<disk::Volume> ManagerImpl::copy_plain_disk(const std::string& id, std::ui
     return fail(Code::DataLoss, cat("'", path, "' is no disk of ", mib, " MiB"),
                 "put back the file that belongs here, or remove the workspace");
   }
-  return volumes_.make_copy(file.get(), mib);
+  TRY_ASSIGN(auto volume, volumes_.make_copy(file.get(), mib));
+  // The logs of today have the same names: those in the clear go before there is a key for others.
+  for (const auto& name : kPlainLogs) {
+    const auto log = cat(table_.folder(id), "/", name);
+    if (path_exists(log)) TRY(remove_for_good(log));
+  }
+  return volume;
 }
 
 // Also what a daemon left that died after its successor was there.
@@ -71,10 +77,6 @@ Task<void> ManagerImpl::remove_plain_disk(EntryPtr entry) {
     const auto file = open_file(path, O_RDWR | O_NOFOLLOW);
     if (file) TRY(disk::discard_file(file->get()));
     if (path_exists(path)) TRY(remove_for_good(path));
-    for (const auto& name : kPlainLogs) {
-      const auto log = cat(folder, "/", name);
-      if (path_exists(log)) TRY(remove_for_good(log));
-    }
     return {};
   };
   co_return co_await workers_.run(std::move(remove));

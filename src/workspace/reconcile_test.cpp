@@ -305,7 +305,7 @@ class PlainDiskTest : public ReconcileTest {
   }
   [[nodiscard]] std::vector<std::string> left_in(const std::string& id) const {
     auto names = list_directory(state_ + "/workspaces/" + id).value();
-    std::erase_if(names, [](const auto& name) { return name == "boot" || name == "cmd"; });
+    std::erase_if(names, [](const auto& name) { return name.ends_with(".log"); });
     return names;
   }
 };
@@ -322,6 +322,8 @@ TEST_F(PlainDiskTest, it_is_encrypted_at_the_next_start_and_nothing_is_left_in_t
   EXPECT_EQ(up->spec.env, record.spec.env);
   EXPECT_FALSE(up->disk_key_id.empty());
   EXPECT_EQ(left_in(record.id), std::vector<std::string>{"disk-" + up->disk_key_id + ".img"});
+  EXPECT_EQ(read_file(state_ + "/workspaces/" + record.id + "/boot.log", 1U << 20).value().find("an old line"),
+            std::string::npos);
   ASSERT_TRUE(run(manager_->stop("left")));
   EXPECT_EQ(content_of(*up), "whole");
   const auto row = run(table().load()).value().at(0).record.value();

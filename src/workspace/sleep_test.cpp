@@ -374,7 +374,8 @@ TEST_F(RefusedWakingTest, one_whose_machine_died_stays_stopped_and_its_log_says_
   ASSERT_TRUE(until([&] { return asked_ > 0; }));
   EXPECT_TRUE(is(State::stopped));
   const auto says_why = [&] {
-    for (const auto& line : run(manager_->logs("box", LogSource::boot, 0)).value()) {
+    const auto lines = run(manager_->logs("box", LogSource::boot, 0)).value();
+    for (const auto& line : lines) {
       if (line.message.find("not started again: the namespace is suspended") != std::string::npos) return true;
     }
     return false;

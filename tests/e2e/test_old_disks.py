@@ -24,7 +24,7 @@ def make_plain(daemon, name, tmp_path):
     note.write_text(MARK + "\n")
     for command in ("mkdir /upper", "mkdir /upper/root", "mkdir /work", f"write {note} /upper/root/note"):
         debugfs(disk, command)
-    for path in [*folder.glob("disk-*.img"), folder / "boot", folder / "cmd"]:
+    for path in [*folder.glob("disk-*.img"), *folder.glob("*.log*")]:
         path.unlink(missing_ok=True)
     (folder / "boot.log").write_text(f"2026-01-01T00:00:00.000Z {MARK}\n")
     with sqlite3.connect(daemon.state / "cofferd.db") as database:
