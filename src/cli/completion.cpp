@@ -56,7 +56,8 @@ std::string joined(const std::vector<std::string>& words) {
 }
 
 // Verbs whose next word is a workspace.
-constexpr std::string_view kTakeWorkspace = "exec|shell|cp|stop|start|rm|stats|logs|contain|release|incident|drill|ready";
+constexpr std::string_view kTakeWorkspace =
+    "exec|shell|cp|stop|start|rm|stats|logs|contain|release|incident|drill|ready";
 
 std::string bash() {
   const auto verbs = all_verbs();

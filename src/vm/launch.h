@@ -69,8 +69,8 @@ std::string jail_socket(const Host& host, const std::string& id);
 Task<Launched> launch(Host& host, LaunchSpec spec);
 
 // Ends the VMM, waits until the jail has removed everything of it, gives the uid back, and stops both connections.
-// After a jail that died first, removes what it left. `launched` outlives the task and stays whole: whoever asks meanwhile
-// is told that the machine has ended.
+// After a jail that died first, removes what it left. `launched` outlives the task and stays whole: whoever asks
+// meanwhile is told that the machine has ended.
 Task<void> land(Host& host, std::string id, Launched& launched);
 
 // The reading end of a pipe that holds `secret`: in no file, in no memory that can be swapped, gone once it was read.
