@@ -189,6 +189,7 @@ class Planner {
 
   static std::vector<std::string> names_of(const Workspace& workspace) {
     std::vector<std::string> names;
+    names.reserve(workspace.env.size());
     for (const auto& item : workspace.env) names.push_back(item.name);
     std::sort(names.begin(), names.end());
     return names;
