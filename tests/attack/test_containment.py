@@ -377,13 +377,14 @@ def test_one_that_sleeps_is_woken_by_nobody_and_goes_on_with_its_processes_when_
 
         refused = one("exec", name, "--", "true", env=held)
         assert refused.status != 0 and "the token is not known here" in refused.err, refused
-        for words in (["exec", name, "--", "true"], ["start", name], ["resume", name], ["stop", name], ["restart", name],
-                      ["rm", name], ["fork", name], ["snapshot", "create", name], ["snapshot", "restore", name, kept],
-                      ["cp", f"{name}:/etc/hostname", "-"], ["archive", "create", name, "--path", "/root"]):
+        for words in (["exec", name, "--", "true"], ["start", name], ["stop", name], ["rm", name], ["fork", name],
+                      ["snapshot", "create", name], ["snapshot", "restore", name, kept], ["cp", f"{name}:/etc/hostname", "-"],
+                      ["archive", "create", name, "--path", "/root"]):
             done = one(*words)
             assert done.status != 0 and "is contained: it slept" in done.err, (words, done)
-        for call in (("GET", "/preview/shop/"), ("GET", f"/workspace/{name}/runtime/files"), ("POST", f"/workspace/{name}/ping"),
-                     ("POST", f"/workspace/{name}/runtime/exec")):
+        for call in (("POST", f"/workspace/{name}/resume"), ("POST", f"/workspace/{name}/restart"), ("GET", "/preview/shop/"),
+                     ("GET", f"/workspace/{name}/runtime/files"), ("POST", f"/workspace/{name}/runtime/exec"),
+                     ("POST", f"/workspace/{name}/ping")):
             status, text = asked(*call)
             assert status == 409 and "is contained: it slept" in text, (call, status, text)
         expect_kept()

@@ -169,7 +169,9 @@ class Cofferdam:
         pid = self.pid
         assert pid is not None, "no daemon runs"
         os.kill(pid, signal.SIGKILL)
-        wait_for(lambda: not os.path.exists(f"/proc/{pid}") or traces.Process(pid).state == "Z", what="the daemon's end")
+        # The first of its threads may be a zombie while the others still hold what is open.
+        wait_for(lambda: not os.path.exists(f"/proc/{pid}") or
+                 (traces.Process(pid).state == "Z" and len(os.listdir(f"/proc/{pid}/task")) == 1), what="the daemon's end")
 
     def log(self):
         """The end of whatever the daemon wrote."""
