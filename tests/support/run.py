@@ -16,6 +16,7 @@ import xml.etree.ElementTree as ElementTree
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "build" / "test-results"
 REAL = ["e2e", "attack", "crash", "slow"]
+LONGEST = ["slow", "attack", "e2e", "crash"]
 PARTS = ["lint", "unit", *REAL]
 # Files of whole-system tests that run at once. A test waits more than it works: one more than there are CPUs.
 LANES = int(os.environ.get("COFFER_TEST_LANES") or len(os.sched_getaffinity(0)) + 1)
@@ -139,7 +140,8 @@ def pytest(name, *where):
 def real(parts):
     """Several folders at once: part to count. What cannot be told apart is counted for the first."""
     name = "-".join(parts)
-    whole = pytest(name, *(f"tests/{part}" for part in parts))
+    # The longest first, so that no lane is left alone with one of them.
+    whole = pytest(name, *(f"tests/{part}" for part in sorted(parts, key=LONGEST.index)))
     junit = RESULTS / f"{name}.xml"
     if not junit.exists():
         return {parts[0]: whole}
