@@ -282,7 +282,7 @@ def serve(daemon, workspace, port):
     """A web server in a workspace, in the background."""
     daemon.exec(workspace, "cat >/tmp/serve.py", "-i", stdin=SERVER.encode())
     daemon.exec(workspace, f"setsid python3 /tmp/serve.py {port} </dev/null >/dev/null 2>&1 &")
-    wait_for(lambda: daemon.exec(workspace, f"curl -s -m 2 http://127.0.0.1:{port}/").status == 0, 20, "the server inside")
+    wait_for(lambda: daemon.exec(workspace, f"curl -s -m 2 http://127.0.0.1:{port}/").status == 0, 60, "the server inside")
 
 
 @pytest.fixture(scope="module")
@@ -405,7 +405,7 @@ def test_a_databases_port_is_refused_unless_forced_and_a_databases_workspace_alw
 def test_a_suspended_workspace_wakes_for_a_visitor(daemon, site):
     daemon.ok("port", "expose", site, "8080", "--slug", "sleeper")
     try:
-        call(daemon, "PUT", f"/workspace/{site}/lifecycle/idle", {"suspend_after": 1})
+        call(daemon, "PUT", f"/workspace/{site}/lifecycle/idle", {"suspend_after": 3})
         wait_for(lambda: daemon.json("ls")["workspaces"] and
                  [w for w in daemon.json("ls")["workspaces"] if w["id"] == site][0]["status"] == "suspended", 20, "its sleep")
         status, _, body = call(daemon, "GET", "/preview/sleeper/")
