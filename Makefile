@@ -40,7 +40,7 @@ test-sanitized:
 test-slow:
 	@tests/support/run.py slow
 
-# Ten minutes of ordinary work that must raise no alert; `make test-slow` has a minute and a half of it.
+# Ten minutes of ordinary work that must raise no alert; `make test-slow` has a round or two of it.
 test-quiet:
 	@tests/support/run.py quiet
 

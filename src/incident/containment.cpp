@@ -24,7 +24,7 @@ model::Subject subject_of(const Incident& incident) { return {incident.workspace
 
 Containment::Containment(loop::asio::any_io_executor executor, IncidentBook& book, Sources sources,
                          ledger::Recorder& recorder)
-    : executor_(executor), book_(book), sources_(sources), recorder_(recorder), tasks_(executor) {}
+    : executor_(std::move(executor)), book_(book), sources_(sources), recorder_(recorder), tasks_(executor_) {}
 
 Task<loop::Lane::Place> Containment::turn_of(std::string workspace_id) {
   auto& known = lanes_[workspace_id];
@@ -124,6 +124,7 @@ Task<std::string> Containment::revoke_tokens(Incident& incident) {
   for (auto& token : to_json(found)) incident.tokens.emplace_back(std::move(token));
   if (!found.empty()) (void)co_await book_.keep(incident, store::Durability::process_death);
   std::vector<std::string> ids;
+  ids.reserve(found.size());
   for (const auto& token : found) ids.push_back(token.id);
   CO_TRY_ASSIGN(const auto ended,
                 co_await tokens.revoke_all(std::move(ids), {incident.by, {}, {}}, cat("contained: ", incident.id)));

@@ -42,6 +42,7 @@ std::optional<std::string> IncidentBook::because(const std::string& workspace_id
 
 std::vector<Incident> IncidentBook::all_open() const {
   std::vector<Incident> all;
+  all.reserve(open_.size());
   for (const auto& [workspace, incident] : open_) all.push_back(incident);
   return all;
 }

@@ -16,8 +16,8 @@ json::array advice(const Observed& observed, const Traces* traces, const json::o
                    const std::vector<std::string>& secrets) {
   constexpr std::size_t kMost = 50;
   json::array lines;
-  const auto say = [&lines](std::string line) {
-    if (lines.size() < kMost) lines.emplace_back(std::move(line));
+  const auto say = [&lines](std::string_view line) {
+    if (lines.size() < kMost) lines.emplace_back(line);
   };
   for (const auto& name : secrets) {
     std::uint64_t times = 0;

@@ -12,7 +12,7 @@
 
 namespace cofferdam::vm {
 
-JailProcess::JailProcess(loop::asio::any_io_executor executor, UniqueFd socket)
+JailProcess::JailProcess(const loop::asio::any_io_executor& executor, UniqueFd socket)
     : executor_(executor),
       socket_(executor, socket.release()),
       tasks_(executor),

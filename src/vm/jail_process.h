@@ -43,7 +43,7 @@ class JailProcess {
   [[nodiscard]] std::uint64_t setup_us() const { return setup_us_; }
 
  private:
-  JailProcess(loop::asio::any_io_executor executor, UniqueFd socket);
+  JailProcess(const loop::asio::any_io_executor& executor, UniqueFd socket);
   Task<void> read_loop();
   Task<void> await_start();
   Task<jail::StatusReply> await_status();

@@ -107,21 +107,30 @@ std::string monitor_socket(const Host& host, const std::string& id) { return cat
 std::string agent_socket(const Host& host, const std::string& id) { return cat(run_folder(host, id), "/agent.sock"); }
 std::string jail_socket(const Host& host, const std::string& id) { return cat(run_folder(host, id), "/jail.sock"); }
 
+namespace {
+
+// `launched` outlives the task.
+Task<Launched> end_failed_start(Host& host, Launched& launched, std::string id, Error error) {
+  if (launched.jail) {
+    (void)launched.jail->send(jail::Kill{});
+    auto exited = co_await loop::with_deadline(launched.jail->wait_for_exit(), kEnd, "end of a failed start");
+    if (exited && *exited && !trim((*exited)->output_tail).empty()) {
+      error.message += cat("; the VMM said: ", trim((*exited)->output_tail));
+    }
+    (void)co_await launched.jail->stop();
+  }
+  (void)sweep(host, id);
+  host.uids.give_back(launched.uid);
+  co_return fail(std::move(error).in(cat("start of ", id)));
+}
+
+}  // namespace
+
 Task<Launched> launch(Host& host, LaunchSpec spec) {
   Launched launched;
   CO_TRY_ASSIGN(launched.uid, host.uids.take());
-  auto give_up = [&host, &launched, &spec](Error error) -> Task<Launched> {
-    if (launched.jail) {
-      (void)launched.jail->send(jail::Kill{});
-      auto exited = co_await loop::with_deadline(launched.jail->wait_for_exit(), kEnd, "end of a failed start");
-      if (exited && *exited && !trim((*exited)->output_tail).empty()) {
-        error.message += cat("; the VMM said: ", trim((*exited)->output_tail));
-      }
-      (void)co_await launched.jail->stop();
-    }
-    (void)sweep(host, spec.id);
-    host.uids.give_back(launched.uid);
-    co_return fail(std::move(error).in(cat("start of ", spec.id)));
+  const auto give_up = [&host, &launched, &spec](Error error) {
+    return end_failed_start(host, launched, spec.id, std::move(error));
   };
   if (auto made = make_directories(run_folder(host, spec.id), 0700); !made) co_return co_await give_up(made.error());
   auto files = open_files(host, spec, launched.uid);

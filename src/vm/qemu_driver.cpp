@@ -135,6 +135,18 @@ Task<std::vector<std::string>> Driver::orphans() {
   co_return ids;
 }
 
+namespace {
+
+// The machine stays as it is. `launched` outlives the task.
+Task<std::shared_ptr<Machine>> give_up_adoption(Launched& launched, Error error) {
+  if (launched.qmp) (void)co_await launched.qmp->stop();
+  launched.jail->let_go();
+  (void)co_await launched.jail->stop();
+  co_return fail(std::move(error));
+}
+
+}  // namespace
+
 Task<std::shared_ptr<Machine>> Driver::adopt(std::string id, Adopted as) {
   auto record = read_record(host_, id);
   if (!record) co_return fail(Code::NotFound, cat("machine ", id, ": ", record.error().message));
@@ -144,11 +156,8 @@ Task<std::shared_ptr<Machine>> Driver::adopt(std::string id, Adopted as) {
   auto jail = co_await JailProcess::adopt(jail_socket(host_, id), kAdoption);
   if (!jail) co_return fail(Code::NotFound, cat("machine ", id, ": ", jail.error().message));
   launched.jail = std::move(*jail);
-  auto give_up = [&](Error error) -> Task<std::shared_ptr<Machine>> {
-    if (launched.qmp) (void)co_await launched.qmp->stop();
-    launched.jail->let_go();
-    (void)co_await launched.jail->stop();
-    co_return fail(Code::NotFound, cat("machine ", id, ": ", error.message));
+  const auto give_up = [&id, &launched](const Error& error) {
+    return give_up_adoption(launched, Error{Code::NotFound, cat("machine ", id, ": ", error.message)});
   };
   auto qmp = co_await QmpClient::connect(monitor_socket(host_, id), kAdoption);
   if (!qmp) co_return co_await give_up(qmp.error());

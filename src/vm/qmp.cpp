@@ -45,7 +45,7 @@ Result<QmpLine> parse_qmp_line(std::string_view line) {
   return parsed;
 }
 
-QmpClient::QmpClient(loop::asio::any_io_executor executor, loop::asio::local::stream_protocol::socket socket)
+QmpClient::QmpClient(const loop::asio::any_io_executor& executor, loop::asio::local::stream_protocol::socket socket)
     : executor_(executor), socket_(std::move(socket)), tasks_(executor), greeted_(executor), to_send_(executor) {}
 
 Task<std::unique_ptr<QmpClient>> QmpClient::connect(std::string path, std::chrono::milliseconds deadline) {

@@ -56,7 +56,7 @@ class QmpClient {
     loop::Event arrived;
     std::optional<Result<boost::json::value>> answer;
   };
-  QmpClient(loop::asio::any_io_executor executor, loop::asio::local::stream_protocol::socket socket);
+  QmpClient(const loop::asio::any_io_executor& executor, loop::asio::local::stream_protocol::socket socket);
   Task<void> greet();
   Task<boost::json::value> await_answer(PendingAnswer& pending, std::string command,
                                         std::chrono::milliseconds deadline);

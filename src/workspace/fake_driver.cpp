@@ -267,6 +267,7 @@ Task<std::shared_ptr<const vm::Seed>> FakeDriver::seed(image::Image /*image*/, m
 
 Task<std::vector<std::string>> FakeDriver::orphans() {
   std::vector<std::string> ids;
+  ids.reserve(alive.size());
   for (const auto& [id, machine] : alive) ids.push_back(id);
   co_return ids;
 }

@@ -236,6 +236,7 @@ TEST_F(ManagerTest, a_create_whose_caller_went_away_is_undone) {
 TEST_F(ManagerTest, only_so_many_machines_are_started_at_once) {
   driver_.create_takes = 300ms;
   std::vector<std::shared_ptr<std::optional<Result<Info>>>> creates;
+  creates.reserve(12);
   for (int i = 0; i < 12; ++i) creates.push_back(begin(manager_->create(spec())));
   for (auto& create : creates) EXPECT_TRUE(finish(create));
   EXPECT_EQ(driver_.most_creating_at_once, static_cast<int>(options_.cold_starts_at_once));

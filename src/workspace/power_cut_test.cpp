@@ -54,9 +54,11 @@ class PowerCutTest : public WorkspaceTest {
     auto given = std::make_shared<bool>(false);
     ArchiveWish wish;
     wish.paths = {"/root"};
-    return run(manager_->add_archive("box", std::move(wish), [given]() -> Task<std::string> {
+    // NOLINTNEXTLINE(cppcoreguidelines-avoid-capturing-lambda-coroutines): who calls it keeps it
+    auto bytes = [given]() -> Task<std::string> {
       co_return std::exchange(*given, true) ? std::string() : std::string(kText);
-    }));
+    };
+    return run(manager_->add_archive("box", std::move(wish), std::move(bytes)));
   }
   std::string read_archive(const std::string& id, const std::string& version) {
     auto next = run(manager_->read_archive(id, version));
@@ -79,6 +81,7 @@ class PowerCutTest : public WorkspaceTest {
       const auto snapshots = manager_->snapshots(info.id).value();
       const auto archives = manager_->archives(info.id).value();
       std::vector<std::string> expected;
+      expected.reserve(snapshots.size());
       for (const auto& one : snapshots) expected.push_back(one.id);
       std::sort(expected.begin(), expected.end());
       EXPECT_EQ(names_in(folder + "/snapshots"), expected);

@@ -298,7 +298,7 @@ TEST_F(SleepTest, a_command_that_can_be_followed_later_is_there_after_the_sleep_
 class RefusedWakingTest : public SleepTest {
  protected:
   void SetUp() override {
-    WorkspaceTest::SetUp();
+    // NOLINTNEXTLINE(cppcoreguidelines-avoid-capturing-lambda-coroutines): the manager keeps it
     options_.may_run = [this](std::string space, identity::Totals others, identity::Totals own) -> Task<void> {
       ++asked_;
       EXPECT_EQ(space, "");
@@ -308,8 +308,7 @@ class RefusedWakingTest : public SleepTest {
       if (refuse_) co_return fail(Code::PermissionDenied, "the namespace is suspended");
       co_return Status{};
     };
-    open();
-    listen();
+    SleepTest::SetUp();
   }
   template <class T>
   static void expect_refused(const Result<T>& answer) {

@@ -32,6 +32,7 @@ class MemoryRoots : public keys::RootHolder {
   [[nodiscard]] std::string name() const override { return "memory"; }
   Result<std::vector<keys::Root>> load(const std::string& /*store*/) override {
     std::vector<keys::Root> all;
+    all.reserve(roots_.size());
     for (const auto& [id, key] : roots_) all.push_back({id, key.clone()});
     return all;
   }

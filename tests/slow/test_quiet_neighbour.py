@@ -15,7 +15,7 @@ import pytest
 import internet as nets
 from cofferdam import Cofferdam, wait_for
 
-SECONDS = int(os.environ.get("COFFER_QUIET_SECONDS", "90"))
+SECONDS = int(os.environ.get("COFFER_QUIET_SECONDS", "45"))
 IMAGE = "python-3.11"
 BASE = "http://allowed.example/files"
 MODULES = 40
