@@ -157,7 +157,7 @@ Task<std::shared_ptr<Machine>> Driver::adopt(std::string id, Adopted as) {
   if (!jail) co_return fail(Code::NotFound, cat("machine ", id, ": ", jail.error().message));
   launched.jail = std::move(*jail);
   const auto give_up = [&id, &launched](const Error& error) {
-    return give_up_adoption(launched, Error{Code::NotFound, cat("machine ", id, ": ", error.message)});
+    return give_up_adoption(launched, Error{Code::NotFound, cat("machine ", id, ": ", error.message), {}});
   };
   auto qmp = co_await QmpClient::connect(monitor_socket(host_, id), kAdoption);
   if (!qmp) co_return co_await give_up(qmp.error());
