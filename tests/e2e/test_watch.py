@@ -143,7 +143,8 @@ def test_figures_from_outside_are_in_top_stats_history_and_metrics(daemon, neigh
 
 
 def test_a_busy_loop_is_told_everywhere_with_its_workspace(daemon, internet):
-    with daemon.workspace() as name:
+    # So little that the host always has it: shares are of what was promised.
+    with daemon.workspace("--cpus", "0.3") as name:
         loop = daemon.spawn("exec", "--timeout", "80", name, "--", "sh", "-c", "while :; do :; done")
         try:
             alert = raised(daemon, name, "cpu")

@@ -180,8 +180,8 @@ def test_clients_that_vanish_leave_no_descriptor_in_the_daemon(daemon):
     before = sum(traces.descriptors(daemon.pid).values())
     for _ in range(10):
         assert daemon.run("true").status == 0
-        killed = daemon.spawn("run", "--image", "minimal", "--", "sleep", "30")
-        time.sleep(0.3)
+        killed = daemon.spawn("run", "--image", "minimal", "--", "sh", "-c", "echo up; sleep 30")
+        assert killed.stdout.readline() == b"up\n"
         killed.kill()
         killed.wait()
     # What they had started is removed in its turn.

@@ -128,7 +128,7 @@ def pytest(name, *where):
     junit.unlink(missing_ok=True)
     RESULTS.mkdir(parents=True, exist_ok=True)
     status = call(as_root(["/usr/bin/python3", "-m", "pytest", "-q", "-rfEs", "--durations=15", f"--junitxml={junit}",
-                           "-p", "no:cacheprovider", "-n", str(LANES), "--dist", "loadfile", *(where or [f"tests/{name}"])]))
+                           "-p", "no:cacheprovider", "--import-mode=importlib", "-n", str(LANES), "--dist", "loadfile", *(where or [f"tests/{name}"])]))
     if not junit.exists():
         return Count(failed=1)
     count = read_junit(junit)
