@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/text.h"
+
 namespace cofferdam {
 namespace {
 
@@ -12,7 +14,7 @@ TEST(DnsName, labels_have_their_bounds_and_their_letters) {
   }
   for (const std::string& bad :
        {std::string(), std::string("."), std::string("a."), std::string("a..b"), longest + "a",
-        std::string("A.example"), std::string("a b"), longest + "." + longest + "." + longest + "." + longest}) {
+        std::string("A.example"), std::string("a b"), cat(longest, ".", longest, ".", longest, ".", longest)}) {
     EXPECT_FALSE(is_dns_name(bad)) << bad;
   }
 }

@@ -68,6 +68,7 @@ TEST_F(FileTest, a_passing_lock_takes_its_file_along_and_still_excludes) {
   std::atomic<int> inside = 0;
   std::atomic<bool> alone = true;
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int i = 0; i < 4; ++i) {
     threads.emplace_back([&] {
       for (int turn = 0; turn < 200; ++turn) {

@@ -33,7 +33,9 @@ TEST(Cat, writes_each_part_as_a_stream_would) {
 }
 
 TEST(Hex, round_trips_and_is_strict) {
-  EXPECT_EQ(from_hex(to_hex("\x00\xff\x7f")).value(), std::string("\x00\xff\x7f"));
+  const std::string bytes("\x00\xff\x7f", 3);
+  EXPECT_EQ(to_hex(bytes), "00ff7f");
+  EXPECT_EQ(from_hex("00ff7f").value(), bytes);
   EXPECT_FALSE(from_hex("abc"));
   EXPECT_FALSE(from_hex("zz"));
 }
