@@ -57,7 +57,8 @@ TEST(ClientHello, it_may_lie_in_several_records) {
 
 TEST(ClientHello, what_follows_in_the_same_segment_is_left_alone) {
   ClientHello hello;
-  const auto early = one_record(hello_message({sni_extension("pypi.org")})) + "\x14\x03\x03\x00\x01\x01 early data";
+  const auto early =
+      one_record(hello_message({sni_extension("pypi.org")})) + std::string("\x14\x03\x03\x00\x01\x01 early data", 17);
   EXPECT_EQ(parse(early, hello), HelloState::done);
   EXPECT_EQ(hello.server_name, "pypi.org");
 }
