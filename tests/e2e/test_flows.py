@@ -7,7 +7,6 @@ import pytest
 import internet as nets
 from cofferdam import wait_for
 
-LOGIN = "me:pass:word"  # as internet_services.py wants it
 AGENT = b"""version: 1
 workspaces:
   - {name: agent, image: debian-12, ttl: 20m, secrets: [API_KEY], egress: [allowed.example, files.example]}
@@ -70,11 +69,7 @@ def test_the_four_questions_are_answered_from_policy_and_from_what_was_observed(
 def test_proxies_are_on_the_way_and_told_as_who_sees_what_goes_out(golden, internet):
     one = nets.Networked(golden, internet, f"proxy: {nets.SERVER}:3128")
     try:
-        login = one.base / "login"
-        login.write_text(LOGIN)
-        login.chmod(0o600)
-        with open(one.base / "cofferd.yaml", "a", encoding="utf-8") as file:
-            file.write(f"  proxy_login: {login}\n")
+        one.log_in_to_proxy()
         one.up()
         with one.workspace("--allow", "allowed.example", image="debian-12") as name:
             def fetch():
@@ -87,7 +82,7 @@ def test_proxies_are_on_the_way_and_told_as_who_sees_what_goes_out(golden, inter
             wait_for(fetch, 60, "an answer from outside")
             assert flow(False)[0]["ways"] == [["operator"]]
             wait_for(lambda: flow(True) and flow(True)[0]["ways"] == [["operator"]], 20, "what was observed")
-            one.ok("network", "proxy", name, "proxy.example:3128", "--login", "-", stdin=LOGIN.encode())
+            one.ok("network", "proxy", name, "proxy.example:3128", "--login", "-", stdin=nets.PROXY_LOGIN.encode())
             both = ["operator", "proxy.example:3128"]
             assert flow(False)[0]["ways"] == [both]
             wait_for(fetch, 60, "an answer from outside")

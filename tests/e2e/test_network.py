@@ -187,7 +187,7 @@ def files_with(folder, secret):
     return found
 
 
-LOGIN = "me:pass:word"  # as internet_services.py wants it
+LOGIN = nets.PROXY_LOGIN
 
 
 def asked_of_proxy(internet):
@@ -243,11 +243,8 @@ def test_a_workspace_goes_out_by_a_proxy_of_its_own(golden, internet):
 def test_the_operators_proxy_carries_everything_with_a_login_for_its_owners_eyes(golden, internet):
     one = nets.Networked(golden, internet, f"proxy: {nets.SERVER}:3128")
     try:
-        login = one.base / "login"
-        login.write_text(LOGIN)
+        login = one.log_in_to_proxy()
         login.chmod(0o644)
-        with open(one.base / "cofferd.yaml", "a", encoding="utf-8") as file:
-            file.write(f"  proxy_login: {login}\n")
         refused = one("up", timeout=60)
         assert refused.status != 0 and "others than its owner" in refused.err + one.log(), refused
         login.chmod(0o600)

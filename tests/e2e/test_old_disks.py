@@ -13,8 +13,13 @@ def debugfs(image, command):
     assert not [line for line in done.stderr.splitlines()[1:] if line.strip()], done.stderr  # behind its version
 
 
-def make_plain(daemon, name, tmp_path):
-    """The disk of a stopped workspace, as it was then: a raw file system with what the guest wrote over its image."""
+def stopped_with_a_plain_disk(daemon, tmp_path):
+    """A stopped workspace with its disk as it was then: a raw file system with what the guest wrote over its image. Its id
+    and its folder; the daemon is down."""
+    daemon.up()
+    name = daemon.create("--permanent", "--disk", "100M")
+    daemon.ok("stop", name)
+    daemon.down()
     folder = daemon.state / "workspaces" / name
     (empty,) = (daemon.state / "disks" / "formats").glob("100-*.img")
     disk = folder / "disk.img"
@@ -33,15 +38,11 @@ def make_plain(daemon, name, tmp_path):
         record.update(disk_key_id="", disk_header="", sealed_env="")
         record["spec"]["env"] = ["OLD=value"]
         database.execute("UPDATE workspaces SET record = ? WHERE id = ?", (json.dumps(record), name))
-    return folder
+    return name, folder
 
 
 def test_a_workspace_with_a_disk_that_is_not_encrypted_goes_on_with_one_that_is(fresh, tmp_path):
-    fresh.up()
-    name = fresh.create("--permanent", "--disk", "100M")
-    fresh.ok("stop", name)
-    fresh.down()
-    folder = make_plain(fresh, name, tmp_path)
+    name, folder = stopped_with_a_plain_disk(fresh, tmp_path)
     assert MARK.encode() in (folder / "disk.img").read_bytes()
 
     fresh.up()
@@ -64,11 +65,7 @@ def test_a_workspace_with_a_disk_that_is_not_encrypted_goes_on_with_one_that_is(
 
 
 def test_one_that_cannot_be_taken_over_says_why_and_is_kept(fresh, tmp_path):
-    fresh.up()
-    name = fresh.create("--permanent", "--disk", "100M")
-    fresh.ok("stop", name)
-    fresh.down()
-    folder = make_plain(fresh, name, tmp_path)
+    name, folder = stopped_with_a_plain_disk(fresh, tmp_path)
     os.truncate(folder / "disk.img", 101 << 20)
     fresh.up()
     refused = fresh("start", name)

@@ -18,6 +18,7 @@ import cofferdam
 
 HOST = "45.83.0.2"
 SERVER = "45.83.0.1"          # speaks DNS, HTTP and HTTPS
+PROXY_LOGIN = "me:pass:word"  # as internet_services.py wants it
 OTHER = "45.83.0.9"           # the same servers, for names nobody is allowed to reach
 INSIDE = "10.99.0.5"          # of the site's inside network; the host has a route to it
 SERVICES = pathlib.Path(__file__).with_name("internet_services.py")
@@ -119,6 +120,15 @@ class Networked(cofferdam.Cofferdam):
         lines = ["network:", f"  resolvers: {SERVER}", *[f"  {line}" for line in settings]]
         (self.base / "cofferd.yaml").write_text("\n".join(lines) + "\n")
         self.environment["COFFER_CONFIG"] = str(self.base / "cofferd.yaml")
+
+    def log_in_to_proxy(self):
+        """The login for the operator's proxy, from the next start on; answers the file that it is in."""
+        login = self.base / "login"
+        login.write_text(PROXY_LOGIN)
+        login.chmod(0o600)
+        with open(self.base / "cofferd.yaml", "a", encoding="utf-8") as file:
+            file.write(f"  proxy_login: {login}\n")
+        return login
 
     def gate(self):
         """The pid of the gate that runs, or None."""
