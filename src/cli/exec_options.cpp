@@ -13,7 +13,7 @@ void ExecOptions::declare(Options& options) {
   options.value("-u,--user", "USER", user, "user name, uid or uid:gid (default the image's)");
   options.value("--timeout", "TIME", timeout, "the command is ended after this long; 0: never (default 60s)");
   options.value("--max-output", "SIZE", max_output,
-                "the command is ended when it prints more; 0: no limit (default 1G)");
+                "the command is ended, with status 137, when it prints more; 0: no limit (default 1G)");
 }
 
 Result<model::ExecSpec> ExecOptions::resolve() const {

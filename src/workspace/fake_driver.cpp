@@ -49,6 +49,7 @@ class FakeProcess : public vm::GuestProcess {
   Task<void> write(std::string /*bytes*/) override { co_return Status{}; }
   Task<void> close_stdin() override { co_return Status{}; }
   Status signal(int signal_number) override {
+    if (printed_) return {};  // it has ended by itself
     status_.signal = signal_number;
     status_.code = 128 + signal_number;
     killed_.notify();

@@ -13,6 +13,7 @@ namespace {
 using loop::Task;
 
 constexpr int kTimedOutStatus = 124;
+constexpr int kKilledStatus = 128 + SIGKILL;
 
 // Shared by the process and its watchdog, which may outlive it.
 struct Watch {
@@ -108,7 +109,11 @@ class LimitedProcess : public vm::GuestProcess {
 
   [[nodiscard]] model::ExitStatus exit_status() const override {
     model::ExitStatus status = process_->exit_status();
-    if (over_limit_) status.output_limited = true;
+    if (over_limit_) {
+      // A command may end by itself before its kill arrives; a status of 0 would say that its output is whole.
+      status.output_limited = true;
+      status.code = kKilledStatus;
+    }
     if (watch_->overdue) {
       status.timed_out = true;
       status.code = kTimedOutStatus;

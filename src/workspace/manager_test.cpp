@@ -275,6 +275,16 @@ TEST_F(ManagerTest, a_command_that_prints_too_much_is_ended_at_the_limit) {
   EXPECT_TRUE(fake(info.vm_id)->alive());
 }
 
+TEST_F(ManagerTest, output_over_the_limit_is_never_a_success_even_when_the_command_ended_by_itself) {
+  const auto info = run(manager_->create(spec())).value();
+  auto print = command({"print", "123456"});
+  print.max_output_bytes = 5;
+  auto process = run(manager_->exec(info.id, print)).value();
+  EXPECT_EQ(read_all(*process), "12345");
+  EXPECT_TRUE(process->exit_status().output_limited);
+  EXPECT_EQ(process->exit_status().code, 137);
+}
+
 TEST_F(ManagerTest, output_of_exactly_the_limit_is_no_offence) {
   const auto info = run(manager_->create(spec())).value();
   auto print = command({"print", "12345"});
