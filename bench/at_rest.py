@@ -20,18 +20,21 @@ def disk_io(table, golden, binaries, accelerator):
         for name in ("images", "templates", "vmm"):
             if os.path.exists(f"{golden}/{name}"):
                 subprocess.run(["cp", "-al", f"{golden}/{name}", state], check=True)
-        done = subprocess.run([f"{binaries}/bench-disk", state, f"{base}/run", f"{binaries}/coffer-jail", "debian-12", "3"],
+        done = subprocess.run([f"{binaries}/bench-disk", state, f"{base}/run", binaries, "debian-12", "3"],
                               capture_output=True, text=True, check=False, timeout=600)
     if done.returncode != 0:
         raise RuntimeError(done.stderr)
     rounds = json.loads(done.stdout)
-    for kind, what, unit in (("seq_write", "sequential writes", "MiB/s"), ("seq_read", "sequential reads", "MiB/s"),
-                             ("rand_write", "random 4 KiB writes", "a second"),
-                             ("rand_read", "random 4 KiB reads", "a second")):
+    for kind, what, unit, must in (("seq_write", "sequential 4 KiB writes", "a second", 0.6),
+                                   ("seq_read", "sequential 4 KiB reads", "a second", 0.6),
+                                   ("rand_write", "random 4 KiB writes", "a second", 0.6),
+                                   ("rand_read", "random 4 KiB reads", "a second", 0.6),
+                                   ("big_write", "sequential 1 MiB writes", "MiB/s", 0),
+                                   ("big_read", "sequential 1 MiB reads", "MiB/s", 0)):
         ours = statistics.median(r["encrypted"][kind] for r in rounds)
         theirs = statistics.median(r["plain"][kind] for r in rounds)
-        table.add("F21", f"{what} on the encrypted disk, of a plain file's", f"{ours / theirs:.2f}", "", "0.6", "0.9",
-                  accelerator, f"{ours:.0f} of {theirs:.0f} {unit}", ours / theirs >= 0.6)
+        table.add("F21", f"{what} on the encrypted disk, of a plain file's", f"{ours / theirs:.2f}", "",
+                  str(must or ""), "0.9" if must else "", accelerator, f"{ours:.0f} of {theirs:.0f} {unit}", ours / theirs >= must)
     return rounds
 
 

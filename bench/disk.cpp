@@ -1,4 +1,4 @@
-// bench-disk STATE RUN JAIL IMAGE SECONDS: the same guest twice, side by side on one host: once on an encrypted disk as
+// bench-disk STATE RUN BIN IMAGE SECONDS: the same guest twice, side by side on one host: once on an encrypted disk as
 // workspaces have it, once on a plain raw file. Prints operations or MiB a second of each as JSON.
 //
 // STATE is a state folder with the image built, of which templates are made or taken; nothing else is changed in it.
@@ -45,9 +45,11 @@ def rate(step):
     os.fsync(fd)
     return done / (time.monotonic() - begin)
 for at in range(0, size, 1 << 20): os.pwritev(fd, [big], at)
+print("big_write", rate(lambda i: os.pwritev(fd, [big], (i << 20) % size)))
+print("big_read", rate(lambda i: os.preadv(fd, [big], (i << 20) % size)))
+print("seq_write", rate(lambda i: os.pwritev(fd, [small], (i << 12) % size)))
+print("seq_read", rate(lambda i: os.preadv(fd, [small], (i << 12) % size)))
 places = [random.randrange(size >> 12) << 12 for _ in range(1 << 16)]
-print("seq_write", rate(lambda i: os.pwritev(fd, [big], (i << 20) % size)))
-print("seq_read", rate(lambda i: os.preadv(fd, [big], (i << 20) % size)))
 print("rand_write", rate(lambda i: os.pwritev(fd, [small], places[i % len(places)])))
 print("rand_read", rate(lambda i: os.preadv(fd, [small], places[i % len(places)])))
 )py";
@@ -138,7 +140,7 @@ int fail_with(const Error& error) {
 
 int main(int argc, char** argv) {
   if (argc != 6) {
-    std::fprintf(stderr, "usage: bench-disk STATE RUN JAIL IMAGE SECONDS\n");
+    std::fprintf(stderr, "usage: bench-disk STATE RUN BIN IMAGE SECONDS\n");
     return 2;
   }
   Bench bench;
@@ -146,6 +148,7 @@ int main(int argc, char** argv) {
   bench.seconds = argv[5];
   image::StoreOptions images;
   images.state_dir = bench.state;
+  images.guest_binary = cat(argv[3], "/coffer-guest");
   auto store = image::ImageStore::open(std::move(images));
   if (!store) return fail_with(store.error());
   auto image = store->find(argv[4]);
@@ -154,7 +157,7 @@ int main(int argc, char** argv) {
   vm::QemuDriverOptions options;
   options.state_dir = bench.state;
   options.run_dir = argv[2];
-  options.jail_binary = argv[3];
+  options.jail_binary = cat(argv[3], "/coffer-jail");
   auto driver = vm::QemuDriver::make(bench.io.get_executor(), bench.workers, std::move(options));
   if (!driver) return fail_with(driver.error());
   bench.driver = std::move(*driver);

@@ -2,11 +2,11 @@
 // as one line of JSON: requests per second, and the median and 99th percentile of their times; of all requests, and of
 // each kind.
 //
-//   bench-load ADDRESS CONNECTIONS SECONDS REQUEST…
+//   bench-load ADDRESS CONNECTIONS SECONDS REQUEST… [, REQUEST…]…
 //
 // ADDRESS: 127.0.0.1:7070, or the path of a Unix socket. REQUEST: "GET /path", or "POST /path BODY" with a JSON body;
-// every connection goes through all of them in turn, each from another one on.
-// BENCH_TOKEN, when it is set, is sent as a bearer token.
+// every connection goes through all of them in turn, each from another one on. Commas part them into groups: a
+// connection then stays with those of one group. BENCH_TOKEN, when it is set, is sent as a bearer token.
 #include <algorithm>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/buffer.hpp>
@@ -50,8 +50,10 @@ struct Kind {
 struct Load {
   std::string address;
   std::vector<Kind> kinds;
+  std::vector<std::size_t> groups;  // where each begins in `kinds`, and the end of the last
   Clock::time_point begin, end;
   std::size_t failed = 0;  // connections that broke
+  std::string refusal;     // the first answer that was no 2xx
 };
 
 asio::generic::stream_protocol::endpoint endpoint_of(const std::string& address) {
@@ -63,25 +65,41 @@ asio::generic::stream_protocol::endpoint endpoint_of(const std::string& address)
   return asio::ip::tcp::endpoint(asio::ip::make_address(address.substr(0, colon)), static_cast<unsigned short>(*port));
 }
 
-// The length of the whole answer that `bytes` begins with; 0: its head is not there yet.
+// Where the chunked body that begins at `at` ends; 0: its end is not there yet.
+std::size_t end_of_chunks(std::string_view bytes, std::size_t at) {
+  for (;;) {
+    const auto line = bytes.find("\r\n", at);
+    if (line == std::string_view::npos) return 0;
+    const auto size = std::strtoull(std::string(bytes.substr(at, line - at)).c_str(), nullptr, 16);
+    at = line + 2 + size + 2;
+    if (at > bytes.size()) return 0;
+    if (size == 0) return at;
+  }
+}
+
+// The length of the whole answer that `bytes` begins with; 0: not enough of it is there yet.
 std::size_t length_of(std::string_view bytes) {
   const auto end = bytes.find("\r\n\r\n");
   if (end == std::string_view::npos) return 0;
   std::string head(bytes.substr(0, end));
   std::transform(head.begin(), head.end(), head.begin(), [](unsigned char c) { return std::tolower(c); });
+  if (head.find("\r\ntransfer-encoding: chunked") != std::string::npos) return end_of_chunks(bytes, end + 4);
   const auto field = head.find("\r\ncontent-length:");
-  if (field == std::string::npos) throw std::runtime_error("an answer without Content-Length");
+  if (field == std::string::npos) throw std::runtime_error("an answer without a length: " + head);
   return end + 4 + std::strtoull(head.c_str() + field + sizeof("\r\ncontent-length:") - 1, nullptr, 10);
 }
 
-asio::awaitable<void> keep_busy(Load& load, std::size_t next) {
+asio::awaitable<void> keep_busy(Load& load, std::size_t client) {
+  const std::size_t groups = load.groups.size() - 1, first = load.groups[client % groups];
+  const std::size_t kinds = load.groups[client % groups + 1] - first;
   Socket socket(co_await asio::this_coro::executor);
   co_await socket.async_connect(endpoint_of(load.address), asio::use_awaitable);
   if (!load.address.starts_with('/')) socket.set_option(asio::ip::tcp::no_delay(true));
   std::string buffer;
   std::vector<char> piece(64U << 10);
+  std::size_t next = client / groups;
   for (auto sent = Clock::now(); sent < load.end; sent = Clock::now(), ++next) {
-    Kind& kind = load.kinds[next % load.kinds.size()];
+    Kind& kind = load.kinds[first + next % kinds];
     co_await asio::async_write(socket, asio::buffer(kind.bytes), asio::use_awaitable);
     std::size_t wanted = 0;
     while (wanted == 0 || buffer.size() < wanted) {
@@ -90,7 +108,10 @@ asio::awaitable<void> keep_busy(Load& load, std::size_t next) {
       if (wanted == 0) wanted = length_of(buffer);
       if (buffer.size() > kMaxAnswer) throw std::runtime_error("an answer that is too long");
     }
-    if (!std::string_view(buffer).substr(0, 10).starts_with("HTTP/1.1 2")) ++kind.refused;
+    if (!buffer.starts_with("HTTP/1.1 2")) {
+      ++kind.refused;
+      if (load.refusal.empty()) load.refusal = buffer.substr(0, wanted);
+    }
     buffer.erase(0, wanted);
     const auto took = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - sent);
     kind.times.push_back(static_cast<std::uint32_t>(took.count()));
@@ -130,7 +151,7 @@ std::string figures(Kind& kind) {
 
 int run(const std::vector<std::string>& arguments) {
   if (arguments.size() < 4) {
-    std::fputs("usage: bench-load ADDRESS CONNECTIONS SECONDS REQUEST…\n", stderr);
+    std::fputs("usage: bench-load ADDRESS CONNECTIONS SECONDS REQUEST… [, REQUEST…]…\n", stderr);
     return kUsage;
   }
   const auto connections = cofferdam::parse_int("CONNECTIONS", arguments[1], 1, 100'000);
@@ -141,7 +162,12 @@ int run(const std::vector<std::string>& arguments) {
   }
   Load load;
   load.address = arguments[0];
-  for (std::size_t i = 3; i < arguments.size(); ++i) load.kinds.push_back({on_the_wire(arguments[i]), {}, 0});
+  load.groups.push_back(0);
+  for (std::size_t i = 3; i < arguments.size(); ++i) {
+    if (arguments[i] != ",") load.kinds.push_back({on_the_wire(arguments[i]), {}, 0});
+    const bool ends = arguments[i] == "," || i + 1 == arguments.size();
+    if (ends && load.groups.back() != load.kinds.size()) load.groups.push_back(load.kinds.size());
+  }
   load.begin = Clock::now();
   load.end = load.begin + std::chrono::seconds(*seconds);
   asio::io_context io(1);
@@ -173,6 +199,8 @@ int run(const std::vector<std::string>& arguments) {
       whole.c_str(), took, static_cast<double>(all.times.size()) / took, static_cast<long long>(*connections),
       load.failed, each.c_str());
   if (!first_failure.empty()) std::fprintf(stderr, "bench-load: a connection broke: %s\n", first_failure.c_str());
+  if (!load.refusal.empty())
+    std::fprintf(stderr, "bench-load: the first answer that is no 2xx: %s\n", load.refusal.c_str());
   return load.failed == 0 && all.refused == 0 ? 0 : 1;
 }
 

@@ -100,7 +100,8 @@ Result<UniqueFd> listen_unix(const std::string& path, int type) {
     return fail_errno(cat("bind '", path, "'"));
   }
   if (::chmod(path.c_str(), 0600) != 0) return fail_errno(cat("chmod '", path, "'"));
-  if (::listen(fd.get(), 128) != 0) return fail_errno(cat("listen on '", path, "'"));
+  // As many may wait as the host lets: a client that does not block is turned away by a full queue, with EAGAIN.
+  if (::listen(fd.get(), SOMAXCONN) != 0) return fail_errno(cat("listen on '", path, "'"));
   return fd;
 }
 
