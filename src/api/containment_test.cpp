@@ -56,7 +56,7 @@ TEST_F(ContainmentTest, changes_are_refused_by_name_until_it_is_released) {
 }
 
 TEST_F(ContainmentTest, its_tokens_and_those_they_have_minted_are_over) {
-  const auto id = make();
+  make();
   const auto token =
       mint(R"({"scope": "workspace", "workspaceId": "box", "verbs": ["read", "tokens"], "label": "its"})");
   const auto elsewhere = mint(R"({"scope": "account", "verbs": ["read"]})");

@@ -100,8 +100,8 @@ Status set_interval(std::chrono::milliseconds& target, const std::string& value)
 Status set_ranges(std::vector<Cidr>& target, const std::string& value) {
   target.clear();
   for (const auto& item : list_of(value)) {
-    TRY_ASSIGN(auto range, Cidr::parse(item));
-    target.push_back(std::move(range));
+    TRY_ASSIGN(const auto range, Cidr::parse(item));
+    target.push_back(range);
   }
   return {};
 }
@@ -110,8 +110,8 @@ Status set_denied(gate::Settings& settings, const std::string& value) {
   settings.denied_names.clear();
   settings.denied_ranges.clear();
   for (const auto& item : list_of(value)) {
-    if (auto range = Cidr::parse(item)) {
-      settings.denied_ranges.push_back(std::move(*range));
+    if (const auto range = Cidr::parse(item)) {
+      settings.denied_ranges.push_back(*range);
     } else {
       settings.denied_names.push_back(item);
     }
@@ -210,8 +210,8 @@ constexpr std::array<Setting, 50> kSettings{{
      [](Config& c, const std::string& v) -> Status {
        c.network.resolvers.clear();
        for (const auto& item : list_of(v)) {
-         TRY_ASSIGN(auto resolver, parse_endpoint(item, kNamePort));
-         c.network.resolvers.push_back(std::move(resolver));
+         TRY_ASSIGN(const auto resolver, parse_endpoint(item, kNamePort));
+         c.network.resolvers.push_back(resolver);
        }
        return {};
      }},

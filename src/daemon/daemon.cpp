@@ -122,6 +122,7 @@ class BuiltDaemon : public Daemon {
   Task<void> watch_signals();
   void renew_certificate();
   Task<void> end();
+  Task<void> contain_after_alert(std::string workspace, std::string why);
   Task<void> shut_down_on_request(Manager::Permanent permanent);
   void ask_to_stop(Manager::Permanent permanent);
 
@@ -326,17 +327,16 @@ Status BuiltDaemon::connect(const std::string& version) {
   ledger::Recorder& recorder = ledger_ ? static_cast<ledger::Recorder&>(*ledger_) : no_ledger_;
   const incident::Sources sources{*manager_, *networks_, *identity_, ledger_.get()};
   containment_ = std::make_unique<incident::Containment>(executor, *incidents_, sources, recorder);
-  auto contain = [this](std::string workspace, std::string why) -> Task<void> {
-    CO_TRY(co_await containment_->contain(std::move(workspace), std::move(why), {"alert", {}, {}}));
-    co_return Status{};
-  };
   TRY_ASSIGN(drills_, incident::Drills::open(executor, *database_, *manager_, recorder));
   manager_->on_event([this](const workspace::Event& event) {
     if (event.kind == workspace::EventKind::removed) drills_->forget(event.workspace_id);
   });
   TRY_ASSIGN(watch_, open_watch(executor, config_,
                                 {*database_, *webhooks_, *manager_, *networks_, identity_->namespaces(), ledger_.get(),
-                                 std::move(contain), *drills_}));
+                                 [this](std::string workspace, std::string why) {
+                                   return contain_after_alert(std::move(workspace), std::move(why));
+                                 },
+                                 *drills_}));
   incident::EvidenceOptions evidence;
   evidence.state_dir = config_.state_dir;
   evidence.recipients = config_.evidence_recipients;
@@ -366,6 +366,11 @@ void BuiltDaemon::ask_to_stop(Manager::Permanent permanent) {
   if (asked_) return;
   asked_ = permanent;
   stop_.notify();
+}
+
+Task<void> BuiltDaemon::contain_after_alert(std::string workspace, std::string why) {
+  CO_TRY(co_await containment_->contain(std::move(workspace), std::move(why), {"alert", {}, {}}));
+  co_return Status{};
 }
 
 // The workspaces are ended by the daemon's own task, whatever becomes of the request.

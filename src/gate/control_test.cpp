@@ -140,6 +140,7 @@ TEST(GateControl, an_error_about_a_login_does_not_repeat_it) {
 
 TEST(GateControl, every_reason_has_a_word_of_its_own) {
   std::vector<std::string_view> words;
+  words.reserve(kFlowReasons);
   for (std::size_t i = 0; i < kFlowReasons; ++i) words.push_back(flow_reason_name(static_cast<FlowReason>(i)));
   std::sort(words.begin(), words.end());
   EXPECT_EQ(std::unique(words.begin(), words.end()), words.end());

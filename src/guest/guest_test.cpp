@@ -191,7 +191,7 @@ TEST_F(GuestTest, a_process_that_never_reads_gets_no_more_than_its_credit) {
   ASSERT_TRUE(started);
   std::uint32_t credit = started->stdin_credit;
   ASSERT_GT(credit, 0U);
-  for (std::uint64_t sent = 0; sent < 4U * started->stdin_credit;) {
+  for (std::uint64_t sent = 0; sent < std::uint64_t{4} * started->stdin_credit;) {
     const std::uint64_t allowed = credit + host_.log(stream).stdin_credit - sent;
     if (allowed == 0) break;
     const auto size = std::min<std::size_t>(allowed, wire::kMaxDataBytes);

@@ -194,6 +194,7 @@ Task<std::vector<QuotaNews>> Quotas::add(std::map<std::string, double> credits) 
 
 std::vector<DefaultQuota> Quotas::defaults() const {
   std::vector<DefaultQuota> all;
+  all.reserve(defaults_.size());
   for (const auto& [service, quota] : defaults_) all.push_back(quota);
   return all;
 }

@@ -207,6 +207,20 @@ Task<void> Driver::release() {
   co_return co_await watchers_.join();
 }
 
+// Machines of a former daemon may run from an older bundle, and do not say so when that daemon was older still.
+void remove_old_bundles(const Host& host) {
+  std::set<std::string> in_use;
+  for (const auto& name : list_directory(host.machines_dir).value_or(std::vector<std::string>{})) {
+    const auto record = read_record(host, name);
+    if (!record) continue;
+    if (record->bundle.empty()) return;
+    in_use.insert(record->bundle);
+  }
+  const auto removed = remove_unused_bundles(host.state_dir, in_use);
+  if (!removed) return log_warn("old files of VMMs stay", {{"error", removed.error().message}});
+  for (const auto& digest : *removed) log_info("the files of an older VMM are removed", {{"bundle", digest}});
+}
+
 }  // namespace
 
 Result<std::unique_ptr<MachineDriver>> QemuDriver::make(loop::asio::any_io_executor executor, loop::WorkerPool& workers,
@@ -230,6 +244,7 @@ Result<std::unique_ptr<MachineDriver>> QemuDriver::make(loop::asio::any_io_execu
             processor_of(accelerator),
             host_tsc_khz(),
             UidPool(options.uid_first, options.uid_count)};
+  remove_old_bundles(host);
   AcceleratorInfo info{choice.kind == Accelerator::kvm ? "kvm" : "tcg", choice.reason};
   std::unique_ptr<MachineDriver> driver =
       std::make_unique<Driver>(std::move(executor), std::move(host), std::move(info));

@@ -100,7 +100,7 @@ QemuMachine::~QemuMachine() = default;
 
 // From the template's state to a guest with an identity and a root.
 Task<void> QemuMachine::begin(std::string hostname) {
-  CO_TRY(write_record(host_, id_, {launched_.uid, machine_id_}));
+  CO_TRY(write_record(host_, id_, {launched_.uid, machine_id_, host_.bundle.digest}));
   auto& laps = launched_.laps;
   // Before the state is loaded, in which a host is connected: the guest's kernel then has no change of that to see to.
   auto connected = co_await GuestLink::connect(agent_socket(host_, id_));
@@ -473,17 +473,20 @@ Task<void> QemuMachine::destroy() {
 }
 
 Status write_record(const Host& host, const std::string& id, const MachineRecord& record) {
-  return write_file_atomically(run_folder(host, id) + "/record", cat(record.uid, " ", record.machine_id, "\n"));
+  return write_file_atomically(run_folder(host, id) + "/record",
+                               cat(record.uid, " ", record.machine_id, " ", record.bundle, "\n"));
 }
 
 Result<MachineRecord> read_record(const Host& host, const std::string& id) {
   TRY_ASSIGN(const auto text, read_file(run_folder(host, id) + "/record", 4096));
   const auto fields = split(trim(text), ' ');
-  if (fields.size() != 2) return fail(Code::DataLoss, cat("the record of machine ", id, " cannot be read"));
+  if (fields.size() != 2 && fields.size() != 3)
+    return fail(Code::DataLoss, cat("the record of machine ", id, " cannot be read"));
   MachineRecord record;
   TRY_ASSIGN(const auto uid, parse_int("uid", fields[0], 1, UINT32_MAX));
   record.uid = static_cast<std::uint32_t>(uid);
   record.machine_id = fields[1];
+  if (fields.size() == 3) record.bundle = fields[2];
   return record;
 }
 

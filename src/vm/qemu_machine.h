@@ -99,6 +99,7 @@ class QemuMachine : public Machine {
 struct MachineRecord {
   std::uint32_t uid = 0;
   std::string machine_id;
+  std::string bundle;  // the digest of the one it runs from; empty: written by a daemon that did not say
 };
 Status write_record(const Host& host, const std::string& id, const MachineRecord& record);
 Result<MachineRecord> read_record(const Host& host, const std::string& id);

@@ -45,6 +45,26 @@ def test_a_new_daemon_adopts_the_workspaces_of_a_killed_one(fresh):
     fresh.assert_nothing_left()
 
 
+def test_the_files_of_an_older_vmm_go_when_nothing_runs_from_them(fresh):
+    fresh.up()
+    name = fresh.create("--permanent", "--disk", "100M")
+    bundles = fresh.state / "vmm"
+    for digest in ("a" * 64, "b" * 64):
+        (bundles / digest / "usr").mkdir(parents=True)
+    fresh.kill()
+    # As if QEMU had been upgraded since the workspace began.
+    record = next(fresh.run_dir.glob("vm/*/record"))
+    uid, machine_id, _ = record.read_text().split()
+    record.write_text(f"{uid} {machine_id} {'b' * 64}\n")
+    fresh.up()
+    assert fresh.exec(name, "echo alive").out == "alive\n"
+    assert not (bundles / ("a" * 64)).exists() and (bundles / ("b" * 64)).exists()
+    fresh.ok("rm", name)
+    fresh.down()
+    fresh.up()
+    assert not (bundles / ("b" * 64)).exists()
+
+
 @pytest.mark.parametrize("end", ["kill", "down"])
 def test_tasks_run_on_and_are_followed_by_the_next_daemon(fresh, end):
     fresh.up()
