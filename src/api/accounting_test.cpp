@@ -163,7 +163,6 @@ TEST_F(AccountingTest, a_body_is_cut_when_its_token_is_revoked) {
   make();
   const auto minted = ask("POST", "/tokens", R"({"scope": "account"})").body();
   const auto token = text(minted.at("token"));
-  // NOLINTNEXTLINE(cppcoreguidelines-avoid-capturing-lambda-coroutines): it outlives its only run
   auto talk = [this, token, id = text(minted.at("id"))]() -> Task<std::string> {
     http::Endpoint far;
     far.address = address_;

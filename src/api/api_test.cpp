@@ -134,7 +134,6 @@ TEST_F(ApiTest, a_backup_is_made_under_its_passphrase_and_streamed) {
   EXPECT_EQ(ask("POST", "/backup", R"({"passphrase": "correct horse"})").status, 501);
   std::string under;
   const std::string whole(3U << 20, 'b');
-  // NOLINTNEXTLINE(cppcoreguidelines-avoid-capturing-lambda-coroutines): the API keeps it as long as it runs
   api_->serve_backups([&](SecureBytes passphrase) -> Task<UniqueFd> {
     under = passphrase.view();
     CO_TRY(write_file_atomically(dir_ + "/sealed", whole));

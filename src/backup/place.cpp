@@ -76,7 +76,7 @@ Unfinished look_for_unfinished(const std::string& state_dir) {
 }
 
 Result<std::string> begin_place(const std::string& state_dir) {
-  const std::string folder = being_made(state_dir);
+  std::string folder = being_made(state_dir);
   TRY(make_directories(folder, 0700));
   return folder;
 }

@@ -24,10 +24,11 @@ Result<SecureBytes> derive_key(const SecureBytes& passphrase, std::string_view s
   if (salt.size() != kSaltBytes) return fail(Code::InvalidArgument, cat("a salt has ", kSaltBytes, " bytes"));
   if (::sodium_init() < 0) return fail(Code::Internal, "libsodium cannot be initialised");
   SecureBytes key(kKeyBytes);
-  const int failed = ::crypto_pwhash_argon2id(reinterpret_cast<unsigned char*>(key.writable().data()), key.size(),
-                                              passphrase.view().data(), passphrase.size(),
-                                              reinterpret_cast<const unsigned char*>(salt.data()), cost.passes,
-                                              std::size_t{cost.kib} << 10U, crypto_pwhash_argon2id_ALG_ARGON2ID13);
+  const std::string_view words = passphrase.view();
+  const int failed =
+      ::crypto_pwhash_argon2id(reinterpret_cast<unsigned char*>(key.writable().data()), key.size(), words.data(),
+                               words.size(), reinterpret_cast<const unsigned char*>(salt.data()), cost.passes,
+                               std::size_t{cost.kib} << 10U, crypto_pwhash_argon2id_ALG_ARGON2ID13);
   if (failed != 0) {
     return fail(Code::ResourceExhausted,
                 cat("derive a key from a passphrase: there are no ", cost.kib >> 10U, " MiB of memory for it"));

@@ -27,7 +27,7 @@ struct FreeDevice {
 };
 using Device = std::unique_ptr<crypt_device, FreeDevice>;
 
-Error luks_error(std::string what, int rc) { return errno_error(std::move(what), -rc); }
+Error luks_error(const std::string& what, int rc) { return errno_error(what, -rc); }
 
 // libcryptsetup works on files: here one in memory that has no name.
 struct HeaderFile {

@@ -203,8 +203,9 @@ TEST_F(VolumeTest, leftovers_of_dead_processes_and_old_versions_go) {
 }
 
 TEST(HostRoom, a_nearly_full_or_too_small_host_is_named) {
-  HostRoom room{
-      .total_bytes = 100 * 1024 * model::kMiB, .free_bytes = 500 * model::kMiB, .reserve_bytes = 1024 * model::kMiB};
+  HostRoom room{.total_bytes = std::uint64_t{100} * 1024 * model::kMiB,
+                .free_bytes = 500 * model::kMiB,
+                .reserve_bytes = 1024 * model::kMiB};
   const auto full = check_room(room, 64);
   ASSERT_FALSE(full);
   EXPECT_EQ(full.error().code, Code::ResourceExhausted);

@@ -93,7 +93,7 @@ Result<std::chrono::milliseconds> YamlReader::period(const Yaml& node, std::stri
 
 Result<std::string> YamlReader::one_of(const Yaml& node, std::string_view what,
                                        const std::vector<std::string>& words) const {
-  TRY_ASSIGN(const auto word, text(node, what));
+  TRY_ASSIGN(auto word, text(node, what));
   if (std::find(words.begin(), words.end(), word) != words.end()) return word;
   std::string known;
   for (const auto& one : words) known += cat(known.empty() ? "" : ", ", one);

@@ -51,7 +51,7 @@ std::optional<User> find_entry(std::string_view who, std::string_view passwd) {
 }
 
 std::optional<gid_t> find_group(std::string_view which, std::string_view group) {
-  if (const auto number = parse_number(which)) return *number;
+  if (const auto number = parse_number(which)) return number;
   std::optional<gid_t> found;
   each_line(group, 4, [&](const std::vector<std::string>& f) {
     if (f[0] != which) return false;

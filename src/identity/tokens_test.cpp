@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <boost/asio/co_spawn.hpp>
 #include <future>
 
 #include "base/text.h"

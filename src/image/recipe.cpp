@@ -176,6 +176,7 @@ Result<std::vector<std::string>> read_env(const Reader& reader, const YAML::Node
     }
   }
   std::vector<std::string> out;
+  out.reserve(env.size());
   for (const auto& [key, value] : env) out.push_back(cat(key, "=", value));
   return out;
 }

@@ -48,7 +48,7 @@ std::string text_of(const std::vector<workspace::LogLine>& lines) {
   return text;
 }
 
-std::string line_of(json::object object) { return json::serialize(object) + "\n"; }
+std::string line_of(const json::object& object) { return json::serialize(object) + "\n"; }
 
 }  // namespace
 

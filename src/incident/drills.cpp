@@ -238,6 +238,7 @@ const Drill* Drills::last(const std::string& workspace_id) const {
 
 std::vector<Drill> Drills::all() const {
   std::vector<Drill> all;
+  all.reserve(last_.size());
   for (const auto& [id, drill] : last_) all.push_back(drill);
   return all;
 }

@@ -319,7 +319,7 @@ TEST_F(JailTest, the_ttl_ends_a_vmm_though_no_daemon_lives) {
 
 TEST_F(JailTest, the_ttl_can_be_changed_and_asked_for) {
   auto long_lived = plan({"stay"});
-  long_lived.ttl_ms = 3600 * 1000;
+  long_lived.ttl_ms = 3'600'000;
   auto jail = start(long_lived);
   const auto started = jail.expect<Started>();
   jail.send(QueryStatus{});

@@ -191,7 +191,7 @@ TEST(Superblock, a_changed_bit_is_no_superblock) {
   const auto read = decode_superblock(sector).value();
   EXPECT_EQ(read.sequence, 7U);
   EXPECT_EQ(read.trunk.offset, 8192U);
-  for (std::size_t bit = 0; bit < 180 * 8; ++bit) {
+  for (std::size_t bit = 0; bit < std::size_t{180} * 8; ++bit) {
     auto changed = sector;
     changed[bit / 8] = static_cast<char>(changed[bit / 8] ^ (1 << (bit % 8)));
     EXPECT_FALSE(decode_superblock(changed)) << bit;

@@ -30,7 +30,10 @@ class PowerSwitch {
   bool step() {
     ++steps_;
     if (off_) return true;
-    if (left_ != 0 && --left_ == 0) off_ = true;
+    if (left_ != 0) {
+      --left_;
+      off_ = left_ == 0;
+    }
     return off_;
   }
   [[nodiscard]] bool is_off() const { return off_; }

@@ -28,7 +28,7 @@ model::Entry entry_of(const KeyLink& link) {
   return {{}, {}, std::move(keyed)};
 }
 
-tl::unexpected<Error> damaged(std::string why) {
+tl::unexpected<Error> damaged(const std::string& why) {
   return fail(
       Code::DataLoss, cat("the ledger is not what was written: ", why),
       "look with coffer-verify, and keep the folder STATE/ledger as evidence; to begin a new ledger, move it and "

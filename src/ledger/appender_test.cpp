@@ -130,7 +130,6 @@ TEST_F(AppenderTest, a_torn_end_is_cut_wherever_it_is_torn) {
   }
   std::string longer = bytes_of(0);
   while (!longer.empty() && longer.back() == '\0') longer.pop_back();
-  const std::string key = read_file(options_.key_path, 64).value();
   for (std::size_t size = whole.size(); size <= longer.size(); size += 7) {
     for (const bool zeros : {false, true}) {
       std::string torn = longer.substr(0, size);
@@ -187,9 +186,9 @@ TEST_F(AppenderTest, a_batch_that_does_not_fit_leaves_nothing_of_itself) {
 TEST_F(AppenderTest, a_copy_goes_on_by_itself_with_a_key_that_signs_nothing_here_any_more) {
   options_.segment_bytes = 4096;
   auto log = open();
-  for (int i = 0; i < 5; ++i) ASSERT_TRUE(log->commit(batch(10, i * 10), Sign::yes));
+  for (unsigned i = 0; i < 5; ++i) ASSERT_TRUE(log->commit(batch(10, std::uint64_t{10} * i), Sign::yes));
   auto copy = log->copy().value();
-  for (int i = 5; i < 10; ++i) ASSERT_TRUE(log->commit(batch(10, i * 10), Sign::yes));
+  for (unsigned i = 5; i < 10; ++i) ASSERT_TRUE(log->commit(batch(10, std::uint64_t{10} * i), Sign::yes));
   EXPECT_GT(copy.segments.size(), 1U);
   const auto own_key = read_file(options_.key_path, 64).value();
   EXPECT_NE(own_key, copy.signing_key.view());

@@ -32,6 +32,7 @@ class LogTest : public testing::Test {
   }
   static std::vector<Pending> batch(std::size_t count, std::uint64_t from = 0) {
     std::vector<Pending> entries;
+    entries.reserve(count);
     for (std::size_t i = 0; i < count; ++i) entries.push_back(happened_now(entry(std::to_string(from + i))));
     return entries;
   }

@@ -152,7 +152,7 @@ Task<std::vector<Bucket>> UsageHistory::of_workspace(std::string id, Period peri
   return of(std::move(id), period, from, to);
 }
 
-Task<std::vector<Bucket>> UsageHistory::of_namespace(std::string id, Period period, Time from, Time to) {
+Task<std::vector<Bucket>> UsageHistory::of_namespace(const std::string& id, Period period, Time from, Time to) {
   return of(cat(kOfNamespace, id), period, from, to);
 }
 

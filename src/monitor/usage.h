@@ -70,7 +70,7 @@ class UsageHistory {
 
   // Oldest first, those that begin in [from, to); those without use are left out.
   Task<std::vector<Bucket>> of_workspace(std::string id, Period period, Time from, Time to);
-  Task<std::vector<Bucket>> of_namespace(std::string id, Period period, Time from, Time to);
+  Task<std::vector<Bucket>> of_namespace(const std::string& id, Period period, Time from, Time to);
   // All that is kept.
   Task<Usage> total_of_workspace(std::string id);
   Task<std::map<std::string, Usage>> totals_of_workspaces();

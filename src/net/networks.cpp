@@ -36,18 +36,17 @@ void add_ports(gate::Ports& all, const gate::Ports& more) { all.insert(all.end()
 
 }  // namespace
 
-Result<std::unique_ptr<Networks>> Networks::open(loop::asio::any_io_executor executor, loop::WorkerPool& workers,
+Result<std::unique_ptr<Networks>> Networks::open(const loop::asio::any_io_executor& executor, loop::WorkerPool& workers,
                                                  store::Database& database, NetworksOptions options) {
   TRY(gate::validate(options.settings));
   TRY_ASSIGN(Presets presets, Presets::load(options.presets_dir));
-  std::unique_ptr<Networks> networks(
-      new Networks(std::move(executor), workers, database, std::move(options), std::move(presets)));
+  std::unique_ptr<Networks> networks(new Networks(executor, workers, database, std::move(options), std::move(presets)));
   TRY_ASSIGN(Rows rows, networks->table_.load());
   networks->take_over(std::move(rows));
   return networks;
 }
 
-Networks::Networks(loop::asio::any_io_executor executor, loop::WorkerPool& workers, store::Database& database,
+Networks::Networks(const loop::asio::any_io_executor& executor, loop::WorkerPool& workers, store::Database& database,
                    NetworksOptions options, Presets presets)
     : executor_(executor),
       workers_(workers),
@@ -496,7 +495,7 @@ Task<void> Networks::keep_gate() {
   for (;;) {
     GateProcess::Heard heard_from;
     heard_from.flows = [this](gate::FlowBatch batch) { heard(std::move(batch)); };
-    heard_from.need_dial_sockets = [this](gate::NeedDialSockets need) {
+    heard_from.need_dial_sockets = [this](const gate::NeedDialSockets& need) {
       const auto network = find(need.workspace);
       if (!network || !gate_) return;
       network->dial_sockets_wanted =

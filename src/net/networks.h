@@ -59,7 +59,7 @@ struct LinkWish {
 class Networks {
  public:
   // Reads what is durable; blocks. References outlive the object.
-  static Result<std::unique_ptr<Networks>> open(loop::asio::any_io_executor executor, loop::WorkerPool& workers,
+  static Result<std::unique_ptr<Networks>> open(const loop::asio::any_io_executor& executor, loop::WorkerPool& workers,
                                                 store::Database& database, NetworksOptions options);
   ~Networks();
   // Starts the gate, and again whenever it has ended. Once.
@@ -129,7 +129,7 @@ class Networks {
     Openings openings;
     gate::Policy policy;
   };
-  Networks(loop::asio::any_io_executor executor, loop::WorkerPool& workers, store::Database& database,
+  Networks(const loop::asio::any_io_executor& executor, loop::WorkerPool& workers, store::Database& database,
            NetworksOptions options, Presets presets);
   void take_over(Rows rows);
   NetworkPtr of(const std::string& workspace);

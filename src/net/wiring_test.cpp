@@ -189,7 +189,7 @@ TEST_F(WiringTest, a_server_of_the_guests_answers_and_never_begins) {
   const auto dial = make_dial_sockets(wall_fd_, 2).value();
   const auto connects = [&](const UniqueFd& socket, std::uint16_t port) {
     const auto name = name_of(pair_.guest.text(), port);
-    (void)::connect(socket.get(), reinterpret_cast<const sockaddr*>(&name), sizeof name);
+    [[maybe_unused]] const int begun = ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&name), sizeof name);
     pollfd entry{socket.get(), POLLOUT, 0};
     int error = ETIMEDOUT;
     socklen_t size = sizeof error;

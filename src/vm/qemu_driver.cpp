@@ -26,7 +26,7 @@ constexpr std::chrono::seconds kAdoption{20};
 
 class Driver : public MachineDriver {
  public:
-  Driver(loop::asio::any_io_executor executor, Host host, AcceleratorInfo accelerator)
+  Driver(const loop::asio::any_io_executor& executor, Host host, AcceleratorInfo accelerator)
       : executor_(executor),
         host_(std::move(host)),
         accelerator_(std::move(accelerator)),
@@ -223,8 +223,8 @@ void remove_old_bundles(const Host& host) {
 
 }  // namespace
 
-Result<std::unique_ptr<MachineDriver>> QemuDriver::make(loop::asio::any_io_executor executor, loop::WorkerPool& workers,
-                                                        QemuDriverOptions options) {
+Result<std::unique_ptr<MachineDriver>> QemuDriver::make(const loop::asio::any_io_executor& executor,
+                                                        loop::WorkerPool& workers, const QemuDriverOptions& options) {
   TRY_ASSIGN(auto bundle, ensure_bundle(options.state_dir, options.qemu_binary));
   Wanted wanted = Wanted::automatic;
   if (options.accelerator == WantedAccelerator::kvm) wanted = Wanted::kvm;
@@ -246,8 +246,7 @@ Result<std::unique_ptr<MachineDriver>> QemuDriver::make(loop::asio::any_io_execu
             UidPool(options.uid_first, options.uid_count)};
   remove_old_bundles(host);
   AcceleratorInfo info{choice.kind == Accelerator::kvm ? "kvm" : "tcg", choice.reason};
-  std::unique_ptr<MachineDriver> driver =
-      std::make_unique<Driver>(std::move(executor), std::move(host), std::move(info));
+  std::unique_ptr<MachineDriver> driver = std::make_unique<Driver>(executor, std::move(host), std::move(info));
   return driver;
 }
 

@@ -23,8 +23,8 @@ struct QemuDriverOptions {
 class QemuDriver {
  public:
   // Blocking (it probes the accelerator and copies QEMU once): at the daemon's start. `workers` outlives the driver.
-  static Result<std::unique_ptr<MachineDriver>> make(loop::asio::any_io_executor executor, loop::WorkerPool& workers,
-                                                     QemuDriverOptions options);
+  static Result<std::unique_ptr<MachineDriver>> make(const loop::asio::any_io_executor& executor,
+                                                     loop::WorkerPool& workers, const QemuDriverOptions& options);
 };
 
 }  // namespace cofferdam::vm

@@ -146,6 +146,7 @@ Task<SavedMachine> QemuMachine::save(SaveWish wish) {
   const bool ran = !stands_still_;
   const auto begin = steady_clock::now();
   bool copying = false;
+  // NOLINTNEXTLINE(cppcoreguidelines-avoid-capturing-lambda-coroutines): awaited below, where all that it has is
   auto take = [this, with_disk, &copying, &saved, &qmp]() -> Task<void> {
     CO_TRY(co_await run(qmp, "stop", {}));
     CO_TRY(co_await save_devices(qmp, saved.state.get()));

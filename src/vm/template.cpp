@@ -231,6 +231,7 @@ Task<void> TemplateStore::grow(LaunchSpec spec, const Wish& wish, int state) {
   if (!launched) co_return fail(std::move(launched.error()).in("template"));
   // Open until QEMU is gone: at a hang-up it would write to the guest's memory, of which the saved state knows nothing.
   std::shared_ptr<GuestLink> link;
+  // NOLINTNEXTLINE(cppcoreguidelines-avoid-capturing-lambda-coroutines): awaited below, where all that it has is
   auto run = [this, id, &wish, &link, state](Launched& machine) -> Task<void> {
     auto connected = co_await GuestLink::connect(agent_socket(host_, id));
     if (!connected) co_return fail(std::move(connected.error()));

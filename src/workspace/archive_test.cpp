@@ -24,7 +24,6 @@ class ArchiveTest : public WorkspaceTest {
   }
   static ArchiveBytes pieces(std::vector<std::string> all) {
     auto left = std::make_shared<std::vector<std::string>>(std::move(all));
-    // NOLINTNEXTLINE(cppcoreguidelines-avoid-capturing-lambda-coroutines): who calls it keeps it
     return [left]() -> Task<std::string> {
       if (left->empty()) co_return std::string();
       std::string next = std::move(left->front());

@@ -54,7 +54,6 @@ class PowerCutTest : public WorkspaceTest {
     auto given = std::make_shared<bool>(false);
     ArchiveWish wish;
     wish.paths = {"/root"};
-    // NOLINTNEXTLINE(cppcoreguidelines-avoid-capturing-lambda-coroutines): who calls it keeps it
     auto bytes = [given]() -> Task<std::string> {
       co_return std::exchange(*given, true) ? std::string() : std::string(kText);
     };

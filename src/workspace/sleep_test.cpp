@@ -298,7 +298,6 @@ TEST_F(SleepTest, a_command_that_can_be_followed_later_is_there_after_the_sleep_
 class RefusedWakingTest : public SleepTest {
  protected:
   void SetUp() override {
-    // NOLINTNEXTLINE(cppcoreguidelines-avoid-capturing-lambda-coroutines): the manager keeps it
     options_.may_run = [this](std::string space, identity::Totals others, identity::Totals own) -> Task<void> {
       ++asked_;
       EXPECT_EQ(space, "");

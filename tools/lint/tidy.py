@@ -23,6 +23,8 @@ COMPILER = "clang++-19"
 TOGETHER = 12
 # A source that includes others is what this is about.
 CHECKS = "-bugprone-suspicious-include"
+# A test waits for what it spawns, and its own time is nobody's.
+CHECKS_OF_TESTS = f"{CHECKS},-cppcoreguidelines-avoid-capturing-lambda-coroutines,-performance-*"
 OBJECT = re.compile(r"^([^:]*)/CMakeFiles/[^/]+\.dir/([^:]*)\.o: ")
 COMPLAINT = re.compile(r"^(/[^:\n]+\.cpp):\d+:\d+: (error|fatal error|note): ", re.MULTILINE)
 
@@ -70,18 +72,27 @@ def _kept_apart(sources, flags, folder):
 def _look(sources, flags, folder):
     """What clang-tidy complains about, or nothing."""
     name = sources[0] if len(sources) == 1 else _one_of_many(sources, folder)
-    done = subprocess.run([TIDY, "--quiet", f"--config-file={rooms.ROOT / '.clang-tidy'}", f"--checks={CHECKS}", name, "--",
+    checks = CHECKS_OF_TESTS if _is_test(sources[0]) else CHECKS
+    done = subprocess.run([TIDY, "--quiet", f"--config-file={rooms.ROOT / '.clang-tidy'}", f"--checks={checks}", name, "--",
                            *flags], cwd=rooms.ROOT / "build", capture_output=True, text=True, check=False)
     return "" if done.returncode == 0 else f"{done.stdout.rstrip()}\n{done.stderr.rstrip()}".strip()
 
 
+def _is_test(source):
+    return source.endswith("_test.cpp") or pathlib.Path(source).name.startswith("fake_")
+
+
 class _Waiting:
-    """Sources that nobody looks at yet, by room and flags: those alike may be taken together."""
+    """Sources that nobody looks at yet, by room, flags, and whether they are tests: those alike may be taken together."""
 
     def __init__(self, commands):
         self._lists, self._lock = {}, threading.Lock()
         for source, flags in sorted(commands.items()):
-            self._lists.setdefault((rooms.room_of(pathlib.Path(source)), tuple(flags)), []).append(source)
+            self._lists.setdefault(self._key(source, flags), []).append(source)
+
+    @staticmethod
+    def _key(source, flags):
+        return rooms.room_of(pathlib.Path(source)), tuple(flags), _is_test(source)
 
     def take(self):
         """Some of those of which most wait, with their flags; nothing when none wait."""
@@ -98,7 +109,7 @@ class _Waiting:
     def give_back(self, sources, flags):
         with self._lock:
             for source in sources:
-                self._lists[(rooms.room_of(pathlib.Path(source)), tuple(flags))].append(source)
+                self._lists[self._key(source, flags)].append(source)
 
 
 def check():
