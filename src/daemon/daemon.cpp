@@ -292,7 +292,7 @@ Status BuiltDaemon::connect(const std::string& version) {
   machines.accelerator = config_.accelerator;
   machines.uid_first = config_.uid_first;
   machines.uid_count = config_.uid_count - 2;  // the last are the gate's and age's
-  TRY_ASSIGN(driver_, vm::QemuDriver::make(executor, workers_, std::move(machines)));
+  TRY_ASSIGN(driver_, vm::QemuDriver::make(executor, workers_, machines));
   log_info("accelerator", {{"name", driver_->accelerator().name}, {"reason", driver_->accelerator().reason}});
 
   workspace::ManagerOptions workspaces;

@@ -149,7 +149,7 @@ Task<bool> BundleMaker::add_workspace() {
   about["could_reach"] = policy_of(sources_.networks, sources_.manager, info.id);
   CO_TRY_ASSIGN(const auto observed, co_await observe(sources_.networks.flows(), info.id));
   about["reached"] = to_json(observed);
-  add("workspace.json", line_of(std::move(about)));
+  add("workspace.json", line_of(about));
   if (incident_) add("incident.json", line_of(to_json(*incident_)));
   co_return false;
 }
@@ -195,7 +195,7 @@ Task<bool> BundleMaker::add_figures() {
   json::array raised;
   for (const auto& alert : alerts) raised.emplace_back(monitor::to_json(alert));
   figures["alerts"] = std::move(raised);
-  add("watch.json", line_of(std::move(figures)));
+  add("watch.json", line_of(figures));
   co_return false;
 }
 
