@@ -65,9 +65,10 @@ http::Headers end_to_end(const http::Headers& headers, bool request) {
 // One exchange with the server. Its reader runs beside whoever takes the answer, and ends when nobody does any more.
 class Exchange {
  public:
-  Exchange(const loop::asio::any_io_executor& executor, std::unique_ptr<vm::GuestConnection> connection, bool head_only,
-           OnEnd on_end)
-      : connection_(std::move(connection)),
+  Exchange(const loop::asio::any_io_executor& executor, std::shared_ptr<vm::Machine> machine,
+           std::unique_ptr<vm::GuestConnection> connection, bool head_only, OnEnd on_end)
+      : machine_(std::move(machine)),
+        connection_(std::move(connection)),
         on_end_(std::move(on_end)),
         kind_(head_only ? http::MessageKind::response_to_head : http::MessageKind::response),
         parser_(kind_, kMaxHead),
@@ -240,6 +241,7 @@ class Exchange {
     return {};
   }
 
+  std::shared_ptr<vm::Machine> machine_;  // the workspace is in use until this has ended
   std::unique_ptr<vm::GuestConnection> connection_;
   OnEnd on_end_;
   std::uint64_t bytes_sent_ = 0, bytes_received_ = 0;
@@ -467,8 +469,8 @@ Task<http::Response> ask_guest(http::Request& request, GuestTarget target, loop:
   head += upgrade ? cat("Connection: Upgrade\r\nUpgrade: ", *request.headers.find("upgrade"), "\r\n\r\n")
                   : "Connection: close\r\n\r\n";
 
-  auto shared = std::make_shared<Exchange>(co_await loop::asio::this_coro::executor, std::move(*dialled),
-                                           request.method == "HEAD", std::move(target.on_end));
+  auto shared = std::make_shared<Exchange>(co_await loop::asio::this_coro::executor, std::move(target.machine),
+                                           std::move(*dialled), request.method == "HEAD", std::move(target.on_end));
   Hold exchange(shared);
   CO_TRY(co_await loop::with_deadline(exchange->send(std::move(head)), kSendLimit, "send to the server"));
   auto reading = [](std::shared_ptr<Exchange> held) -> Task<void> { co_return co_await held->read_answer(); };

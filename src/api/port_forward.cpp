@@ -22,8 +22,9 @@ constexpr std::chrono::seconds kKeepAlive{30};
 // Binary messages are the connection's bytes; the text "end" says that no more come from that side.
 class Forwarded final : public http::WebSocketSession {
  public:
-  Forwarded(std::unique_ptr<vm::GuestConnection> connection, std::function<void(std::uint64_t, std::uint64_t)> on_end)
-      : connection_(std::move(connection)), on_end_(std::move(on_end)) {}
+  Forwarded(std::shared_ptr<vm::Machine> machine, std::unique_ptr<vm::GuestConnection> connection,
+            std::function<void(std::uint64_t, std::uint64_t)> on_end)
+      : machine_(std::move(machine)), connection_(std::move(connection)), on_end_(std::move(on_end)) {}
   ~Forwarded() override { on_end_(received_, sent_); }
 
   Task<void> run(WebSocket& socket) override {
@@ -97,6 +98,7 @@ class Forwarded final : public http::WebSocketSession {
     co_return Status{};
   }
 
+  std::shared_ptr<vm::Machine> machine_;  // in use until this has ended
   std::unique_ptr<vm::GuestConnection> connection_;
   std::function<void(std::uint64_t, std::uint64_t)> on_end_;
   std::uint64_t received_ = 0, sent_ = 0;
@@ -108,7 +110,7 @@ class Forwarded final : public http::WebSocketSession {
 Task<http::Response> open_port(Services& services, Call& call) {
   CO_TRY_ASSIGN(const auto number, parse_int("the port", call.params.at(1), 1, 65535));
   const auto port = static_cast<std::uint16_t>(number);
-  CO_TRY_ASSIGN(const auto machine, co_await services.manager.wake_machine(call.id()));
+  CO_TRY_ASSIGN(auto machine, co_await services.manager.wake_machine(call.id()));
   auto dialled = co_await machine->dial(port);
   if (!dialled && dialled.error().code == Code::FailedPrecondition) {
     co_return fail(Code::Unavailable, dialled.error().message, cat("is a server running on port ", port, "?"));
@@ -134,7 +136,7 @@ Task<http::Response> open_port(Services& services, Call& call) {
     services.networks.keep(std::move(ended));
   };
   http::Response response;
-  response.websocket = std::make_unique<Forwarded>(std::move(*dialled), std::move(on_end));
+  response.websocket = std::make_unique<Forwarded>(std::move(machine), std::move(*dialled), std::move(on_end));
   co_return response;
 }
 

@@ -11,6 +11,7 @@
 #include "api/call.h"
 #include "api/services.h"
 #include "runtime/session.h"
+#include "vm/machine.h"
 
 namespace cofferdam::api {
 
@@ -18,9 +19,10 @@ struct RuntimeCall {
   Services& services;  // outlives the call, as the request does
   Call call;           // its params: what the pattern's {…} matched
   std::shared_ptr<runtime::Session> session;
+  std::shared_ptr<vm::Machine> machine;  // the workspace is in use as long as somebody holds it
 
   [[nodiscard]] http::Request& request() const { return call.request; }
-  [[nodiscard]] vm::GuestFiles& files() const { return session->machine()->files(); }
+  [[nodiscard]] vm::GuestFiles& files() const { return machine->files(); }
 };
 
 using RuntimeHandler = Task<http::Response> (*)(RuntimeCall& call);

@@ -98,7 +98,7 @@ Task<std::string> hash_of(RuntimeCall& call, const std::string& path) {
 class Entries {
  public:
   Entries(RuntimeCall& call, Asked asked)
-      : call_(call), asked_(std::move(asked)), listing_(call.session->machine(), asked_.path, asked_.listing) {}
+      : call_(call), asked_(std::move(asked)), listing_(call.machine, asked_.path, asked_.listing) {}
 
   struct Entry {
     json::object object;
@@ -139,7 +139,7 @@ class Entries {
     }
     const auto left = static_cast<std::uint64_t>(asked_.budget);
     if (file && asked_.content && info.size <= left) {
-      const auto text = co_await runtime::read_some(call_.session->machine(), found.path, left);
+      const auto text = co_await runtime::read_some(call_.machine, found.path, left);
       if (text && is_utf8(*text) && text->find('\0') == std::string::npos) {
         asked_.budget -= static_cast<std::int64_t>(text->size());
         object["content"] = *text;

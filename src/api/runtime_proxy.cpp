@@ -85,7 +85,7 @@ Task<http::Response> runtime_proxy(RuntimeCall& call) {
   auto& request = call.request();
   CO_TRY_ASSIGN(const Target target, target_of(call));
   GuestTarget server;
-  server.machine = call.session->machine();
+  server.machine = call.machine;
   server.port = target.port;
   server.target = raw_path(request.target, target.segments) + raw_query(request);
   server.host = cat("localhost:", target.port);

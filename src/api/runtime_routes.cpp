@@ -140,10 +140,12 @@ Task<http::Response> serve_runtime(Services& services, const RuntimeCaller& call
   const bool change = is_change(request) && !is_exec;
   if (change) CO_TRY(may_change(services, Urgent::no));
   // A call is use, and wakes what sleeps.
-  CO_TRY_ASSIGN(const auto machine, co_await services.manager.wake_machine(caller.about.workspace_id));
-  (void)machine;
+  CO_TRY_ASSIGN(auto machine, co_await services.manager.wake_machine(caller.about.workspace_id));
   CO_TRY_ASSIGN(auto session, services.sessions.of(caller.about.workspace_id));
-  RuntimeCall call{services, {request, std::move(match.params), caller.caller, {}, caller.about}, std::move(session)};
+  RuntimeCall call{services,
+                   {request, std::move(match.params), caller.caller, {}, caller.about},
+                   std::move(session),
+                   std::move(machine)};
   auto answered = co_await handler(call);
   if (!change) co_return answered;
   co_return co_await told_when_durable(services, call.call, match.route->pattern, Urgent::no, std::move(answered));

@@ -232,7 +232,7 @@ using Matcher = std::shared_ptr<const runtime::LineMatcher>;
 // What cannot be read, or is no text, is passed over.
 Task<void> look_into(RuntimeCall& call, const Search& search, Matcher matcher, std::string path,
                      Clock::time_point until, Matches& matches) {
-  auto content = co_await runtime::read_some(call.session->machine(), path, kMaxSearched);
+  auto content = co_await runtime::read_some(call.machine, path, kMaxSearched);
   if (!content || content->find('\0') != std::string::npos) co_return Status{};
   const runtime::LineSearch wish{matches.room(), static_cast<std::size_t>(search.context), until};
   auto look = [matcher, wish, text = std::move(*content)] { return runtime::search_lines(*matcher, text, wish); };
@@ -266,7 +266,7 @@ Task<json::object> by_reading(RuntimeCall& call, Search search, vm::FileType typ
   options.gitignore = search.no_gitignore ? Gitignore::ignored : Gitignore::obeyed;
   options.hidden = search.hidden ? Hidden::shown : Hidden::left_out;
   options.ignore = search.ignore;
-  Listing listing(call.session->machine(), search.path, options);
+  Listing listing(call.machine, search.path, options);
   while (!matches.full()) {
     if (Clock::now() > deadline) {
       co_return fail(Code::DeadlineExceeded, cat("the search took longer than ", search.limit.count(), " ms"),
@@ -331,7 +331,7 @@ Task<http::Response> runtime_search_files(RuntimeCall& call) {
   options.hidden = hidden ? runtime::Hidden::shown : runtime::Hidden::left_out;
   options.ignore = list_of(ignore);
   CO_TRY(co_await call.files().stat(path));
-  runtime::Listing listing(call.session->machine(), path, options);
+  runtime::Listing listing(call.machine, path, options);
   const std::string wanted = folded(query, case_sensitive);
   const bool is_glob = wanted.find_first_of("*?[") != std::string::npos;
   const runtime::Glob glob(wanted);

@@ -41,7 +41,7 @@ Task<http::Response> runtime_download(RuntimeCall& call) {
   response.headers.add("Content-Disposition", "attachment; filename=\"files.tar.gz\"");
   response.headers.add("Cache-Control", "no-store");
   response.source = std::make_unique<Download>(std::make_unique<runtime::Packing>(
-      call.session->machine(), std::move(paths), std::move(excludes).value_or(std::vector<std::string>{}),
+      call.machine, std::move(paths), std::move(excludes).value_or(std::vector<std::string>{}),
       runtime::Compression::gzip));
   co_return response;
 }
@@ -52,8 +52,8 @@ Task<http::Response> runtime_upload(RuntimeCall& call) {
   call.call.detail = dest;
   CO_TRY_ASSIGN(const auto files,
                 co_await runtime::unpack(
-                    call.services.sessions, call.session->machine(), dest,
-                    [body = call.request().body] { return body->next(); }, runtime::Owners::default_user));
+                    call.services.sessions, call.machine, dest, [body = call.request().body] { return body->next(); },
+                    runtime::Owners::default_user));
   co_return answer({{"dest", to_utf8(dest)}, {"files_extracted", files}});
 }
 

@@ -56,7 +56,7 @@ struct Entry {
   std::string heard_vm;                // the machine whose kernel's words are in the journal
   std::shared_ptr<loop::Event> clock;  // wakes whoever keeps the time of this run; null between runs
   std::chrono::system_clock::time_point last_active_at;
-  std::uint32_t in_use = 0;  // commands that run
+  std::uint32_t in_use = 0;  // commands that run, and whoever holds its machine to use it
   std::uint64_t round = 0;   // counts starts and stops
   bool rising = false;       // on its way from the disk into a machine
 };

@@ -138,6 +138,17 @@ TEST_F(LifecycleTest, a_command_that_runs_is_no_idleness) {
   EXPECT_TRUE(until([&] { return is("box", State::suspended); }));
 }
 
+TEST_F(LifecycleTest, whoever_holds_its_machine_uses_it) {
+  auto wanted = spec("box");
+  wanted.idle = model::IdlePolicy{1000ms, {}};
+  ASSERT_TRUE(run(manager_->create(wanted)));
+  auto used = run(manager_->wake_machine("box")).value();
+  EXPECT_EQ(used, manager_->machine("box").value());
+  EXPECT_FALSE(until([&] { return is("box", State::suspended); }, 1300ms));
+  used.reset();
+  EXPECT_TRUE(until([&] { return is("box", State::suspended); }));
+}
+
 TEST_F(LifecycleTest, an_idle_policy_can_be_given_and_taken_away) {
   ASSERT_TRUE(run(manager_->create(spec("box"))));
   EXPECT_EQ(run(manager_->set_idle("box", model::IdlePolicy{})).error().code, Code::InvalidArgument);

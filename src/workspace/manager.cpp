@@ -184,29 +184,6 @@ Task<std::unique_ptr<vm::GuestProcess>> ManagerImpl::exec(std::string id, model:
   co_return process;
 }
 
-namespace {
-
-// Its idleness begins anew.
-void end_use(Entry& entry) {
-  --entry.in_use;
-  touch_entry(entry);
-  if (entry.clock) entry.clock->notify();
-}
-
-// A workspace is not idle as long as one of these is there.
-class InUse {
- public:
-  explicit InUse(std::shared_ptr<Entry> entry) : entry_(std::move(entry)) { ++entry_->in_use; }
-  ~InUse() { end_use(*entry_); }
-  InUse(const InUse&) = delete;
-  InUse& operator=(const InUse&) = delete;
-
- private:
-  std::shared_ptr<Entry> entry_;
-};
-
-}  // namespace
-
 // `record` outlives the task.
 Task<std::unique_ptr<vm::GuestProcess>> ManagerImpl::begin_exec(std::string id, model::ExecSpec spec, AfterExec after,
                                                                 KeepOutput keep_output, ExecRecord& record) {
@@ -218,7 +195,6 @@ Task<std::unique_ptr<vm::GuestProcess>> ManagerImpl::begin_exec(std::string id, 
       CO_TRY(co_await save(entry));
     }
   }
-  const InUse until_it_runs(entry);  // or it would fall asleep again between its waking and the command's start
   CO_TRY_ASSIGN(const auto machine, co_await wake_machine(entry->record.id));
   ProcessLimits limits;
   limits.max_output_bytes = spec.max_output_bytes;

@@ -244,7 +244,7 @@ class Manager {
 
   // The machine of a running workspace; FailedPrecondition with a hint when it is not running.
   virtual Result<std::shared_ptr<vm::Machine>> machine(const std::string& id) const = 0;
-  // The same, after a suspended workspace was woken. Counts as activity.
+  // The same, after a suspended workspace was woken. It is in use as long as somebody holds the answer, and not idle.
   virtual Task<std::shared_ptr<vm::Machine>> wake_machine(std::string id) = 0;
   // Somebody uses it.
   virtual void touch(const std::string& id) = 0;

@@ -301,6 +301,8 @@ inline constexpr std::string_view kPlainDisk = "disk.img";
 // FailedPrecondition when it is on hold.
 [[nodiscard]] Status check_not_held(const Record& record);
 void touch_entry(Entry& entry);
+// A use that was counted in `in_use` is over: the workspace's idleness begins anew.
+void end_use(Entry& entry);
 [[nodiscard]] Info info_of(const Entry& entry);
 
 // The jail's end of a machine's time comes so much after the daemon's, which is gentler.

@@ -46,6 +46,30 @@ std::optional<Due> next_due(const Entry& entry) {
 
 void touch_entry(Entry& entry) { entry.last_active_at = system_clock::now(); }
 
+void end_use(Entry& entry) {
+  --entry.in_use;
+  touch_entry(entry);
+  if (entry.clock) entry.clock->notify();
+}
+
+namespace {
+
+// Keeps a workspace from being idle as long as it is there.
+class InUse {
+ public:
+  explicit InUse(std::shared_ptr<Entry> entry) : entry_(std::move(entry)) { ++entry_->in_use; }
+  ~InUse() { end_use(*entry_); }
+  InUse(const InUse&) = delete;
+  InUse& operator=(const InUse&) = delete;
+
+  std::shared_ptr<vm::Machine> machine;
+
+ private:
+  std::shared_ptr<Entry> entry_;
+};
+
+}  // namespace
+
 void ManagerImpl::touch(const std::string& id) {
   if (const auto entry = find(id)) touch_entry(**entry);
 }
@@ -120,13 +144,14 @@ Task<Info> ManagerImpl::do_wake(EntryPtr entry) {
 Task<std::shared_ptr<vm::Machine>> ManagerImpl::wake_machine(std::string id) {
   CO_TRY_ASSIGN(const EntryPtr entry, find(id));
   CO_TRY(check_free(*entry));
-  touch_entry(*entry);
+  const auto use = std::make_shared<InUse>(entry);  // or it might fall asleep again before it is used
   if (entry->record.state == State::suspended) {
     auto operation = [this](EntryPtr asleep) { return do_wake(std::move(asleep)); };
     CO_TRY_ASSIGN(const auto info, co_await in_turn<Info>(entry->record.id, "wake", std::move(operation)));
     (void)info;
   }
-  co_return machine(entry->record.id);
+  CO_TRY_ASSIGN(use->machine, machine(entry->record.id));
+  co_return std::shared_ptr<vm::Machine>(use, use->machine.get());
 }
 
 Task<void> ManagerImpl::keep_time(EntryPtr entry, std::shared_ptr<loop::Event> clock) {

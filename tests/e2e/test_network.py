@@ -412,6 +412,32 @@ def test_a_suspended_workspace_wakes_for_a_visitor(daemon, site):
         daemon("port", "close", site, "8080")
 
 
+def test_a_connection_that_is_open_keeps_its_workspace_awake(daemon, site):
+    def status():
+        return next(w["status"] for w in daemon.json("ls")["workspaces"] if w["id"] == site)
+
+    forward = daemon.spawn("--json", "port-forward", site, "0:8080")
+    visitor = None
+    try:
+        port = json.loads(forward.stdout.readline())["port"]
+        visitor = subprocess.Popen([*daemon.within, "bash", "-c", f"exec 3<>/dev/tcp/127.0.0.1/{port}; echo open; exec sleep 60"],
+                                   stdout=subprocess.PIPE)
+        assert visitor.stdout.readline() == b"open\n"
+        call(daemon, "PUT", f"/workspace/{site}/lifecycle/idle", {"suspend_after": 1})
+        time.sleep(3)
+        assert status() == "running"
+        visitor.kill()
+        wait_for(lambda: status() == "suspended", 20, "its sleep once nobody is connected")
+    finally:
+        for process in (visitor, forward):
+            if process:
+                process.kill()
+                process.wait()
+                process.stdout.close()
+        forward.stderr.close()
+        call(daemon, "PUT", f"/workspace/{site}/lifecycle/idle", {"suspend_after": 0})
+
+
 def test_port_forward_reaches_a_port_of_the_workspace(daemon, site):
     forward = daemon.spawn("--json", "port-forward", site, "0:8080")
     try:
