@@ -25,5 +25,14 @@ TEST(Id, none_of_many_is_the_same) {
   EXPECT_EQ(seen.size(), kMany);
 }
 
+TEST(Id, they_sort_as_they_were_made) {
+  std::string last = new_id("rcp");
+  for (int i = 0; i < 20'000; ++i) {
+    auto next = new_id("rcp");
+    ASSERT_LT(last, next);
+    last = std::move(next);
+  }
+}
+
 }  // namespace
 }  // namespace cofferdam
