@@ -43,7 +43,7 @@ std::string format_rfc3339(std::chrono::system_clock::time_point time) {
 Result<std::chrono::system_clock::time_point> parse_rfc3339(std::string_view text) {
   const auto wrong = [&] {
     return fail(Code::InvalidArgument, cat("'", text.substr(0, 64), "' is no time"),
-                "write it as 2026-01-31T23:59:59Z, in UTC");
+                "write it as 2026-01-31T23:59:59Z, in UTC, of the years 1970 to 2261");
   };
   const std::string copy(text.substr(0, 64));
   std::tm tm{};
@@ -66,9 +66,10 @@ Result<std::chrono::system_clock::time_point> parse_rfc3339(std::string_view tex
     }
     if (rest != "Z") return wrong();
   }
-  const bool good = tm.tm_year >= 1970 && tm.tm_mon >= 1 && tm.tm_mon <= 12 && tm.tm_mday >= 1 && tm.tm_mday <= 31 &&
-                    tm.tm_hour >= 0 && tm.tm_hour <= 23 && tm.tm_min >= 0 && tm.tm_min <= 59 && tm.tm_sec >= 0 &&
-                    tm.tm_sec <= 60;
+  // The clock counts nanoseconds, in 64 bits.
+  const bool good = tm.tm_year >= 1970 && tm.tm_year <= 2261 && tm.tm_mon >= 1 && tm.tm_mon <= 12 && tm.tm_mday >= 1 &&
+                    tm.tm_mday <= 31 && tm.tm_hour >= 0 && tm.tm_hour <= 23 && tm.tm_min >= 0 && tm.tm_min <= 59 &&
+                    tm.tm_sec >= 0 && tm.tm_sec <= 60;
   if (!good) return wrong();
   tm.tm_year -= 1900;
   tm.tm_mon -= 1;

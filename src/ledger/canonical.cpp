@@ -13,6 +13,7 @@ namespace {
 constexpr std::uint8_t kVersion = 1;
 enum class Type : std::uint8_t { number = 1, text = 2, texts = 3 };
 constexpr std::size_t kMaxTexts = 4096;
+constexpr std::int64_t kMaxTimeUs = INT64_MAX / 1000;  // what the clocks of this host count nanoseconds to
 
 class Writer {
  public:
@@ -119,6 +120,8 @@ Result<Decoded> decode(std::string_view bytes) {
   entry.stamp.uptime_us = in.u64();
   entry.kind = in.u16();
   if (!in.ok() || entry.kind == 0) return no_entry("its head is cut");
+  if (entry.stamp.time_us < -kMaxTimeUs || entry.stamp.time_us > kMaxTimeUs)
+    return no_entry("it is of no time that this host can tell");
   while (!in.at_end()) {
     Field field;
     field.number = in.u8();

@@ -63,6 +63,9 @@ TEST(Canonical, what_is_not_canonical_is_refused) {
   for (const auto& bad : {zero, empty, latin, list, type}) EXPECT_FALSE(decode(head + bad)) << to_hex(bad);
   head[0] = 2;
   EXPECT_FALSE(decode(head));
+  for (const std::int64_t time : {INT64_MIN, INT64_MAX, INT64_MAX / 1000 + 1}) {
+    EXPECT_FALSE(decode(encode({1, time, 1}, {{}, {}, model::ApiChanged{}}))) << time;
+  }
 }
 
 TEST(Canonical, an_entry_of_a_newer_program_is_kept_whole) {

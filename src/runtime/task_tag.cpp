@@ -16,7 +16,7 @@ namespace json = boost::json;
 constexpr std::size_t kMaxWords = 16;
 constexpr std::size_t kMaxCommandBytes = 96;  // six bytes each when escaped
 constexpr std::uint64_t kMaxNumber = 1ULL << 53;
-constexpr double kMaxMillis = 1e15;
+constexpr double kMaxMillis = 4e12;  // the year 2096; the sum of two can still be told in nanoseconds
 
 tl::unexpected<Error> no_tag() { return fail(Code::InvalidArgument, "not the tag of a task"); }
 

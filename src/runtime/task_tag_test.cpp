@@ -37,8 +37,9 @@ TEST(TaskTag, a_long_or_binary_command_still_fits) {
 }
 
 TEST(TaskTag, what_a_guest_makes_up_is_refused) {
-  for (const char* text : {"", "1", "{}", "{\"n\":-1}", "{\"n\":1,\"t\":1}", "{\"n\":1,\"t\":1e300,\"c\":[]}",
-                           "{\"n\":1,\"t\":1,\"c\":[1]}", "{\"n\":1,\"t\":1,\"c\":\"x\"}"}) {
+  for (const char* text :
+       {"", "1", "{}", "{\"n\":-1}", "{\"n\":1,\"t\":1}", "{\"n\":1,\"t\":1e300,\"c\":[]}",
+        "{\"n\":1,\"t\":170000000010001,\"c\":[]}", "{\"n\":1,\"t\":1,\"c\":[1]}", "{\"n\":1,\"t\":1,\"c\":\"x\"}"}) {
     EXPECT_FALSE(parse_task_tag(text)) << text;
   }
   EXPECT_FALSE(parse_task_tag(std::string(model::kMaxExecTag + 1, ' ')));
