@@ -190,7 +190,8 @@ class Tree {
 class EntryLines final : public http::BodySource {
  public:
   EntryLines(RuntimeCall& call, Asked asked)
-      : request_{call.services, {call.request(), {}}, call.session, call.machine}, entries_(request_, std::move(asked)) {
+      : request_{call.services, {call.request(), {}}, call.session, call.machine},
+        entries_(request_, std::move(asked)) {
     pending_ = line({{"event", "start"}, {"path", to_utf8(entries_.asked().path)}});
   }
   [[nodiscard]] bool may_wait() const override { return pending_.empty(); }

@@ -1,5 +1,5 @@
-// Sortable random ids: "ws_" + 26 Crockford base32 characters, 48 bits of time in milliseconds and 80 random bits; of one
-// millisecond's, a thread counts in the first 20 of these on, so that what it makes sorts as it was made; 60 stay
+// Sortable random ids: "ws_" + 26 Crockford base32 characters, 48 bits of time in milliseconds and 80 random bits; of
+// one millisecond's, a thread counts in the first 20 of these on, so that what it makes sorts as it was made; 60 stay
 // random.
 #pragma once
 #include <string>
