@@ -101,6 +101,10 @@ void Detector::rests() {
   written_.clear();
 }
 
+void Detector::began_with(Steady at, std::uint64_t disk_allocated_bytes) {
+  sizes_.assign(1, {at, disk_allocated_bytes});
+}
+
 Findings Detector::sampled(const Sample& sample) {
   Findings findings;
   check_cpu(sample, findings);

@@ -58,6 +58,8 @@ class Detector {
   // What is known of its drills.
   [[nodiscard]] Findings drilled(const Watched& workspace, Time now) const;
   Findings looked(const std::vector<SeenProcess>& processes, Time booted_at, Steady at);
+  // Its disk had this size when its machine began, which was not long before `at`.
+  void began_with(Steady at, std::uint64_t disk_allocated_bytes);
 
  private:
   static constexpr std::size_t kMaxFindings = 8;  // of one look

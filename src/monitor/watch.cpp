@@ -14,6 +14,7 @@ using std::chrono::duration_cast;
 using std::chrono::milliseconds;
 
 constexpr auto kLookLimit = 10s;
+constexpr std::chrono::seconds kJustBegun{60};
 constexpr auto kAskLimit = 10s;
 constexpr int kRestsFor = 20;  // times as long as it took to answer
 constexpr auto kLongestRest = 120s;
@@ -211,7 +212,14 @@ void Watch::see(Entry& entry, const vm::Machine& machine, const vm::Figures& fig
   sample.memory_bytes = figures.memory_bytes;
   sample.disk_allocated_bytes = figures.disk_allocated_bytes;
   count_network(entry, sample);
-  if (!before) return;  // nothing to compare with
+  if (!before) {
+    // Nothing to compare with, but what its machine has written, if that has just begun.
+    if (sample.time - entry.workspace.started_at < kJustBegun) {
+      const auto written = std::min(figures.disk_written_bytes, figures.disk_allocated_bytes);
+      entry.detector.began_with(sample.at, figures.disk_allocated_bytes - written);
+    }
+    return;
+  }
   sample.passed = std::max(duration_cast<milliseconds>(sample.at - *before), milliseconds(1));
   sample.cpu_ms = more(figures.cpu_ms, last.cpu_ms);
   const auto promised = static_cast<double>(sample.passed.count()) * entry.workspace.cpu_millis / 1000.0;

@@ -160,6 +160,16 @@ TEST_F(WatchTest, a_sample_is_what_came_since_the_one_before) {
   EXPECT_EQ(watch_->history().seconds("ws_busy").size(), 2U);
 }
 
+TEST_F(WatchTest, what_was_written_before_the_first_look_is_growth_of_a_machine_that_has_just_begun) {
+  there_[1].started_at = wall_ - 1h;
+  open({"disk_growth over=1000 within=60s"});
+  watch_->alerts().start();
+  for (auto& [id, machine] : machines_) machine->now = {1000, 5, 500'000, 10, 100'000};
+  look();
+  look();
+  EXPECT_TRUE(becomes([&] { return alerts() == std::vector<std::string>{"disk_growth ws_busy"}; }));
+}
+
 TEST_F(WatchTest, a_machine_that_is_another_one_begins_anew) {
   open();
   busy().now.cpu_ms = 100'000;

@@ -1,6 +1,7 @@
 """A Cofferdam of one's own: a real daemon in scratch folders, driven through the programs a user has."""
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -65,11 +66,17 @@ class Cofferdam:
         self.environment = {"COFFER_STATE": str(self.state), "COFFER_RUN": str(self.run_dir),
                             "COFFER_LISTEN": "127.0.0.1:0" if tcp else "none"}
         if golden:
-            for name in SHARED:
-                if (pathlib.Path(golden) / name).exists():
-                    subprocess.run(["cp", "-al", str(pathlib.Path(golden) / name), str(self.state)], check=True)
+            self._take_over(pathlib.Path(golden))
         # The folder below each controller that holds this installation's VMMs; vmms() checks that it is so.
         self.cgroup_name = "cofferdam-" + hashlib.sha256(f"{self.run_dir}/vm".encode()).hexdigest()[:8]
+
+    def _take_over(self, golden):
+        """Not while another lane of the tests builds there."""
+        with open(golden / "tests.lock", "a", encoding="ascii") as turn:
+            fcntl.flock(turn, fcntl.LOCK_SH)
+            for name in SHARED:
+                if (golden / name).exists():
+                    subprocess.run(["cp", "-al", str(golden / name), str(self.state)], check=True)
 
     # -- commands ------------------------------------------------------------------------------------------------
     def _environment(self, more=None):
