@@ -141,6 +141,23 @@ TEST(CommandLine, help_needs_nothing_else) {
   }
 }
 
+TEST(CommandLine, a_group_lists_its_commands) {
+  using Words = std::vector<std::string>;
+  for (const auto& words : {Words{"image", "--help"}, {"image", "-h"}, {"--help", "image"}, {"help", "image"}}) {
+    const auto parsed = parse_command_line(words);
+    ASSERT_TRUE(parsed) << parsed.error().message;
+    EXPECT_TRUE(parsed->globals.help);
+    EXPECT_FALSE(parsed->command);
+    EXPECT_EQ(parsed->group, "image");
+  }
+  EXPECT_EQ(parse_command_line({"help", "image", "build"}).value().command->name(), "image build");
+  EXPECT_NE(group_help("image").find("image build"), std::string::npos);
+  EXPECT_EQ(group_help("image").find("snapshot"), std::string::npos);
+  for (const auto& words : {Words{"image"}, {"image", "nope"}, {"image", "--json"}}) {
+    EXPECT_NE(parse_command_line(words).error().hint.find("coffer image --help"), std::string::npos) << words.size();
+  }
+}
+
 TEST(CommandLine, a_copy_has_exactly_one_side_in_a_workspace) {
   EXPECT_EQ(usage_error({"cp", "a", "ws:/b"}), "");
   EXPECT_NE(usage_error({"cp", "a", "b"}), "");

@@ -14,7 +14,7 @@ int run(const std::vector<std::string>& words) {
   if (!parsed) return Session(Settings{}).failed(parsed.error(), kUsage);
   const auto& globals = parsed->globals;
   if (!parsed->command) {
-    Session(Settings{}).print(program_help());
+    Session(Settings{}).print(parsed->group.empty() ? program_help() : group_help(parsed->group));
     return globals.help ? kDone : kUsage;
   }
   if (globals.help) {

@@ -119,6 +119,16 @@ std::string program_help() {
              "\ncoffer COMMAND --help tells more.\n");
 }
 
+std::string group_help(std::string_view group) {
+  std::string text = cat("Usage: coffer ", group, " COMMAND …\n\nCommands:\n");
+  for (const auto make : all_commands()) {
+    const auto command = make();
+    if (command->name().starts_with(cat(group, " ")))
+      text += help_line(std::string(command->name()), command->summary());
+  }
+  return cat(text, "\ncoffer ", group, " COMMAND --help tells more.\n");
+}
+
 std::string manual() {
   std::string text =
       "# The command line\n\nThis page is what `coffer completion markdown` prints; a test holds the two together.\n\n";

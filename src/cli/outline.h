@@ -48,10 +48,11 @@ struct GlobalOptions {
   void declare(Options& options);
 };
 
-std::string usage_line(Command& command);    // "coffer run [OPTIONS] [--] COMMAND…"
-std::string command_help(Command& command);  // of one verb
-std::string program_help();                  // of the program
-std::string manual();                        // all of it, in Markdown
+std::string usage_line(Command& command);        // "coffer run [OPTIONS] [--] COMMAND…"
+std::string command_help(Command& command);      // of one verb
+std::string program_help();                      // of the program
+std::string group_help(std::string_view group);  // of the verbs that begin with this word
+std::string manual();                            // all of it, in Markdown
 
 // A completion script for "bash", "zsh" or "fish"; empty for another shell.
 std::string completion_script(std::string_view shell);

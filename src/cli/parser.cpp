@@ -165,21 +165,31 @@ Result<Parsed> parse_command_line(const std::vector<std::string>& words) {
   if (verb[0] == '-' && !parsed.globals.help) {
     return fail(Code::InvalidArgument, cat("unknown option '", verb, "'"), "coffer --help lists what there is");
   }
-  std::size_t used = 1;
-  if (is_group(verb)) {
-    if (left.size() < 2)
-      return fail(Code::InvalidArgument, cat("'", verb, "' needs one more word"),
-                  cat("coffer --help lists what there is"));
-    verb = cat(verb, " ", left[used++]);
-  }
   if (verb == "help") {
-    parsed.globals.help = true;
-    return parsed;
+    // "help image build" is "image build --help".
+    left.erase(left.begin());
+    left.insert(left.begin(), "--help");
+    return parse_command_line(left);
+  }
+  std::size_t used = 1;
+  std::string more = "coffer --help";
+  if (is_group(verb)) {
+    more = cat("coffer ", verb, " --help");
+    const bool named = left.size() > 1 && left[1][0] != '-';
+    parsed.globals.help |= left.size() > 1 && (left[1] == "--help" || left[1] == "-h");
+    if (!named && parsed.globals.help) {
+      parsed.group = verb;
+      return parsed;
+    }
+    if (!named) {
+      return fail(Code::InvalidArgument, cat("'", verb, "' needs one more word"), cat(more, " lists what there is"));
+    }
+    verb = cat(verb, " ", left[used++]);
   }
   parsed.command = find_command(verb);
   if (!parsed.command) {
     if (parsed.globals.help) return parsed;
-    return fail(Code::InvalidArgument, cat("there is no command '", verb, "'"), "coffer --help lists what there is");
+    return fail(Code::InvalidArgument, cat("there is no command '", verb, "'"), cat(more, " lists what there is"));
   }
   left.erase(left.begin(), left.begin() + static_cast<std::ptrdiff_t>(used));
 
@@ -189,7 +199,7 @@ Result<Parsed> parse_command_line(const std::vector<std::string>& words) {
   after.declare(options);
   auto read = options.parse_command(std::move(left), after.help);
   if (!read) {
-    if (after.help)
+    if (after.help || parsed.globals.help)
       read = {};
     else
       return fail(std::move(read.error())

@@ -10,7 +10,8 @@ namespace cofferdam::cli {
 
 struct Parsed {
   GlobalOptions globals;
-  CommandPtr command;  // empty: help of the program is wanted, or nothing was given
+  CommandPtr command;  // empty: help of the program or of `group` is wanted, or nothing was given
+  std::string group;   // the first word of several commands, such as "image"
 };
 
 // `words` are those after the program's name. The global options may stand before or after the verb. The command's
