@@ -214,7 +214,8 @@ void Watch::see(Entry& entry, const vm::Machine& machine, const vm::Figures& fig
   count_network(entry, sample);
   if (!before) {
     // Nothing to compare with, but what its machine has written, if that has just begun.
-    if (sample.time - entry.workspace.started_at < kJustBegun) {
+    const auto age = sample.time - entry.workspace.started_at;
+    if (age >= 0s && age < kJustBegun) {
       const auto written = std::min(figures.disk_written_bytes, figures.disk_allocated_bytes);
       entry.detector.began_with(sample.at, figures.disk_allocated_bytes - written);
     }

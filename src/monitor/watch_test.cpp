@@ -162,6 +162,9 @@ TEST_F(WatchTest, a_sample_is_what_came_since_the_one_before) {
 
 TEST_F(WatchTest, what_was_written_before_the_first_look_is_growth_of_a_machine_that_has_just_begun) {
   there_[1].started_at = wall_ - 1h;
+  there_.push_back(there_[1]);
+  there_[2].id = "ws_later";  // by a clock that was set back since
+  there_[2].started_at = wall_ + 1h;
   open({"disk_growth over=1000 within=60s"});
   watch_->alerts().start();
   for (auto& [id, machine] : machines_) machine->now = {1000, 5, 500'000, 10, 100'000};
