@@ -28,7 +28,7 @@ import watch  # noqa: E402
 import containment  # noqa: E402
 import estate  # noqa: E402
 from api import Api  # noqa: E402
-from cofferdam import BIN, Cofferdam  # noqa: E402
+from cofferdam import BIN, Cofferdam, maker_of  # noqa: E402
 
 RUNS = int(os.environ.get("BENCH_RUNS", "30"))
 LEAK_RUNS = int(os.environ.get("BENCH_LEAK_RUNS", "1000"))
@@ -293,15 +293,10 @@ def leaks(table, one):
 
 
 def golden_images():
-    one = Cofferdam(state=GOLDEN)
-    GOLDEN.mkdir(parents=True, exist_ok=True)
-    try:
-        one.up()
+    with maker_of(GOLDEN) as one:
         one.ok("image", "build", "minimal", timeout=600)
         one.run("true")
         one.run("true", "--memory", "256M")
-    finally:
-        one.close()
 
 
 def yardstick():

@@ -1,6 +1,5 @@
 """Fixtures of the whole-system tests: images built once a session, a shared daemon, and daemons of one's own."""
 
-import fcntl
 import os
 import pathlib
 import sys
@@ -26,18 +25,11 @@ def golden():
     """A state folder with the images built and a template of each booted once. Kept between sessions: a build that
     changes nothing takes no time. Whoever runs beside us waits for its turn here; from then on it is only read."""
     state = pathlib.Path(os.environ.get("COFFER_TEST_IMAGES") or support.ROOT / "build" / "test-state")
-    state.mkdir(parents=True, exist_ok=True)
-    with open(state / "tests.lock", "w", encoding="ascii") as turn:
-        fcntl.flock(turn, fcntl.LOCK_EX)
-        maker = support.Cofferdam(state=state)
-        try:
-            maker.up()
-            for image in IMAGES:
-                maker.ok("image", "build", image, timeout=900)
-                done = maker.run("true", image=image)
-                assert done.status == 0, f"{image} does not run: {done}\n{maker.log()}"
-        finally:
-            maker.close()
+    with support.maker_of(state) as maker:
+        for image in IMAGES:
+            maker.ok("image", "build", image, timeout=900)
+            done = maker.run("true", image=image)
+            assert done.status == 0, f"{image} does not run: {done}\n{maker.log()}"
     return state
 
 

@@ -140,6 +140,7 @@ Task<http::Response> list_events(Services& services, Call& call) {
   CO_TRY_ASSIGN(auto filter, co_await filter_of(services, call));
   CO_TRY_ASSIGN(const auto limit, query_whole(call, "limit", kPage, 1, kMaxPage));
   CO_TRY_ASSIGN(const auto before, query_whole(call, "before", kMaxNumber, 0, kMaxNumber));
+  CO_TRY(co_await from->catch_up());
   // What becomes durable from here on, a follower is told.
   const auto next = from->size();
   CO_TRY_ASSIGN(const auto page, co_await from->events(std::move(filter), std::min(before, next), limit));
@@ -168,6 +169,7 @@ Task<http::Response> export_events(Services& services, Call& call) {
   if (format && *format != "ocsf" && *format != "json") {
     co_return fail(Code::InvalidArgument, "the query parameter 'format' must be json or ocsf");
   }
+  CO_TRY(co_await from->catch_up());
   http::Response response;
   response.headers.add("Content-Type", "application/x-ndjson");
   const auto form = format && *format == "ocsf" ? Export::Form::ocsf : Export::Form::plain;

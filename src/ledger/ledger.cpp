@@ -20,6 +20,7 @@ constexpr auto kTick = 1000ms;                 // between tries when something i
 constexpr auto kPruneEvery = 1h;
 constexpr auto kSettleLimit = 30s;
 constexpr auto kSignLimit = 5s;
+constexpr auto kCatchUpLimit = 1s;
 constexpr std::int64_t kClockJumpUs = 1'000'000;
 
 // Kinds that a guest can cause as many of as it likes.
@@ -208,6 +209,12 @@ Task<void> Ledger::settled(std::uint64_t mark) {
   co_return co_await waiter->wait();
 }
 
+Task<void> Ledger::catch_up() {
+  const auto done = co_await loop::with_deadline(settled(), kCatchUpLimit, "what was noted before");
+  if (!done && done.error().code == Code::Cancelled) co_return done;
+  co_return Status{};
+}
+
 // -- the one who writes
 // ------------------------------------------------------------------------------------------------
 
@@ -371,6 +378,9 @@ Task<LedgerCopy> Ledger::copy() {
 }
 
 Task<EventPage> Ledger::events(EventFilter filter, std::optional<std::uint64_t> before, std::size_t limit) {
+  if (!before) {
+    CO_TRY(co_await catch_up());
+  }
   const auto end = std::min(before.value_or(state_.size), state_.size);
   auto work = [folder = folder(), filter = std::move(filter), end, limit] {
     return find_events(folder, filter, end, limit);
@@ -425,6 +435,7 @@ Task<std::vector<EntryProof>> Ledger::prove_under(std::vector<std::uint64_t> num
 }
 
 Task<std::string> Ledger::checkpoint_of_now() {
+  CO_TRY(co_await catch_up());
   CO_TRY(co_await wait_until_signed(state_.size));
   co_return state_.checkpoint;
 }

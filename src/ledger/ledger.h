@@ -65,6 +65,8 @@ class Ledger final : public Recorder {
   [[nodiscard]] std::uint64_t mark() const override { return enqueued_; }
   Task<void> settled(std::uint64_t mark) override;
   using Recorder::settled;
+  // As settled(), for those who only read: no longer than a second, and no error when the ledger cannot be written.
+  Task<void> catch_up();
   [[nodiscard]] Status ready() const override;
   void conceal(const std::string& namespace_id, std::string_view value) override;
 
@@ -77,7 +79,8 @@ class Ledger final : public Recorder {
   // What a backup holds. The key in it signs nothing but the moment of the copy: the one of before has ended with it,
   // and here another one takes over before this answers.
   Task<LedgerCopy> copy();
-  // Among durable entries only; `before` absent: from the newest.
+  // Among durable entries only; `before` absent: from the newest, what was noted before this call among them
+  // (catch_up()).
   Task<EventPage> events(EventFilter filter, std::optional<std::uint64_t> before, std::size_t limit);
   // Those durable now, from a number on: see EntryReader::read. The reader is whose turn it is.
   Task<std::vector<std::string>> read(std::shared_ptr<EntryReader> reader, std::size_t limit);
@@ -88,7 +91,7 @@ class Ledger final : public Recorder {
   Task<EntryProof> prove(std::uint64_t number);
   // Of several, in their order, against one checkpoint of this log that holds them all. InvalidArgument: it does not.
   Task<std::vector<EntryProof>> prove_under(std::vector<std::uint64_t> numbers, std::string checkpoint);
-  // Of every entry there is now. FailedPrecondition: it was not made in time.
+  // Of every entry there is now, noted ones too (catch_up()). FailedPrecondition: it was not made in time.
   Task<std::string> checkpoint_of_now();
   // Between two sizes of the tree. `to` 0: the newest checkpoint's.
   Task<std::vector<Hash>> prove_consistency(std::uint64_t from, std::uint64_t to);

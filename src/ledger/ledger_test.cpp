@@ -100,6 +100,14 @@ TEST_F(LedgerTest, what_is_noted_before_is_durable_too) {
   EXPECT_NE(bytes_of(0).find("ws_fourth"), std::string::npos);
 }
 
+TEST_F(LedgerTest, who_asks_sees_all_that_was_noted_before) {
+  ledger_->note(entry("first"));
+  EXPECT_EQ(run(ledger_->events({}, std::nullopt, 1)).value().entries.at(0).text(kWorkspace), "ws_first");
+  ledger_->note(entry("second"));
+  const auto note = parse_note(run(ledger_->checkpoint_of_now()).value()).value();
+  EXPECT_EQ(parse_checkpoint(note.text).value().size, 4U);
+}
+
 TEST_F(LedgerTest, entries_share_the_wait_for_the_disk) {
   int done = 0;
   for (int i = 0; i < 2000; ++i) {
@@ -129,6 +137,7 @@ TEST_F(LedgerTest, when_the_disk_is_full_changes_are_refused_and_what_happens_is
   EXPECT_FALSE(ledger_->status().trouble.empty());
   ledger_->note(entry("kept"));
   EXPECT_FALSE(run(ledger_->settled()));
+  EXPECT_EQ(run(ledger_->events({}, std::nullopt, 1)).value().entries.at(0).text(kWorkspace), "ws_before");
   unlimit_files();
   while (!ledger_->ready()) ASSERT_TRUE(run(loop::sleep_for(20ms)));
   ASSERT_TRUE(run(ledger_->record(entry("after"))));

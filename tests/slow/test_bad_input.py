@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 import traces
-from cofferdam import Cofferdam, wait_for
+from cofferdam import SHARED, Cofferdam, unchanged, wait_for
 
 
 def works(daemon, *options):
@@ -55,7 +55,8 @@ def copied(golden):
     """A fresh daemon whose templates are copies, so that they can be damaged."""
     one = Cofferdam(golden=golden)
     shutil.rmtree(one.state / "templates", ignore_errors=True)
-    subprocess.run(["cp", "-a", "--sparse=always", str(golden / "templates"), str(one.state)], check=True)
+    with unchanged(golden):
+        subprocess.run(["cp", "-a", "--sparse=always", str(golden / "templates"), str(one.state)], check=True)
     yield one
     one.close()
 
@@ -138,20 +139,17 @@ def small_disk(golden, tmp_path):
     """A daemon whose state lies on a file system that can be filled."""
     mount = tmp_path / "small"
     mount.mkdir()
-    used = 0
-    for name in ("images", "templates", "vmm"):
-        if (golden / name).exists():
-            used += int(subprocess.run(["du", "-sk", str(golden / name)], capture_output=True, text=True,
-                                       check=True).stdout.split()[0])
-    # Not a tmpfs: what a VMM writes there counts as its memory.
-    backing = tmp_path / "small.img"
-    with open(backing, "wb") as file:
-        file.truncate((used + (600 << 10)) << 10)  # a template of another size, a snapshot of all its memory
-    subprocess.run(["mkfs.ext4", "-q", "-F", "-m", "0", str(backing)], check=True)
-    subprocess.run(["mount", "-o", "loop", str(backing), str(mount)], check=True)
-    for name in ("images", "templates", "vmm"):
-        if (golden / name).exists():
-            subprocess.run(["cp", "-a", "--sparse=always", str(golden / name), str(mount)], check=True)
+    with unchanged(golden):
+        shared = [str(golden / name) for name in SHARED if (golden / name).exists()]
+        usage = subprocess.run(["du", "-skc", *shared], capture_output=True, text=True, check=True).stdout
+        used = int(usage.splitlines()[-1].split()[0])
+        # Not a tmpfs: what a VMM writes there counts as its memory.
+        backing = tmp_path / "small.img"
+        with open(backing, "wb") as file:
+            file.truncate((used + (600 << 10)) << 10)  # a template of another size, a snapshot of all its memory
+        subprocess.run(["mkfs.ext4", "-q", "-F", "-m", "0", str(backing)], check=True)
+        subprocess.run(["mount", "-o", "loop", str(backing), str(mount)], check=True)
+        subprocess.run(["cp", "-a", "--sparse=always", *shared, str(mount)], check=True)
     one = Cofferdam(state=mount)
     yield one
     one.close()

@@ -13,7 +13,7 @@ import zipfile
 import pytest
 
 import internet as nets
-from cofferdam import Cofferdam, wait_for
+from cofferdam import maker_of, wait_for
 
 SECONDS = int(os.environ.get("COFFER_QUIET_SECONDS", "45"))
 IMAGE = "python-3.11"
@@ -99,12 +99,8 @@ def internet(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def daemon(golden, internet):
-    maker = Cofferdam(state=golden)  # which keeps it for the next time
-    try:
-        maker.up()
+    with maker_of(golden) as maker:  # which keeps it for the next time
         maker.ok("image", "build", IMAGE, timeout=900)
-    finally:
-        maker.close()
     one = nets.Networked(golden, internet)
     one.up()
     yield one

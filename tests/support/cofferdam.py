@@ -20,6 +20,8 @@ BIN = pathlib.Path(os.environ.get("COFFER_TEST_BIN") or ROOT / "build" / "bin")
 DEADLINE_S = 90
 # What state folders share, since it never changes in place and takes long to make.
 SHARED = ("images", "templates", "vmm")
+# A file in such a folder: locked by whoever builds there, shared by those who take it over.
+TURN = "tests.lock"
 
 
 class Done:
@@ -48,6 +50,28 @@ def wait_for(condition, seconds=20.0, what="the condition"):
         time.sleep(0.02)
 
 
+@contextlib.contextmanager
+def maker_of(state):
+    """A running daemon on a state folder that others take over: nobody does, and nobody else builds there, meanwhile."""
+    state.mkdir(parents=True, exist_ok=True)
+    with open(state / TURN, "a", encoding="ascii") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        one = Cofferdam(state=state)
+        try:
+            one.up()
+            yield one
+        finally:
+            one.close()
+
+
+@contextlib.contextmanager
+def unchanged(state):
+    """Nobody builds in that state folder meanwhile; any number may read it."""
+    with open(state / TURN, "a", encoding="ascii") as turn:
+        fcntl.flock(turn, fcntl.LOCK_SH)
+        yield
+
+
 class Cofferdam:
     """One installation. `golden`: another state folder whose images and templates are taken over as hard links.
 
@@ -71,9 +95,7 @@ class Cofferdam:
         self.cgroup_name = "cofferdam-" + hashlib.sha256(f"{self.run_dir}/vm".encode()).hexdigest()[:8]
 
     def _take_over(self, golden):
-        """Not while another lane of the tests builds there."""
-        with open(golden / "tests.lock", "a", encoding="ascii") as turn:
-            fcntl.flock(turn, fcntl.LOCK_SH)
+        with unchanged(golden):
             for name in SHARED:
                 if (golden / name).exists():
                     subprocess.run(["cp", "-al", str(golden / name), str(self.state)], check=True)
