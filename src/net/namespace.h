@@ -13,6 +13,13 @@ namespace cofferdam::net {
 // process is in: nothing of this room may ever touch the host's own.
 Status enter_namespace(const UniqueFd& name_space);
 
+// A namespace with a wire in it, "tap0", as the jail makes them for a VMM: for the doctor and for tests.
+struct Wire {
+  UniqueFd name_space;
+  UniqueFd tap;  // the guest's end
+};
+Result<Wire> make_wire();
+
 // Runs `work` (no arguments, answers a Result<T>) inside and waits for it. Blocks: on a worker's thread only.
 template <class Work>
 std::invoke_result_t<Work> inside(const UniqueFd& name_space, Work work) {

@@ -181,7 +181,8 @@ Task<void> Networks::need_pair(NetworkPtr network) {
   pairs_[index] = true;
   network->pair = index;
   auto written = co_await table_.write(network->row());
-  if (!written) {
+  // Unless the workspace was forgotten meanwhile: then the pair is somebody else's already.
+  if (!written && network->pair == index) {
     pairs_[index] = false;
     network->pair.reset();
   }
@@ -218,6 +219,7 @@ void Networks::forget(const std::string& workspace) {
   detach(workspace);
   if (const auto network = find(workspace)) {
     if (network->pair) pairs_[*network->pair] = false;
+    network->pair.reset();
     networks_.erase(workspace);
   }
   std::set<std::string> others;
@@ -283,21 +285,27 @@ Task<void> Networks::refresh(NetworkPtr network) {
 }
 
 Task<void> Networks::refresh_alone(NetworkPtr network) {
-  if (!network->machine) co_return Status{};
+  const auto machine = network->machine;
+  if (!machine) co_return Status{};
+  // It may end in every wait, and with it all that is done here. The next one's attach() does it anew.
+  const auto ended = [&] { return network->machine != machine; };
   const Plan wanted = plan_for(*network);
   // What was once open is closed in the kernel too, whoever opened it.
   const bool to_close = network->pair && contained(network->id);
   if (!network->name_space && wanted.openings.nothing() && !to_close) co_return Status{};
   CO_TRY(co_await need_pair(network));
+  if (ended()) co_return Status{};
   const auto gate = gate_;
   if (!network->name_space || (gate && network->known_to.lock() != gate)) CO_TRY(co_await wire(network, wanted));
   // Without a gate nobody may even knock.
   if (!gate) network->sockets.reset();
   if (gate && !gate->ended()) CO_TRY(co_await tell_gate(network, gate, wanted));
-  if (!network->machine) co_return Status{};  // it ended meanwhile
+  if (ended()) co_return Status{};
   if (auto rules = ruleset(pair_of(*network->pair), wanted.openings, options_.limits); rules != network->rules) {
     auto change = [space = network->name_space, rules] { return change_rules(*space, rules); };
-    CO_TRY(co_await workers_.run(std::move(change)));
+    auto changed = co_await workers_.run(std::move(change));
+    if (ended()) co_return Status{};
+    CO_TRY(std::move(changed));
     network->rules = std::move(rules);
   }
   const bool answers = !options_.answers || options_.answers(network->id);
@@ -319,11 +327,11 @@ Task<void> Networks::wire(NetworkPtr network, const Plan& plan) {
     network->begin_hearing(std::move(*refusals));
     tasks_.spawn("refused packets of a workspace", hear_refusals(network, network->refusals));
   }
-  const auto rules = ruleset(pair_of(*network->pair), plan.openings, options_.limits);
+  const auto space = network->name_space;
+  const Pair pair = pair_of(*network->pair);
+  const auto rules = ruleset(pair, plan.openings, options_.limits);
   for (int tries = 1;; ++tries) {
-    auto build = [space = network->name_space, pair = pair_of(*network->pair), rules] {
-      return wire_up(*space, pair, rules);
-    };
+    auto build = [space, pair, rules] { return wire_up(*space, pair, rules); };
     auto sockets = co_await workers_.run(std::move(build));
     if (network->machine != machine) co_return fail(Code::Aborted, "the machine ended while its network was wired");
     if (sockets) {

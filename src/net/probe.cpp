@@ -1,16 +1,11 @@
 #include "net/probe.h"
 
-#include <fcntl.h>
-#include <sched.h>
-
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <optional>
-#include <thread>
 
-#include "base/file.h"
-#include "jail/tap.h"
 #include "net/gate_process.h"
+#include "net/namespace.h"
 #include "net/wiring.h"
 
 namespace cofferdam::net {
@@ -18,27 +13,6 @@ namespace {
 
 constexpr const char* kEverywhere = "0.0.0.0/0";
 constexpr std::uint64_t kSomeBytes = 64U << 20;
-
-struct Wire {
-  UniqueFd name_space, tap;
-};
-
-// On a thread of its own, which leaves the host's namespace for good.
-Result<Wire> make_wire() {
-  std::optional<Result<Wire>> made;
-  std::thread maker([&made] {
-    const auto make = []() -> Result<Wire> {
-      if (::unshare(CLONE_NEWNET) != 0) return fail_errno("make a network namespace");
-      Wire wire;
-      TRY_ASSIGN(wire.tap, jail::make_tap(jail::VnetHdr::off));
-      TRY_ASSIGN(wire.name_space, open_file("/proc/thread-self/ns/net", O_RDONLY));
-      return wire;
-    };
-    made.emplace(make());
-  });
-  maker.join();
-  return std::move(*made);
-}
 
 Status try_rules(const Wire& wire) {
   Openings openings;

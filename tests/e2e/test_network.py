@@ -535,3 +535,19 @@ def test_when_a_workspace_goes_so_does_its_network(golden, internet):
         time.sleep(0)
     finally:
         one.close()
+
+
+def test_workspaces_that_are_deleted_while_their_networks_change_take_nobody_along(daemon):
+    """Two with a link between them: whatever is changed at one is changed at the other, while both are being removed."""
+    pid = daemon.pid
+    for round_ in range(8):
+        a, b = (daemon.create("--allow", "allowed.example", "--ttl", "10m") for _ in range(2))
+        daemon.ok("link", "add", a, f"{b}:5432")
+        changes = [daemon.spawn("network", "allow", one, f"198.51.100.{round_}:22") for one in (a, b)]
+        removals = [daemon.spawn("rm", one) for one in (a, b)]
+        for command in removals + changes:
+            out, err = command.communicate(timeout=60)
+            # A change may come too late, and says so.
+            assert command.returncode == 0 or (command in changes and b"daemon" not in err), (out, err)
+    assert daemon.pid == pid
+    assert not daemon.json("link", "ls")["links"]
