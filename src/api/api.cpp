@@ -131,9 +131,10 @@ struct Api::State {
     // Whoever visits an exposed port is no client of this API, and shows it no credential.
     if (auto visit = preview_slug(request, services.networks.preview_domain())) {
       const OpenStreams::Visit opener{visit->slug};
+      const auto let_in = open_streams.now();
       open_streams.guard(request, opener);
       CO_TRY_ASSIGN(auto shown, co_await serve_preview(services, std::move(*visit), request));
-      co_return open_streams.guard(std::move(shown), opener);
+      co_return open_streams.guard(std::move(shown), opener, let_in);
     }
     auto match = find_route(request.method, request.segments);
     const bool open = match.route != nullptr && match.route->reach == Reach::open;
@@ -155,6 +156,7 @@ struct Api::State {
       refusals.note(request, refused.status, caller->who.id, "an encoded slash");
       co_return refused;
     }
+    const auto let_in = open_streams.now();
     open_streams.guard(request, caller->who);
     const auto started = std::chrono::steady_clock::now();
     auto response = caller->kind == identity::TokenKind::runtime ? co_await open_runtime(services, *caller, request)
@@ -181,7 +183,7 @@ struct Api::State {
       response->websocket =
           std::make_unique<NotedSession>(refusals, request, caller->who.id, std::move(response->websocket));
     }
-    co_return open_streams.guard(std::move(*response), caller->who);
+    co_return open_streams.guard(std::move(*response), caller->who, let_in);
   }
 
   void tell_watch(const http::Request& request, const Result<Caller>& caller) {

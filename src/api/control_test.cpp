@@ -269,6 +269,17 @@ TEST_F(ControlTest, the_same_idempotency_key_makes_one_workspace) {
   EXPECT_EQ(ask("GET", "/workspace").body().at("total"), 1);
 }
 
+TEST_F(ControlTest, a_repeated_create_that_fails_removes_nothing_that_was_there_before) {
+  const auto made = ask("POST", "/workspace", R"({"name": "once", "idempotency_key": "k1"})");
+  const auto id = made.body().at("workspace").at("id");
+  const std::string more = R"("config": {"egress": ["127.1"]})";
+  const auto again = ask("POST", "/workspace", R"({"name": "once", "idempotency_key": "k1", )" + more + "}");
+  EXPECT_GE(again.status, 400) << again.text;
+  EXPECT_EQ(ask("GET", "/workspace/once").body().at("workspace").at("id"), id);
+  EXPECT_GE(ask("POST", "/workspace", R"({"name": "other", "idempotency_key": "k2", )" + more + "}").status, 400);
+  EXPECT_EQ(ask("GET", "/workspace/other").status, 404);  // what this create has made goes with it
+}
+
 TEST_F(ControlTest, lists_have_pages_and_filters) {
   make_space("team");
   for (const std::string name : {"a", "b", "c"}) make_in("team", name);

@@ -552,7 +552,11 @@ Task<void> FakeManager::shut_down(Permanent) {
 
 Task<workspace::Info> FakeManager::create(model::WorkspaceSpec spec, std::string idempotency_key) {
   if (!idempotency_key.empty()) {
-    if (const auto made = made_for_.find(idempotency_key); made != made_for_.end()) co_return get(made->second);
+    if (const auto made = made_for_.find(idempotency_key); made != made_for_.end()) {
+      CO_TRY_ASSIGN(auto there, get(made->second));
+      there.was_there = true;
+      co_return there;
+    }
     made_for_[idempotency_key] = fake_id(made_ + 1);
   }
   if (spec.image == "absent") co_return fail(Code::NotFound, "there is no image 'absent'", "build it");

@@ -226,6 +226,7 @@ Result<workspace::Info> workspace_for(Services& services, const Caller& caller, 
 
 Task<void> apply_network(Services& services, const Caller& caller, std::string workspace, NetworkChange change) {
   auto& networks = services.networks;
+  CO_TRY_ASSIGN(const auto turn, co_await networks.change(workspace));
   if (change.outbound == OutboundMode::custom && !change.proxy && !networks.proxy(workspace)) {
     co_return fail(Code::InvalidArgument, "/custom_proxy: is missing", "give host and port of an HTTP proxy");
   }

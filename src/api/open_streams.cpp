@@ -1,5 +1,6 @@
 #include "api/open_streams.h"
 
+#include <algorithm>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 
 #include "http/websocket.h"
@@ -11,6 +12,9 @@ namespace {
 
 using loop::Task;
 using Opener = OpenStreams::Opener;
+
+// More do not end while one answer is made, or it is taken to have ended too.
+constexpr std::size_t kKeptEndings = 1024;
 
 tl::unexpected<Error> ended() {
   return fail(Code::Unauthenticated, "what opened this stream has ended: its credential, or the exposed port");
@@ -147,24 +151,34 @@ class GuardedSession final : public http::WebSocketSession {
 }  // namespace
 
 OpenStreams::OpenStreams(loop::asio::any_io_executor executor, identity::Revocations& revocations)
-    : executor_(std::move(executor)), subscription_(revocations.on_revoked([this](const identity::Ended& ended) {
-        cut_if([&ended](const Opener& opener) {
-          const auto* who = std::get_if<identity::Principal>(&opener);
-          return who != nullptr && ended.ends(*who);
-        });
-      })) {}
+    : executor_(std::move(executor)),
+      subscription_(revocations.on_revoked([this](const identity::Ended& ended) { end(ended); })) {}
 
-void OpenStreams::end_visits(std::string_view slug) {
-  cut_if([slug](const Opener& opener) {
-    const auto* visit = std::get_if<Visit>(&opener);
-    return visit != nullptr && visit->slug == slug;
-  });
+void OpenStreams::end_visits(std::string_view slug) { end(Visit{std::string(slug)}); }
+
+bool OpenStreams::ends(const Ending& ending, const Opener& opener) {
+  if (const auto* ended = std::get_if<identity::Ended>(&ending)) {
+    const auto* who = std::get_if<identity::Principal>(&opener);
+    return who != nullptr && ended->ends(*who);
+  }
+  const auto* visit = std::get_if<Visit>(&opener);
+  return visit != nullptr && visit->slug == std::get<Visit>(ending).slug;
 }
 
-void OpenStreams::cut_if(const std::function<bool(const Opener&)>& over) {
+void OpenStreams::end(Ending ending) {
   for (auto& entry : open_) {
-    if (over(entry.opener)) entry.cut();
+    if (ends(ending, entry.opener)) entry.cut();
   }
+  if (last_endings_.size() >= kKeptEndings) last_endings_.pop_front();
+  last_endings_.push_back(std::move(ending));
+  ++endings_;
+}
+
+bool OpenStreams::ended_since(const Opener& opener, std::uint64_t since) const {
+  const auto more = endings_ - since;
+  if (more > last_endings_.size()) return true;  // nobody knows any more
+  return std::any_of(last_endings_.end() - static_cast<std::ptrdiff_t>(more), last_endings_.end(),
+                     [&](const Ending& ending) { return ends(ending, opener); });
 }
 
 namespace {
@@ -188,12 +202,16 @@ void OpenStreams::guard(http::Request& request, const identity::Principal& who) 
 void OpenStreams::guard(http::Request& request, const Visit& visit) {
   if (goes_on(request)) guard_body(request, visit);
 }
-http::Response OpenStreams::guard(http::Response response, const identity::Principal& who) {
-  if (can_end(who) && goes_on(response)) return guard_rest(std::move(response), who);
-  return response;
+Result<http::Response> OpenStreams::guard(http::Response response, const identity::Principal& who,
+                                          std::uint64_t since) {
+  if (!can_end(who) || !goes_on(response)) return response;
+  if (ended_since(who, since)) return ended();
+  return guard_rest(std::move(response), who);
 }
-http::Response OpenStreams::guard(http::Response response, const Visit& visit) {
-  return goes_on(response) ? guard_rest(std::move(response), visit) : std::move(response);
+Result<http::Response> OpenStreams::guard(http::Response response, const Visit& visit, std::uint64_t since) {
+  if (!goes_on(response)) return response;
+  if (ended_since(visit, since)) return ended();
+  return guard_rest(std::move(response), visit);
 }
 
 void OpenStreams::guard_body(http::Request& request, const Opener& opener) {

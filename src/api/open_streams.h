@@ -1,5 +1,7 @@
 // Bodies and answers that go on for long, and what each was opened with: when that ends, they are cut.
 #pragma once
+#include <cstdint>
+#include <deque>
 #include <functional>
 #include <list>
 #include <string>
@@ -25,9 +27,12 @@ class OpenStreams {
   OpenStreams(const OpenStreams&) = delete;
   OpenStreams& operator=(const OpenStreams&) = delete;
 
-  // The same answer. A stream, tunnel or WebSocket in it is cut when its opener ends.
-  http::Response guard(http::Response response, const identity::Principal& who);
-  http::Response guard(http::Response response, const Visit& visit);
+  // A moment: taken when a request is let in, for the guard of its answer.
+  [[nodiscard]] std::uint64_t now() const { return endings_; }
+  // The same answer. A stream, tunnel or WebSocket in it is cut when its opener ends. Unauthenticated when that has
+  // ended since then, while the answer was made.
+  Result<http::Response> guard(http::Response response, const identity::Principal& who, std::uint64_t since);
+  Result<http::Response> guard(http::Response response, const Visit& visit, std::uint64_t since);
   // From now on a body that is still to come ends with Unauthenticated when its opener does.
   void guard(http::Request& request, const identity::Principal& who);
   void guard(http::Request& request, const Visit& visit);
@@ -45,10 +50,16 @@ class OpenStreams {
   };
   void guard_body(http::Request& request, const Opener& opener);
   http::Response guard_rest(http::Response response, const Opener& opener);
-  void cut_if(const std::function<bool(const Opener&)>& over);
+  // What ended: the credential that is told of, or the visits of a port.
+  using Ending = std::variant<identity::Ended, Visit>;
+  static bool ends(const Ending& ending, const Opener& opener);
+  void end(Ending ending);
+  [[nodiscard]] bool ended_since(const Opener& opener, std::uint64_t since) const;
 
   loop::asio::any_io_executor executor_;
   std::list<Entry> open_;
+  std::deque<Ending> last_endings_;  // at most kKeptEndings; the newest is the last of `endings_`
+  std::uint64_t endings_ = 0;
   identity::Revocations::Subscription subscription_;
 };
 

@@ -36,7 +36,9 @@ class Forwarded final : public http::WebSocketSession {
     pumps.spawn("forwarded port, outwards", outwards(socket, changed));
     std::exception_ptr thrown;
     try {
-      while (!lost_ && !(in_done_ && out_done_)) CO_TRY(co_await changed.wait());
+      while (!lost_ && !(in_done_ && out_done_)) {
+        if (!co_await changed.wait()) break;  // called away: the pumps end first
+      }
     } catch (...) {
       thrown = std::current_exception();
     }

@@ -31,6 +31,12 @@ Task<http::Response> one(Services& services, workspace::Info info) {
   co_return services.workspace_answers.of(std::move(info), space);
 }
 
+// What a create has made goes with its failure; what was there before it stays.
+Task<void> take_back(Services& services, workspace::Info made) {
+  if (!made.was_there) (void)co_await services.manager.remove(made.id);
+  co_return Status{};
+}
+
 }  // namespace
 
 Task<http::Response> create_workspace(Services& services, Call& call) {
@@ -51,26 +57,26 @@ Task<http::Response> make_workspace(Services& services, Call& call, std::functio
   if (!wanted.network.nothing()) {
     auto opened = co_await apply_network(services, *call.caller, made.id, std::move(wanted.network));
     if (!opened) {
-      (void)co_await services.manager.remove(made.id);
+      (void)co_await take_back(services, made);
       co_return fail(std::move(opened.error()).in("/config/network_config"));
     }
   }
   call.about = {made.id, space.id};
   if (auto filled = co_await fill(made.id); !filled) {
-    (void)co_await services.manager.remove(made.id);
+    (void)co_await take_back(services, made);
     co_return fail(std::move(filled.error()));
   }
   for (auto& workload : wanted.workloads) {
     auto begun = co_await services.manager.workloads().create(made.id, workload.spec, workload.id);
     if (begun || begun.error().code == Code::AlreadyExists) continue;
-    (void)co_await services.manager.remove(made.id);
+    (void)co_await take_back(services, made);
     co_return fail(std::move(begun.error()).in("/config/workloads"));
   }
   if (wanted.ready_check) {
     auto ready = co_await workspace::wait_until_ready(services.manager, made.id, *wanted.ready_check);
     if (ready) ready = co_await services.drills.keep_check(made.id, std::move(*wanted.ready_check));
     if (!ready) {
-      (void)co_await services.manager.remove(made.id);
+      (void)co_await take_back(services, made);
       co_return fail(
           std::move(ready.error())
               .in("/config/ready_check")

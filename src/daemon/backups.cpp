@@ -24,6 +24,7 @@ using loop::Task;
 using std::chrono::duration_cast;
 using std::chrono::microseconds;
 
+constexpr std::chrono::milliseconds kNoWait{1};
 constexpr auto kPassphraseLimit = std::chrono::minutes(5);
 
 std::int64_t now_us() {
@@ -33,10 +34,11 @@ std::int64_t now_us() {
 }  // namespace
 
 Task<UniqueFd> Backups::make(SecureBytes passphrase) {
-  if (busy_) co_return fail(Code::Unavailable, "a backup is being made already", "ask again when it has ended");
-  busy_ = true;
+  if (turn_.busy() > 0) {
+    co_return fail(Code::Unavailable, "a backup is being made already", "ask again when it has ended");
+  }
+  CO_TRY_ASSIGN(const auto place, co_await turn_.enter(kNoWait));
   auto made = co_await make_one(std::move(passphrase));
-  busy_ = false;
   if (!made) co_return fail(std::move(made.error()).in("make a backup"));
   co_return std::move(*made);
 }

@@ -7,6 +7,7 @@
 #include "daemon/config.h"
 #include "keys/key_store.h"
 #include "ledger/ledger.h"
+#include "loop/lane.h"
 #include "loop/worker_pool.h"
 
 namespace cofferdam::daemon {
@@ -14,8 +15,13 @@ namespace cofferdam::daemon {
 class Backups {
  public:
   // All outlive the object; `ledger` null: none is kept.
-  Backups(const Config& config, std::string version, keys::KeyStore& keys, ledger::Ledger* ledger)
-      : config_(config), version_(std::move(version)), keys_(keys), ledger_(ledger) {}
+  Backups(const loop::asio::any_io_executor& executor, const Config& config, std::string version, keys::KeyStore& keys,
+          ledger::Ledger* ledger)
+      : config_(config),
+        version_(std::move(version)),
+        keys_(keys),
+        ledger_(ledger),
+        turn_(executor, "the making of backups") {}
 
   // A backup under the passphrase, in a file without a name that stands at its start. Unavailable: one is being made.
   loop::Task<UniqueFd> make(SecureBytes passphrase);
@@ -26,7 +32,7 @@ class Backups {
   std::string version_;
   keys::KeyStore& keys_;
   ledger::Ledger* ledger_;
-  bool busy_ = false;
+  loop::Lane turn_;
   loop::WorkerPool worker_{1};  // what it does may take minutes
 };
 

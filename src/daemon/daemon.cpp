@@ -346,7 +346,7 @@ Status BuiltDaemon::connect(const std::string& version) {
   api_ = std::make_unique<api::Api>(executor, *manager_, *identity_, *webhooks_, *usage_, *quotas_, *watch_, *networks_,
                                     *containment_, *drills_, *evidence_, *images_, *receipts_, workers_,
                                     std::move(facts), std::move(shutdown), ledger_.get());
-  backups_ = std::make_unique<Backups>(config_, version, *keys_, ledger_.get());
+  backups_ = std::make_unique<Backups>(io_.get_executor(), config_, version, *keys_, ledger_.get());
   api_->serve_backups([this](SecureBytes passphrase) { return backups_->make(std::move(passphrase)); });
   meter_.emplace(
       *manager_, *usage_, *quotas_, [this](const monitor::QuotaNews& news) { api_->tell(news); },

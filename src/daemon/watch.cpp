@@ -19,6 +19,7 @@ void tell_of_drills(monitor::Watched& watched, const workspace::Manager& manager
 std::vector<monitor::Watched> all_of(const workspace::Manager& manager, const incident::Drills& drills) {
   std::vector<monitor::Watched> all;
   for (auto& info : manager.list()) {
+    if (info.state == model::State::removing) continue;  // what is known of it is being forgotten
     monitor::Watched one;
     one.id = info.id;
     one.name = info.spec.name;

@@ -26,13 +26,13 @@ Containment::Containment(loop::asio::any_io_executor executor, IncidentBook& boo
                          ledger::Recorder& recorder)
     : executor_(std::move(executor)), book_(book), sources_(sources), recorder_(recorder), tasks_(executor_) {}
 
-Task<loop::Lane::Place> Containment::turn_of(std::string workspace_id) {
+Task<Containment::Turn> Containment::turn_of(std::string workspace_id) {
+  std::erase_if(lanes_, [](const auto& item) { return item.second.expired(); });
   auto& known = lanes_[workspace_id];
   auto lane = known.lock();
   if (!lane) known = lane = std::make_shared<loop::Lane>(executor_, cat("the containment of ", workspace_id));
-  auto place = co_await lane->enter(kTurn);
-  std::erase_if(lanes_, [](const auto& item) { return item.second.expired(); });
-  co_return place;
+  CO_TRY_ASSIGN(auto place, co_await lane->enter(kTurn));
+  co_return Turn{std::move(lane), std::move(place)};
 }
 
 Task<Incident> Containment::contain(std::string workspace, std::string why, model::Origin by) {

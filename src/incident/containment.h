@@ -50,8 +50,12 @@ class Containment {
   Task<std::string> cut_flows(Incident& incident);
   Task<std::string> revoke_tokens(Incident& incident);
   Task<std::string> preserve(Incident& incident);
-  // One at a time for each workspace.
-  Task<loop::Lane::Place> turn_of(std::string workspace_id);
+  // A workspace's turn, one at a time; its lane is there as long as somebody has one, or waits for one.
+  struct Turn {
+    std::shared_ptr<loop::Lane> lane;
+    loop::Lane::Place place;
+  };
+  Task<Turn> turn_of(std::string workspace_id);
 
   loop::asio::any_io_executor executor_;
   IncidentBook& book_;

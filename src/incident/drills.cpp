@@ -154,6 +154,11 @@ Task<Drill> Drills::try_out(DrillWish wish, Drill drill) {
   if (back) held->passed_at = held->at;
   if (!back && before != nullptr) held->passed_at = before->passed_at;
   if (!back) log_warn("a drill failed", {{"workspace", held->workspace_id}, {"error", held->error}});
+  // Of one that was removed meanwhile, what is known has been forgotten.
+  const auto info = manager_.get(held->workspace_id);
+  if (!info || info->state == model::State::removing) {
+    co_return fail(Code::NotFound, cat("the workspace '", held->workspace_id, "' was removed during its drill"));
+  }
   last_.insert_or_assign(held->workspace_id, *held);
   auto write = [id = held->workspace_id,
                 text = json::serialize(to_json(*held))](store::Connection& connection) -> Status {
@@ -212,9 +217,11 @@ Task<void> Drills::keep_check(std::string workspace_id, model::ReadyCheck check)
                            {id, text}));
     return {};
   };
-  CO_TRY(co_await database_.run(std::move(write), store::Durability::process_death));
-  checks_.insert_or_assign(std::move(workspace_id), std::move(check));
-  co_return Status{};
+  // First here: it is forgotten with its workspace, also in the middle of this.
+  checks_.insert_or_assign(workspace_id, std::move(check));
+  auto written = co_await database_.run(std::move(write), store::Durability::process_death);
+  if (!written) checks_.erase(workspace_id);
+  co_return written;
 }
 
 Task<void> Drills::drop_check(std::string workspace_id) {

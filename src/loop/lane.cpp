@@ -83,6 +83,8 @@ Task<Lane::Place> Lane::enter(std::chrono::milliseconds limit) {
                    "try again when those before have ended");
   }
   Ticket ticket(state);
+  // Behind one that has its turn and has not begun yet there may be a place still.
+  state->pass_on();
   (void)co_await with_deadline(ticket.turn().wait(), limit, state->what);
   if (ticket.admitted()) co_return ticket.take();
   co_return fail(Code::Aborted, cat(state->what, ": another operation is still running after ", limit.count(), " ms"),

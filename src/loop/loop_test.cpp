@@ -9,6 +9,8 @@
 #include "loop/child.h"
 #include "loop/deadline.h"
 #include "loop/event.h"
+#include "loop/lane.h"
+#include "loop/run.h"
 #include "loop/task_group.h"
 #include "loop/worker_pool.h"
 
@@ -71,6 +73,24 @@ TEST(TaskGroup, cancel_ends_all_and_join_waits) {
   };
   EXPECT_TRUE(run_to_end(io, stop()));
   EXPECT_EQ(group.size(), 0U);
+}
+
+TEST(Lane, whoever_comes_takes_a_free_place_behind_one_whose_turn_has_come) {
+  asio::io_context io;
+  Lane lane(io.get_executor(), "a lane of two", 2);
+  auto first = begin(io, lane.enter(1s));
+  auto second = begin(io, lane.enter(1s));
+  const auto third = begin(io, lane.enter(10s));
+  io.restart();
+  io.poll();
+  ASSERT_TRUE(first->has_value() && second->has_value() && !third->has_value());
+  first->reset();
+  second->reset();  // both places: the third has its turn, and has not begun
+  const auto fourth = begin(io, lane.enter(10s));
+  io.restart();
+  io.run_for(100ms);
+  EXPECT_TRUE(third->has_value());
+  EXPECT_TRUE(fourth->has_value());
 }
 
 TEST(WorkerPool, runs_elsewhere_and_returns_here) {

@@ -24,6 +24,8 @@ class TaskGroup {
   // Waits until all have ended.
   Task<void> join();
   [[nodiscard]] std::size_t size() const { return running_.size(); }
+  // cancel() was called: spawn() does nothing any more.
+  [[nodiscard]] bool closed() const { return closed_; }
   [[nodiscard]] const asio::any_io_executor& executor() const { return executor_; }
 
  private:

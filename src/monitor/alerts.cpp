@@ -363,7 +363,8 @@ Task<Alert> Alerts::acknowledge(std::string id, model::Origin by) {
         "UPDATE alerts SET acknowledged_at = $2, acknowledged_by = $3 WHERE id = $1 AND acknowledged_at IS NULL",
         {id, at, actor});
   };
-  CO_TRY(co_await database_.run(std::move(write)));
+  CO_TRY_ASSIGN(const auto rows, co_await database_.run(std::move(write)));
+  if (rows == 0) co_return co_await get(std::move(id));  // somebody else was first
   const Key key{alert.rule, alert.workspace_id, alert.about};
   if (const auto known = recent_.find(key); known != recent_.end() && known->second.alert.id == id) {
     known->second.alert.acknowledged_at = now;

@@ -101,7 +101,7 @@ std::vector<Quota> Quotas::of(const std::string& namespace_id) const {
   return found;
 }
 
-Task<void> Quotas::write(std::string namespace_id, Quota quota, store::Durability durability) {
+Task<void> Quotas::write(std::string namespace_id, Quota quota) {
   auto work = [id = std::move(namespace_id), quota = std::move(quota)](store::Connection& connection) -> Status {
     TRY(connection.execute(
         "INSERT INTO credit_quotas (namespace_id, service, quota, overdraft, action, thresholds, used, since, told) "
@@ -113,7 +113,16 @@ Task<void> Quotas::write(std::string namespace_id, Quota quota, store::Durabilit
          quota.used, to_unix_ms(quota.since), std::int64_t{quota.told}}));
     return {};
   };
-  co_return co_await database_.run(std::move(work), durability);
+  co_return co_await database_.run(std::move(work), store::Durability::power_loss);
+}
+
+Task<void> Quotas::count(std::string namespace_id, Quota quota) {
+  auto work = [id = std::move(namespace_id), quota = std::move(quota)](store::Connection& connection) -> Status {
+    TRY(connection.execute("UPDATE credit_quotas SET used = $3, told = $4 WHERE namespace_id = $1 AND service = $2",
+                           {id, quota.service, quota.used, std::int64_t{quota.told}}));
+    return {};
+  };
+  co_return co_await database_.run(std::move(work), store::Durability::process_death);
 }
 
 Task<Quota> Quotas::set(std::string namespace_id, std::string service, QuotaSetting setting) {
@@ -129,9 +138,27 @@ Task<Quota> Quotas::set(std::string namespace_id, std::string service, QuotaSett
   quota.service = std::move(service);
   quota.setting = std::move(setting);
   quota.told = 0;
-  CO_TRY(co_await write(std::move(namespace_id), quota, store::Durability::power_loss));
+  // First here, so that what is counted meanwhile is counted on; the writes keep their order.
+  const auto old = before == quotas_.end() ? std::nullopt : std::optional(before->second);
   quotas_[key] = quota;
+  if (auto written = co_await write(std::move(namespace_id), quota); !written) {
+    take_back(key, old);
+    co_return fail(std::move(written.error()));
+  }
   co_return quota;
+}
+
+// A change that could not be written. What was counted meanwhile stays counted.
+void Quotas::take_back(const Key& key, const std::optional<Quota>& old) {
+  const auto live = quotas_.find(key);
+  if (live == quotas_.end()) return;
+  if (!old) {
+    quotas_.erase(live);
+    return;
+  }
+  Quota back = *old;
+  if (live->second.since == old->since) back.used = live->second.used;
+  live->second = std::move(back);
 }
 
 Task<Quota> Quotas::reset(std::string namespace_id, std::string service) {
@@ -144,8 +171,11 @@ Task<Quota> Quotas::reset(std::string namespace_id, std::string service) {
   quota.used = 0;
   quota.told = 0;
   quota.since = clock_.now();
-  CO_TRY(co_await write(namespace_id, quota, store::Durability::power_loss));
-  quotas_[{namespace_id, service}] = quota;
+  const Quota old = std::exchange(found->second, quota);
+  if (auto written = co_await write(namespace_id, quota); !written) {
+    take_back({namespace_id, service}, old);
+    co_return fail(std::move(written.error()));
+  }
   co_return quota;
 }
 
@@ -187,7 +217,7 @@ Task<std::vector<QuotaNews>> Quotas::add(std::map<std::string, double> credits) 
     }
   }
   for (auto& [namespace_id, quota] : changed) {
-    CO_TRY(co_await write(std::move(namespace_id), std::move(quota), store::Durability::process_death));
+    CO_TRY(co_await count(std::move(namespace_id), std::move(quota)));
   }
   co_return news;
 }

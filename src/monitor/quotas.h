@@ -80,7 +80,10 @@ class Quotas {
  private:
   using Key = std::pair<std::string, std::string>;  // namespace, service
   Quotas(store::Database& database, identity::Clock clock) : database_(database), clock_(std::move(clock)) {}
-  Task<void> write(std::string namespace_id, Quota quota, store::Durability durability);
+  Task<void> write(std::string namespace_id, Quota quota);
+  // What was used and told, of a quota that is there.
+  Task<void> count(std::string namespace_id, Quota quota);
+  void take_back(const Key& key, const std::optional<Quota>& old);
   store::Database& database_;
   identity::Clock clock_;
   std::map<Key, Quota> quotas_;

@@ -61,9 +61,10 @@ Status add_all(store::Connection& connection, const std::vector<UsageSample>& sa
   for (const auto& sample : samples) {
     for (const auto period : {Period::hour, Period::day}) {
       TRY(add_to(connection, cat(kOfNamespace, sample.namespace_id), period, now, sample.usage));
-      if (untracked.contains(sample.workspace_id)) continue;
+      if (sample.gone || untracked.contains(sample.workspace_id)) continue;
       TRY(add_to(connection, sample.workspace_id, period, now, sample.usage));
     }
+    if (sample.gone) continue;
     const auto& counters = sample.counters;
     TRY(connection.execute(
         "INSERT INTO usage_counters (workspace_id, vm_id, cpu_ms, disk_read_bytes, "
@@ -117,7 +118,9 @@ Result<std::unique_ptr<UsageHistory>> UsageHistory::open(store::Database& databa
 
 Task<void> UsageHistory::add(std::vector<UsageSample> samples) {
   if (samples.empty()) co_return Status{};
-  for (const auto& sample : samples) counters_[sample.workspace_id] = sample.counters;
+  for (const auto& sample : samples) {
+    if (!sample.gone) counters_[sample.workspace_id] = sample.counters;
+  }
   auto work = [samples = std::move(samples), untracked = untracked_, now = clock_.now()](
                   store::Connection& connection) { return add_all(connection, samples, untracked, now); };
   // What a host that lost its power forgets is some seconds of figures.

@@ -51,6 +51,7 @@ struct UsageSample {
   std::string workspace_id, namespace_id;
   Usage usage;  // since the sample before
   Counters counters;
+  bool gone = false;  // the workspace is no more: this is its namespace's alone
 };
 
 class UsageHistory {

@@ -138,6 +138,43 @@ TEST_F(UsageTest, a_quota_counts_tells_its_thresholds_once_and_survives_the_daem
   EXPECT_TRUE(quotas_->of("ns_1").empty());
 }
 
+TEST_F(UsageTest, what_is_counted_while_a_quota_is_set_is_counted_on_and_the_setting_stays) {
+  QuotaSetting setting;
+  setting.limit = 10;
+  ASSERT_TRUE(run(quotas_->set("ns_1", "sandbox", setting)));
+  ASSERT_TRUE(run(quotas_->add({{"ns_1", 2.0}})));
+  setting.limit = 20;
+  const auto counted = loop::begin(io_, quotas_->add({{"ns_1", 1.0}}));
+  const auto set = loop::begin(io_, quotas_->set("ns_1", "sandbox", setting));
+  const auto more = loop::begin(io_, quotas_->add({{"ns_1", 1.0}}));
+  loop::run_until(io_, [&] { return counted->has_value() && set->has_value() && more->has_value(); });
+  for (int round = 0; round < 2; ++round) {
+    const auto quota = quotas_->of("ns_1").at(0);
+    EXPECT_EQ(quota.used, 4.0);
+    EXPECT_EQ(quota.setting.limit, 20.0);
+    open();
+  }
+  // What is forgotten in the middle of a count does not come back.
+  const auto last = loop::begin(io_, quotas_->add({{"ns_1", 1.0}}));
+  const auto forgotten = loop::begin(io_, quotas_->forget_namespace("ns_1"));
+  const auto late = loop::begin(io_, quotas_->add({{"ns_1", 1.0}}));
+  loop::run_until(io_, [&] { return last->has_value() && forgotten->has_value() && late->has_value(); });
+  EXPECT_TRUE(quotas_->of("ns_1").empty());
+  open();
+  EXPECT_TRUE(quotas_->of("ns_1").empty());
+}
+
+TEST_F(UsageTest, of_a_workspace_that_is_no_more_its_namespace_alone_is_told) {
+  auto sample = used("ws_gone", "ns_1", 1000);
+  sample.gone = true;
+  ASSERT_TRUE(run(history_->add({sample})));
+  EXPECT_FALSE(history_->last_counters("ws_gone"));
+  EXPECT_TRUE(hours("ws_gone").empty());
+  EXPECT_EQ(run(history_->of_namespace("ns_1", Period::hour, now_ - 1h, now_ + 1h)).value().size(), 1U);
+  open();
+  EXPECT_FALSE(history_->last_counters("ws_gone"));
+}
+
 TEST_F(UsageTest, absurd_quotas_are_refused_with_their_field) {
   const auto refused = [&](double limit, double overdraft, std::vector<std::uint32_t> thresholds) {
     QuotaSetting setting;

@@ -411,6 +411,8 @@ Watch::Bytes Watch::take_network_bytes(const std::string& workspace) {
 }
 
 void Watch::forget(const std::string& workspace) {
+  entries_.erase(workspace);  // the last records of its connections are still on their way
+  history_.forget_seconds(workspace);
   tasks_.spawn("what is known of a removed workspace", forget_durably(workspace));
 }
 

@@ -24,6 +24,7 @@ using std::chrono::milliseconds;
 constexpr std::size_t kMaxDescription = 1024;
 constexpr std::size_t kMaxSecret = 1024;
 constexpr std::size_t kMaxError = 256;
+constexpr milliseconds kTurn = std::chrono::seconds(60);
 constexpr milliseconds kLongestSleep = std::chrono::seconds(60);
 constexpr int kFirstGood = 200;
 constexpr int kFirstBad = 300;
@@ -112,6 +113,7 @@ Webhooks::Webhooks(const loop::asio::any_io_executor& executor, store::Database&
     : database_(database),
       options_(std::move(options)),
       key_(std::move(key)),
+      changes_(executor, "the changes of webhooks"),
       wake_(executor),
       tasks_(executor),
       tries_(executor) {}
@@ -169,12 +171,15 @@ Task<Webhook> Webhooks::create(WebhookDraft draft) {
   hook.webhook.description = draft.description;
   hook.webhook.namespace_id = draft.namespace_id;
   hook.webhook.created_at = options_.clock.now();
+  // One with a secret is told nothing before it has it, which is sealed for its number.
+  hook.webhook.active = draft.secret.empty();
   auto insert = [webhook = hook.webhook](store::Connection& c) -> Result<std::int64_t> {
     TRY(
         c.execute("INSERT INTO webhooks (url, events, active, description, namespace_id, created_at)"
-                  " VALUES ($1, $2, 1, $3, $4, $5)",
-                  {webhook.url, joined(webhook.events), store::nullable(webhook.description),
-                   store::nullable(webhook.namespace_id), identity::to_unix_ms(webhook.created_at)}));
+                  " VALUES ($1, $2, $3, $4, $5, $6)",
+                  {webhook.url, joined(webhook.events), std::int64_t{webhook.active ? 1 : 0},
+                   store::nullable(webhook.description), store::nullable(webhook.namespace_id),
+                   identity::to_unix_ms(webhook.created_at)}));
     TRY_ASSIGN(const auto rows, c.query("SELECT max(id) FROM webhooks"));
     return rows.front().integer(0);
   };
@@ -184,12 +189,14 @@ Task<Webhook> Webhooks::create(WebhookDraft draft) {
   if (draft.secret.empty()) co_return hooks_[id].webhook;
   WebhookChange change;
   change.secret = std::move(draft.secret);
+  change.active = true;
   auto changed = co_await update(id, std::move(change));
   if (!changed) (void)co_await remove(id);
   co_return changed;
 }
 
 Task<Webhook> Webhooks::update(std::int64_t id, WebhookChange change) {
+  CO_TRY_ASSIGN(const auto place, co_await changes_.enter(kTurn));
   const auto found = hooks_.find(id);
   if (found == hooks_.end()) co_return no_such_webhook(id);
   Hook hook = found->second;
@@ -223,8 +230,12 @@ Task<Webhook> Webhooks::update(std::int64_t id, WebhookChange change) {
     return {};
   };
   CO_TRY(co_await database_.run(std::move(write)));
-  if (!hooks_.contains(id)) co_return no_such_webhook(id);
-  hooks_[id] = hook;
+  const auto live = hooks_.find(id);
+  if (live == hooks_.end()) co_return no_such_webhook(id);
+  // What deliveries have said meanwhile is newer.
+  hook.webhook.last_triggered_at = live->second.webhook.last_triggered_at;
+  hook.webhook.last_status_code = live->second.webhook.last_status_code;
+  live->second = hook;
   wake_.notify();
   co_return hook.webhook;
 }

@@ -15,6 +15,7 @@
 #include "base/secure_bytes.h"
 #include "identity/clock.h"
 #include "loop/event.h"
+#include "loop/lane.h"
 #include "loop/task_group.h"
 #include "monitor/target.h"
 #include "store/database.h"
@@ -143,6 +144,7 @@ class Webhooks {
   store::Database& database_;
   WebhookOptions options_;
   SecureBytes key_;
+  loop::Lane changes_;  // one update after the other
   std::map<std::int64_t, Hook> hooks_;
   std::deque<Notice> notices_;
   std::uint64_t lost_ = 0;

@@ -227,6 +227,23 @@ TEST_F(WebhooksTest, the_secret_is_in_no_file_and_a_hundred_deliveries_are_kept)
   EXPECT_EQ(run(hooks_->deliveries(hook.id)).error().code, Code::NotFound);
 }
 
+TEST_F(WebhooksTest, two_changes_at_once_are_both_made) {
+  const auto id = make({"vm.created"}).id;
+  WebhookChange off, other;
+  off.active = false;
+  other.events = std::vector<std::string>{"vm.stopped"};
+  const auto one = loop::begin(io_, hooks_->update(id, std::move(off)));
+  const auto two = loop::begin(io_, hooks_->update(id, std::move(other)));
+  ASSERT_TRUE(becomes([&] { return one->has_value() && two->has_value(); }));
+  for (int round = 0; round < 2; ++round) {
+    const auto now = hooks_->get(id).value();
+    EXPECT_FALSE(now.active);
+    EXPECT_EQ(now.events, (std::vector<std::string>{"vm.stopped"}));
+    close();
+    open();
+  }
+}
+
 TEST_F(WebhooksTest, bad_drafts_are_refused_with_their_field) {
   const auto error_of = [&](std::string url, std::vector<std::string> events) {
     WebhookDraft draft;

@@ -12,9 +12,9 @@ bool Networks::contained(const std::string& workspace) const {
 
 Task<std::uint32_t> Networks::contain(std::string workspace) {
   std::uint32_t cut = 0;
-  if (gate_runs()) {
+  if (const auto gate = gate_; gate_runs()) {
     gate::Request request = gate::Cut{workspace, gate::CutKind::contain};
-    auto done = co_await gate_->ask(std::move(request));
+    auto done = co_await gate->ask(std::move(request));
     if (!done && done.error().code != Code::NotFound && gate_runs()) co_return fail(std::move(done.error()));
     if (done) cut = done->flows_cut;
   }
@@ -23,9 +23,9 @@ Task<std::uint32_t> Networks::contain(std::string workspace) {
 }
 
 Task<void> Networks::release(std::string workspace) {
-  if (gate_runs()) {
+  if (const auto gate = gate_; gate_runs()) {
     gate::Request request = gate::Release{workspace};
-    auto done = co_await gate_->ask(std::move(request));
+    auto done = co_await gate->ask(std::move(request));
     if (!done && done.error().code != Code::NotFound && gate_runs()) co_return fail(std::move(done.error()));
   }
   co_return co_await refresh_around(std::move(workspace));

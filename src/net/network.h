@@ -13,7 +13,10 @@ namespace cofferdam::net {
 
 struct Networks::Network {
   Network(const loop::asio::any_io_executor& executor_of_all, std::string workspace)
-      : executor(executor_of_all), id(std::move(workspace)), lane(executor, "the network of '" + id + "' is busy") {}
+      : executor(executor_of_all),
+        id(std::move(workspace)),
+        lane(executor, "the network of '" + id + "' is busy"),
+        changes(executor, "the network of '" + id + "' is being changed") {}
 
   void begin_hearing(UniqueFd socket) {
     refusals = std::make_shared<loop::asio::posix::stream_descriptor>(executor, socket.release());
@@ -33,7 +36,8 @@ struct Networks::Network {
 
   loop::asio::any_io_executor executor;
   std::string id;
-  loop::Lane lane;  // whoever brings it to its plan holds a place in it
+  loop::Lane lane;     // whoever brings it to its plan holds a place in it
+  loop::Lane changes;  // whoever changes the plan
   Egress egress;
   std::optional<std::uint32_t> pair;
   gate::Ports ingress_ports;

@@ -95,7 +95,7 @@ Task<void> Networks::end_link(std::string id, model::Origin by, std::string_view
   if (found == links_.end()) co_return fail(Code::NotFound, cat("there is no link '", id.substr(0, 64), "'"));
   const Link link = found->second;
   CO_TRY(co_await table_.remove_link(id));
-  links_.erase(id);
+  if (links_.erase(id) == 0) co_return fail(Code::NotFound, cat("there is no link '", id, "' any more"));
   record_.link(by, link, action);
   // The one who may no longer begin comes first.
   if (const auto source = find(link.source)) CO_TRY(co_await refresh(source));
@@ -188,7 +188,8 @@ Task<void> Networks::unexpose(std::string workspace, std::uint16_t port, model::
   if (found == exposures_.end()) co_return fail(Code::NotFound, cat("port ", port, " is not exposed"));
   const Exposure closed = found->second;
   CO_TRY(co_await table_.remove_exposure(std::move(workspace), port));
-  end_exposures([&](const Exposure& one) { return one.slug == closed.slug; });
+  // Whatever it is called by now.
+  end_exposures([&](const Exposure& one) { return one.workspace == closed.workspace && one.port == closed.port; });
   record_.port(by, closed, "closed", address_of(closed));
   co_return Status{};
 }

@@ -249,6 +249,11 @@ Status Networks::check_not_isolated(const std::string& workspace) const {
               cat("the workspace '", workspace, "' is there to be looked into, and never has a network"));
 }
 
+Task<loop::Lane::Place> Networks::change(std::string workspace) {
+  const auto network = of(workspace);
+  co_return co_await network->changes.enter(kTurn);
+}
+
 Task<void> Networks::set_egress(std::string workspace, Egress egress, model::Origin by) {
   CO_TRY(check_not_isolated(workspace));
   CO_TRY(compile(egress, presets_));
@@ -287,7 +292,13 @@ Task<void> Networks::refresh(NetworkPtr network) {
 Task<void> Networks::refresh_alone(NetworkPtr network) {
   const auto machine = network->machine;
   if (!machine) co_return Status{};
-  // It may end in every wait, and with it all that is done here. The next one's attach() does it anew.
+  auto refreshed = co_await bring_to_plan(network, machine);
+  // It may end in every wait, and with it all that was done here. The next one's attach() does it anew.
+  if (network->machine != machine) co_return Status{};
+  co_return refreshed;
+}
+
+Task<void> Networks::bring_to_plan(NetworkPtr network, std::shared_ptr<vm::Machine> machine) {
   const auto ended = [&] { return network->machine != machine; };
   const Plan wanted = plan_for(*network);
   // What was once open is closed in the kernel too, whoever opened it.
@@ -298,14 +309,14 @@ Task<void> Networks::refresh_alone(NetworkPtr network) {
   const auto gate = gate_;
   if (!network->name_space || (gate && network->known_to.lock() != gate)) CO_TRY(co_await wire(network, wanted));
   // Without a gate nobody may even knock.
-  if (!gate) network->sockets.reset();
+  if (!gate || gate->ended()) network->sockets.reset();
   if (gate && !gate->ended()) CO_TRY(co_await tell_gate(network, gate, wanted));
   if (ended()) co_return Status{};
   if (auto rules = ruleset(pair_of(*network->pair), wanted.openings, options_.limits); rules != network->rules) {
     auto change = [space = network->name_space, rules] { return change_rules(*space, rules); };
     auto changed = co_await workers_.run(std::move(change));
-    if (ended()) co_return Status{};
     CO_TRY(std::move(changed));
+    if (ended()) co_return Status{};
     network->rules = std::move(rules);
   }
   const bool answers = !options_.answers || options_.answers(network->id);
@@ -316,6 +327,7 @@ Task<void> Networks::refresh_alone(NetworkPtr network) {
 // The kernel's part, anew: sockets for a gate that has none yet.
 Task<void> Networks::wire(NetworkPtr network, const Plan& plan) {
   const auto machine = network->machine;
+  network->sockets.reset();  // those for a gate that ended before it had them hold the ports
   if (!network->name_space) {
     CO_TRY_ASSIGN(UniqueFd opened, machine->network_namespace());
     auto space = std::make_shared<const UniqueFd>(std::move(opened));
@@ -386,6 +398,7 @@ Task<void> Networks::give_dial_sockets(NetworkPtr network, std::shared_ptr<GateP
   if (!space) co_return Status{};  // it has ended
   auto make = [space, count] { return make_dial_sockets(*space, count); };
   CO_TRY_ASSIGN(const auto sockets, co_await workers_.run(std::move(make)));
+  if (network->name_space != space) co_return Status{};  // another machine's by now
   std::vector<int> fds;
   fds.reserve(sockets.size());
   for (const auto& socket : sockets) fds.push_back(socket.get());
@@ -395,10 +408,12 @@ Task<void> Networks::give_dial_sockets(NetworkPtr network, std::shared_ptr<GateP
 }
 
 // However often the gate asks, one task answers.
-Task<void> Networks::give_what_is_wanted(NetworkPtr network, std::shared_ptr<GateProcess> gate) {
+Task<void> Networks::give_what_is_wanted(NetworkPtr network) {
   Status given;
-  while (given && network->dial_sockets_wanted > 0) {
+  // Another gate's wants are none of those that this one died with.
+  for (auto gate = gate_; gate && network->dial_sockets_wanted > 0; gate = gate_) {
     given = co_await give_dial_sockets(network, gate, std::exchange(network->dial_sockets_wanted, 0));
+    if (!given && gate == gate_) break;
   }
   network->giving_dial_sockets = false;
   co_return given;
@@ -509,7 +524,7 @@ Task<void> Networks::keep_gate() {
       network->dial_sockets_wanted =
           std::min<std::size_t>(network->dial_sockets_wanted + need.count, gate::kMaxControlFds);
       if (std::exchange(network->giving_dial_sockets, true)) return;
-      tasks_.spawn("sockets for the gate", give_what_is_wanted(network, gate_));
+      tasks_.spawn("sockets for the gate", give_what_is_wanted(network));
     };
     gate::Start start;
     start.uid = options_.gate_uid;

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "loop/lane.h"
 #include "loop/task_group.h"
 #include "loop/worker_pool.h"
 #include "net/flow_log.h"
@@ -76,6 +77,8 @@ class Networks {
   // Its names have changed.
   void renamed(const std::string& workspace);
 
+  // A turn for whoever reads what a workspace has and writes what he makes of it. Aborted when it does not come.
+  Task<loop::Lane::Place> change(std::string workspace);
   [[nodiscard]] const Egress& egress(const std::string& workspace) const;
   // In force when this returns; flows that it forbids are cut.
   Task<void> set_egress(std::string workspace, Egress egress, model::Origin by);
@@ -143,10 +146,11 @@ class Networks {
   // Brings wires, rules, gate and guest to what the plan says.
   Task<void> refresh(NetworkPtr network);
   Task<void> refresh_alone(NetworkPtr network);
+  Task<void> bring_to_plan(NetworkPtr network, std::shared_ptr<vm::Machine> machine);
   Task<void> wire(NetworkPtr network, const Plan& plan);
   Task<void> tell_gate(NetworkPtr network, std::shared_ptr<GateProcess> gate, const Plan& plan);
   Task<void> give_dial_sockets(NetworkPtr network, std::shared_ptr<GateProcess> gate, std::size_t count);
-  Task<void> give_what_is_wanted(NetworkPtr network, std::shared_ptr<GateProcess> gate);
+  Task<void> give_what_is_wanted(NetworkPtr network);
   Task<void> tell_guest(NetworkPtr network);
   void refresh_soon(const std::string& workspace);
   Task<void> keep_gate();

@@ -89,13 +89,16 @@ class Hub {
   Task<void> publish(Item item) {
     const auto queues = queues_;
     for (const auto& queue : queues) {
+      bool waited = false;
       while (!queue->gone && !queue->too_slow && !queue->has_room(item.size())) {
         const Status room = co_await loop::with_deadline(queue->room.wait(), kListenerPatience, "wait for a reader");
+        waited = true;
         if (room) continue;
         if (room.error().code == Code::Cancelled) co_return fail(room.error());
         drop(*queue);
       }
       if (!queue->gone && !queue->too_slow) queue->put(item);
+      if (waited) queue->room.notify();  // others may wait for the same reader
     }
     std::erase_if(queues_, [](const auto& one) { return one->gone || one->too_slow; });
     co_return Status{};
@@ -132,6 +135,7 @@ class Hub {
     queue.too_slow = true;
     queue.items.clear();
     queue.arrived.notify();
+    queue.room.notify();
   }
   loop::asio::any_io_executor executor_;
   std::vector<std::shared_ptr<Queue>> queues_;

@@ -208,6 +208,35 @@ TEST_F(RuntimeTest, killing_signals_the_group_and_forgets) {
   EXPECT_EQ(tasks_.kill("1x").error().code, Code::NotFound);
 }
 
+TEST_F(RuntimeTest, what_is_started_while_its_workspace_ends_is_refused_and_killed) {
+  loop::Event answer(io_.get_executor());
+  const auto begin = starter();
+  const StartProcess slow = [&](model::ExecSpec spec) -> Task<std::unique_ptr<vm::GuestProcess>> {
+    CO_TRY(co_await answer.wait());
+    co_return co_await begin(std::move(spec));
+  };
+  loop::TaskGroup group(io_.get_executor());
+  Tasks tasks(group, slow);
+  Terminals terminals(group, slow, hub_);
+  const auto task = loop::begin(io_, tasks.start(request()));
+  io_.restart();
+  io_.poll();
+  group.cancel();  // as its session does
+  answer.notify();
+  settle();
+  ASSERT_TRUE(task->has_value());
+  EXPECT_EQ((*task)->error().code, Code::Unavailable);
+  TerminalRequest shell;
+  shell.command = {"sh"};
+  const auto terminal = loop::begin(io_, terminals.open(std::move(shell)));
+  answer.notify();
+  settle();
+  ASSERT_TRUE(terminal->has_value());
+  EXPECT_EQ((*terminal)->error().code, Code::Unavailable);
+  for (const auto& script : scripts_) EXPECT_TRUE(script->gone);
+  EXPECT_TRUE(tasks.list().empty());
+}
+
 TEST_F(RuntimeTest, fifty_tasks_are_the_bound_and_ended_ones_make_room) {
   for (std::size_t i = 0; i < kMaxTasks; ++i) start();
   auto over = run(tasks_.start(request()));

@@ -147,6 +147,7 @@ Task<std::string> Tasks::start(TaskRequest request) {
   one->info.ttl = one->request.ttl;
   one->info.created_at = created_at;
   CO_TRY_ASSIGN(one->process, co_await start_(std::move(spec)));
+  if (group_.closed()) co_return fail(Code::Unavailable, "the workspace was restarted meanwhile", "ask again");
   if (const auto pid = one->process->pid(); pid != 0) one->info.guest_pid = pid;
   one->info.id = std::to_string(number);
   tasks_.emplace(number, one);

@@ -89,6 +89,7 @@ Task<TerminalInfo> Terminals::open(TerminalRequest request) {
   auto process = co_await start_(std::move(spec));
   --starting_;
   if (!process) co_return fail(std::move(process.error()));
+  if (group_.closed()) co_return fail(Code::Unavailable, "the workspace was restarted meanwhile", "ask again");
   one->process = std::move(*process);
   terminals_[id] = one;
   group_.spawn("terminal", pump_output(one));

@@ -31,6 +31,7 @@ Task<WatcherInfo> Watchers::add(vm::WatchSpec spec) {
   auto watch = co_await machine_->watch(std::move(spec));
   --starting_;
   if (!watch) co_return fail(std::move(watch.error()));
+  if (group_.closed()) co_return fail(Code::Unavailable, "the workspace was restarted meanwhile", "ask again");
   one->watch = std::move(*watch);
   one->info.id = std::to_string(++made_);
   one->info.root = one->watch->root();

@@ -184,6 +184,7 @@ Task<void> QemuMachine::watch_over(std::shared_ptr<QemuMachine> machine) {
     auto landed = co_await land(self.host_, self.id_, self.launched_);
     if (!landed) log_error("a machine's remains", {{"machine", self.id_}, {"error", landed.error().message}});
   }
+  if (self.link_) (void)co_await self.link_->stop();  // one that came while it was ending
   self.exit_ = std::move(exit);
   self.ended_.cancel();
   co_return Status{};
@@ -386,6 +387,7 @@ Task<HostMetrics> QemuMachine::host_metrics() {
   const auto proc = cat("/proc/", launched_.jail->vmm_pid());
   auto rollup_of = [proc]() { return read_file(proc + "/smaps_rollup", 64U << 10); };
   auto rollup = co_await host_.workers.run(rollup_of);  // walks all page tables: not on the loop
+  if (exit_) co_return fail(Code::Unavailable, "the machine has ended");
   if (!rollup) co_return fail(std::move(rollup.error()));
   metrics.private_memory_bytes = (proc_kib(*rollup, "Private_Clean:") + proc_kib(*rollup, "Private_Dirty:")) * 1024;
   CO_TRY_ASSIGN(const std::string stat, read_file(proc + "/stat", 4096));

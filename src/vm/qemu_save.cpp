@@ -157,8 +157,8 @@ Task<SavedMachine> QemuMachine::save(SaveWish wish) {
     co_return Status{};
   };
   auto taken = co_await take();
-  // After a failure it goes on as before.
-  const bool goes_on = ran && (!taken || wish.after == AfterSave::run_on);
+  // After a failure it goes on as before; but not when somebody wished it to stand still meanwhile.
+  const bool goes_on = ran && !stands_still_ && (!taken || wish.after == AfterSave::run_on);
   if (goes_on) {
     auto resumed = co_await run(qmp, "cont", {});
     saved.pause = std::chrono::duration_cast<std::chrono::microseconds>(steady_clock::now() - begin);

@@ -15,6 +15,8 @@ namespace cofferdam::vm {
 
 namespace json = boost::json;
 
+constexpr std::chrono::milliseconds kWriterPause{1};
+
 Result<QmpLine> parse_qmp_line(std::string_view line) {
   TRY_ASSIGN(auto value, model::parse_json(line));
   auto* object = value.if_object();
@@ -118,12 +120,19 @@ Task<json::value> QmpClient::execute(std::string command, json::object arguments
 Task<json::value> QmpClient::execute_with(int fd, std::string command, json::object arguments,
                                           std::chrono::milliseconds deadline) {
   if (failure_) co_return fail(*failure_);
-  if (!unsent_.empty()) co_return fail(Code::FailedPrecondition, cat("QMP ", command, ": the monitor is busy"));
+  // The descriptor travels with its line's bytes: it cannot go through the writer's buffer, and not into its middle.
+  const auto until = std::chrono::steady_clock::now() + deadline;
+  while (writing_ || !unsent_.empty()) {
+    if (std::chrono::steady_clock::now() >= until) {
+      co_return fail(Code::DeadlineExceeded, cat("QMP ", command, ": the monitor takes nothing"));
+    }
+    CO_TRY(co_await loop::sleep_for(kWriterPause));
+    if (failure_) co_return fail(*failure_);
+  }
   const auto id = next_id_++;
   PendingAnswer pending(executor_);
   pending_[id] = &pending;
   const Forget<decltype(pending_)> forget{pending_, id};
-  // The descriptor travels with this line's bytes: it cannot go through the writer's buffer.
   CO_TRY(send_with_fds(socket_.native_handle(), request_line(id, command, std::move(arguments)), {fd}));
   co_return co_await await_answer(pending, std::move(command), deadline);
 }
@@ -180,7 +189,9 @@ Task<void> QmpClient::write_loop() {
   for (;;) {
     while (!unsent_.empty()) {
       const auto bytes = std::exchange(unsent_, {});
+      writing_ = true;
       auto [ec, n] = co_await loop::asio::async_write(socket_, loop::asio::buffer(bytes), loop::as_result);
+      writing_ = false;
       if (ec) {
         fail_all(loop::asio_error("QMP", ec));
         co_return Status{};

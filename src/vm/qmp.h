@@ -72,6 +72,7 @@ class QmpClient {
   loop::Event to_send_;
   bool greeting_seen_ = false;
   std::string unsent_;
+  bool writing_ = false;  // the writer is in the middle of some
   std::uint64_t next_id_ = 1;
   std::map<std::uint64_t, PendingAnswer*> pending_;
   std::optional<Error> failure_;

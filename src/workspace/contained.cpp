@@ -25,22 +25,29 @@ Status ManagerImpl::check_free(const std::string& id) const {
   return check_free(*entry);
 }
 
-// Not in turn: whoever is at work with it may take minutes. One whose machine is only coming up is waited for, also
-// when it comes from the disk: stopped in the middle of that, it would be lost.
+// Not in turn: whoever is at work with it may take minutes, and asks check_free() before it lets go of what stands
+// still now. One whose machine is only coming up is waited for, also when it comes from the disk: stopped in the middle
+// of that, it would be lost.
 Task<void> ManagerImpl::seize(std::string id) {
   CO_TRY_ASSIGN(const EntryPtr entry, find(id));
-  if (entry->running() && entry->machine) {
+  const bool has_come_up = entry->running() || (entry->stands_still() && !entry->rising);
+  if (entry->machine && has_come_up) {
     co_return co_await run_owned<void>(operations_, "stop of a workspace's vCPUs", stop_vcpus(entry));
   }
-  if (!entry->rising && (entry->stands_still() || !entry->machine)) co_return Status{};
+  // Somebody may be about to give it a machine.
+  if (!entry->machine && !entry->rising && entry->lane.busy() == 0) co_return Status{};
   auto stop = [this](EntryPtr late) { return stop_vcpus(std::move(late)); };
   co_return co_await in_turn<void>(std::move(id), "stop of a workspace's vCPUs", std::move(stop),
                                    Reaching::contained_too);
 }
 
 Task<void> ManagerImpl::stop_vcpus(EntryPtr entry) {
-  if (!entry->machine) co_return Status{};
-  co_return co_await machines_.pause(entry->machine);
+  const auto machine = entry->machine;
+  if (!machine) co_return Status{};
+  CO_TRY(co_await machines_.pause(machine));
+  // Nor does its time end while its memory is kept; given back, it has its time anew.
+  entry->record.expires_at.reset();
+  co_return co_await machines_.set_ttl(machine, std::nullopt);
 }
 
 // For one that has come up from the disk: contained on the way, it stands still where it has come to, in a machine now.

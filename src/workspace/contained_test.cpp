@@ -48,6 +48,54 @@ TEST_F(ContainedTest, its_vcpus_stop_while_somebody_else_has_its_turn) {
   EXPECT_EQ(run(manager_->keep_still(info.id)).value().state, State::paused);
 }
 
+TEST_F(ContainedTest, a_restore_that_was_under_way_leaves_it_the_machine_that_it_has) {
+  start();
+  const auto info = make(model::Mode::permanent);
+  const auto machine = fake(info.vm_id);
+  const auto snapshot = run(manager_->snapshot(info.id, AfterSnapshot::resume)).value();
+  driver_.create_takes = 50ms;
+  auto restoring = begin(manager_->restore(info.id, snapshot.id));
+  ASSERT_TRUE(until([&] { return driver_.creating_now > 0; }));
+  contained_.insert(info.id);
+  ASSERT_TRUE(run(manager_->seize(info.id)));
+  EXPECT_TRUE(machine->paused());
+  expect_refused(finish(restoring));
+  EXPECT_TRUE(machine->alive());
+  EXPECT_TRUE(machine->paused());
+  EXPECT_EQ(driver_.alive.size(), 1U);
+  EXPECT_EQ(run(manager_->keep_still(info.id)).value().vm_id, info.vm_id);
+}
+
+TEST_F(ContainedTest, one_that_was_being_started_stands_still_when_it_is_seized) {
+  start();
+  const auto info = make(model::Mode::permanent);
+  ASSERT_TRUE(run(manager_->stop(info.id)));
+  driver_.create_takes = 50ms;
+  auto starting = begin(manager_->start(info.id));
+  ASSERT_TRUE(until([&] { return driver_.creating_now > 0; }));
+  contained_.insert(info.id);
+  ASSERT_TRUE(run(manager_->seize(info.id)));
+  ASSERT_EQ(driver_.alive.size(), 1U);
+  EXPECT_TRUE(driver_.alive.begin()->second->paused());
+  (void)finish(starting);
+  EXPECT_TRUE(driver_.alive.begin()->second->paused());
+  EXPECT_EQ(run(manager_->keep_still(info.id)).value().state, State::paused);
+}
+
+TEST_F(ContainedTest, its_time_does_not_end_it_while_it_is_being_contained) {
+  start();
+  auto wanted = spec("box");
+  wanted.ttl = 1s;
+  const auto info = run(manager_->create(wanted)).value();
+  const auto machine = fake(info.vm_id);
+  contained_.insert(info.id);
+  ASSERT_TRUE(run(manager_->seize(info.id)));
+  ASSERT_TRUE(run(loop::sleep_for(1300ms)));  // as long as its memory may take to be kept
+  EXPECT_TRUE(machine->alive());
+  EXPECT_GT(run(manager_->preserve(info.id)).value().bytes, 0U);
+  EXPECT_EQ(run(manager_->keep_still(info.id)).value().vm_id, info.vm_id);
+}
+
 TEST_F(ContainedTest, nothing_can_be_done_with_it) {
   start();
   const auto info = make(model::Mode::permanent);

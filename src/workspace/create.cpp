@@ -107,7 +107,11 @@ Task<Info> ManagerImpl::create(model::WorkspaceSpec spec, std::string idempotenc
     const EntryPtr made = find_by_key(spec.namespace_id, idempotency_key);
     if (!made) break;
     CO_TRY_ASSIGN(const auto place, co_await made->lane.enter(kTurnLimit));
-    if (!made->gone) co_return info_of(*made);
+    if (!made->gone) {
+      Info there = info_of(*made);
+      there.was_there = true;
+      co_return there;
+    }
     // The first one failed: whoever comes first tries again.
   }
   CO_TRY(check_new(spec));

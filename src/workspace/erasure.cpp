@@ -133,6 +133,7 @@ Task<std::string> ManagerImpl::erase(EntryPtr entry) {
   if (!record.disk_header.empty()) facts.header_sha256 = record.disk_header;
   facts.erased_at = system_clock::now();
   entry->gone = true;
+  workloads_.workspace_is_gone(record.id);  // again: it could be found until now
   entries_.erase(record.id);
   last_removal_ = std::chrono::steady_clock::now();
   if (!std::exchange(sweeping_, true)) watchers_.spawn("sweep of the database", sweep_soon());

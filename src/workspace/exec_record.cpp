@@ -44,7 +44,9 @@ class RecordedProcess final : public vm::GuestProcess {
 
   Task<std::optional<vm::Output>> read() override {
     auto next = co_await process_->read();
-    if (!next) {
+    if (!next && next.error().code == Code::Cancelled) {
+      // The reader was called away, and comes back.
+    } else if (!next) {
       note_cut(next.error().message);
     } else if (*next) {
       bytes_out_ += static_cast<std::int64_t>((*next)->bytes.size());

@@ -37,6 +37,7 @@ class FakeProcess : public vm::GuestProcess {
       using loop::asio::experimental::awaitable_operators::operator||;
       (void)co_await (killed_.wait() || machine_->wait_for_exit());
       if (!machine_->alive()) co_return fail(Code::Unavailable, "the machine has ended");
+      if (status_.signal == 0) co_return fail(Code::Cancelled, "the reader was called away");
     }
     if (program == "fail" && status_.signal == 0) status_.code = 3;
     if (program == "deaf") {

@@ -35,7 +35,11 @@ class Journal {
 
   void add(LogSource source, LogLine line);
   [[nodiscard]] std::vector<LogLine> tail(LogSource source, std::size_t lines) const;
-  std::shared_ptr<Feed<LogLine>> follow(LogSource source) { return of(source).feeds.open(executor_); }
+  std::shared_ptr<Feed<LogLine>> follow(LogSource source) {
+    auto feed = of(source).feeds.open(executor_);
+    if (closed_) feed->close();
+    return feed;
+  }
   void clear();
   // Nothing is added from now on, and followers hear of the end.
   void close();

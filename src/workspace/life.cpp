@@ -151,6 +151,7 @@ Task<void> ManagerImpl::take_down(EntryPtr entry) {
   // What it has not written yet is in its memory.
   if (entry->asleep()) CO_TRY(co_await rise_or_forget(entry));
   if (entry->machine && entry->stands_still()) CO_TRY(co_await stand_still_if_contained(entry));
+  CO_TRY(check_free(*entry));  // from here on it ends
   end_run(*entry);
   if (entry->machine && entry->stands_still()) (void)co_await machines_.resume(entry->machine);
   step(*entry, model::State::stopping);

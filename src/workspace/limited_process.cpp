@@ -80,6 +80,8 @@ class LimitedProcess : public vm::GuestProcess {
       auto next = co_await process_->read();
       watch_->reading = false;
       ++watch_->progress;
+      // A reader that was called away comes back.
+      if (!next && next.error().code == Code::Cancelled) co_return next;
       if (!next) {
         finish();
         if (watch_->overdue) {

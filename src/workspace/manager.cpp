@@ -202,6 +202,7 @@ Task<std::unique_ptr<vm::GuestProcess>> ManagerImpl::begin_exec(std::string id, 
   CO_TRY_ASSIGN(const auto env, co_await environment_of(entry));
   spec = complete_exec(std::move(spec), entry->record.image_config, env);
   if (!spec.tag.empty()) spec.tag = record.tag(spec.tag);
+  CO_TRY(check_free(*entry));
   record.started(subject_of(*entry), entry->record.spec.secrets);
   auto sleeps = spec.tag.empty() ? ExecRecord::Sleeps{} : sleeps_of(entry);
   auto started = co_await machines_.start_process(machine, std::move(spec));

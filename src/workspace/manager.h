@@ -58,7 +58,8 @@ struct Info {
   bool held = false;
   std::string hold_reason;
   std::size_t snapshots = 0;
-  bool isolated = false;  // it never has a network, whatever is asked for
+  bool isolated = false;   // it never has a network, whatever is asked for
+  bool was_there = false;  // only of create(): it was made before, for the same key
 
   bool operator==(const Info&) const = default;
 };

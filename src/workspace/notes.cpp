@@ -40,6 +40,26 @@ void ManagerImpl::write_notes(const EntryPtr& entry) {
   operations_.spawn("log of a workspace", write_journal(entry));
 }
 
+namespace {
+
+// The files of a journal, for whoever makes them anew with a place in the workspace's lane. What is noted meanwhile
+// waits.
+class FilesTurn {
+ public:
+  explicit FilesTurn(Journal& journal) : journal_(journal) { journal_.writing = true; }
+  FilesTurn(const FilesTurn&) = delete;
+  FilesTurn& operator=(const FilesTurn&) = delete;
+  ~FilesTurn() {
+    journal_.writing = false;
+    journal_.written.notify();
+  }
+
+ private:
+  Journal& journal_;
+};
+
+}  // namespace
+
 Task<void> ManagerImpl::write_journal(EntryPtr entry) {
   Status outcome;
   for (bool more = true; more && outcome;) {
@@ -95,7 +115,13 @@ Task<void> ManagerImpl::rewrite_journal(EntryPtr entry) {
   };
   (void)entry->journal.take_unwritten(LogSource::boot);
   (void)entry->journal.take_unwritten(LogSource::cmd);
-  co_return co_await workers_.run(std::move(rewrite));
+  Status rewritten;
+  {
+    const FilesTurn turn(entry->journal);
+    rewritten = co_await workers_.run(std::move(rewrite));
+  }
+  write_notes(entry);
+  co_return rewritten;
 }
 
 Task<void> ManagerImpl::hear_kernel(EntryPtr entry) {
@@ -104,7 +130,7 @@ Task<void> ManagerImpl::hear_kernel(EntryPtr entry) {
   const std::string before = std::exchange(entry->heard_vm, entry->record.vm_id);
   auto text = co_await loop::with_deadline(machine->kernel_log(), kHearLimit, "ask the guest for its kernel's log");
   if (!text) {
-    entry->heard_vm = before;
+    if (entry->machine == machine) entry->heard_vm = before;
     co_return fail(std::move(text.error()));
   }
   for (const auto& line : split(*text, '\n')) {
@@ -127,6 +153,7 @@ Task<void> ManagerImpl::clear_logs(std::string id) {
   CO_TRY_ASSIGN(const auto place, co_await entry->lane.enter(kTurnLimit));
   if (entry->gone) co_return Status{};
   CO_TRY(check_free(*entry));
+  while (entry->journal.writing) CO_TRY(co_await entry->journal.written.wait());
   entry->journal.clear();
   auto remove = [folder = table_.folder(entry->record.id)]() -> Status {
     for (const auto source : {LogSource::boot, LogSource::cmd}) {
@@ -135,7 +162,13 @@ Task<void> ManagerImpl::clear_logs(std::string id) {
     }
     return {};
   };
-  co_return co_await workers_.run(std::move(remove));
+  Status removed;
+  {
+    const FilesTurn turn(entry->journal);
+    removed = co_await workers_.run(std::move(remove));
+  }
+  write_notes(entry);
+  co_return removed;
 }
 
 Result<std::shared_ptr<Feed<LogLine>>> ManagerImpl::follow_logs(const std::string& id, LogSource source) {

@@ -12,8 +12,20 @@
 
 namespace cofferdam::workspace {
 
-// Calls `work` for every item, at most `width` at once, and returns when all have ended. `work` says for itself what
-// failed. Not to be cancelled: its users run to their end.
+namespace detail {
+
+// All of a group, whoever is cancelled meanwhile: what runs in it cannot be left behind.
+inline loop::Task<void> wait_for_all(loop::TaskGroup& group) {
+  co_await loop::asio::this_coro::reset_cancellation_state(loop::asio::disable_cancellation());
+  auto joined = co_await group.join();
+  co_await loop::asio::this_coro::reset_cancellation_state(loop::asio::enable_terminal_cancellation());
+  co_return joined;
+}
+
+}  // namespace detail
+
+// Calls `work` for every item, at most `width` at once, and returns when all have ended, also when it is cancelled.
+// `work` says for itself what failed.
 template <class Item>
 loop::Task<void> for_each_at_once(std::vector<Item> items, std::size_t width,
                                   std::function<loop::Task<void>(Item)> work) {
@@ -34,7 +46,7 @@ loop::Task<void> for_each_at_once(std::vector<Item> items, std::size_t width,
   };
   loop::TaskGroup group(co_await loop::asio::this_coro::executor);
   for (std::size_t i = 0; i < std::min(width, shared->items.size()); ++i) group.spawn("parallel", worker(shared));
-  co_return co_await group.join();
+  co_return co_await detail::wait_for_all(group);
 }
 
 namespace detail {
@@ -47,13 +59,13 @@ inline loop::Task<void> keep_first_error(loop::Task<void> task, std::shared_ptr<
 
 }  // namespace detail
 
-// Begins `one` and then `other`, and returns when both have ended, with the first error. Not to be cancelled either.
+// Begins `one` and then `other`, and returns when both have ended, with the first error; also when it is cancelled.
 inline loop::Task<void> both_at_once(loop::Task<void> one, loop::Task<void> other) {
   auto outcome = std::make_shared<Status>();
   loop::TaskGroup group(co_await loop::asio::this_coro::executor);
   group.spawn("parallel", detail::keep_first_error(std::move(one), outcome));
   group.spawn("parallel", detail::keep_first_error(std::move(other), outcome));
-  CO_TRY(co_await group.join());
+  CO_TRY(co_await detail::wait_for_all(group));
   co_return std::move(*outcome);
 }
 

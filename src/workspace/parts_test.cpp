@@ -4,6 +4,7 @@
 #include "loop/lane.h"
 #include "workspace/environment.h"
 #include "workspace/limited_process.h"
+#include "workspace/parallel.h"
 #include "workspace/test_support.h"
 
 namespace cofferdam::workspace {
@@ -45,6 +46,23 @@ TEST_F(PartsTest, who_waits_too_long_or_comes_too_late_is_sent_away) {
   EXPECT_EQ(finish(waiting).error().code, Code::Aborted);
   held.reset();
   EXPECT_TRUE(run(enter(1s)));
+}
+
+TEST_F(PartsTest, what_runs_for_many_is_waited_for_also_by_a_caller_that_is_cancelled) {
+  int ended = 0;
+  const auto work = [&ended](int /*item*/) -> loop::Task<void> {
+    auto slept = co_await loop::sleep_for(30ms);
+    ++ended;
+    co_return slept;
+  };
+  loop::TaskGroup callers(io_.get_executor());
+  callers.spawn("many", for_each_at_once<int>({1, 2, 3}, 2, work));
+  callers.spawn("two", both_at_once(work(4), work(5)));
+  io_.restart();
+  io_.poll();
+  callers.cancel();
+  EXPECT_TRUE(run(callers.join()));
+  EXPECT_EQ(ended, 5);
 }
 
 TEST_F(PartsTest, a_record_comes_back_as_it_was) {
@@ -155,6 +173,16 @@ TEST_F(CommandTest, a_reader_that_is_slow_is_not_the_guests_fault) {
   auto process = start("sleep", limits);
   EXPECT_FALSE(until([] { return false; }, 150ms));
   EXPECT_TRUE(machine_->alive());
+  EXPECT_EQ(run(process->read()).value(), std::nullopt);
+  EXPECT_TRUE(process->exit_status().timed_out);
+}
+
+TEST_F(CommandTest, the_deadline_holds_for_a_reader_that_was_called_away_and_comes_back) {
+  ProcessLimits limits;
+  limits.timeout = 100ms;
+  auto process = start("sleep", limits);
+  EXPECT_FALSE(run(loop::with_deadline(process->read(), 10ms, "a look")));
+  EXPECT_EQ(watchers_.size(), 1U);
   EXPECT_EQ(run(process->read()).value(), std::nullopt);
   EXPECT_TRUE(process->exit_status().timed_out);
 }

@@ -120,8 +120,13 @@ Task<Info> ManagerImpl::do_resume(EntryPtr entry) {
   }
   CO_TRY(co_await check_may_run(entry));
   if (entry->asleep()) co_return co_await wake_from_disk(entry);
+  CO_TRY(check_free(*entry));
   const bool was_paused = entry->record.state == State::paused;
   CO_TRY(co_await machines_.resume(entry->machine));
+  if (auto free = check_free(*entry); !free) {  // contained in that moment: it does not go on
+    CO_TRY(co_await machines_.pause(entry->machine));
+    co_return fail(std::move(free.error()));
+  }
   step(*entry, State::running);
   touch_entry(*entry);
   // One that was put to rest at the end of its time has its time again.

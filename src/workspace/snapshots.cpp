@@ -337,7 +337,8 @@ Task<Info> ManagerImpl::do_restore(EntryPtr entry, std::string snapshot_id) {
   CO_TRY_ASSIGN(auto prepared, co_await grow_from(loaded, record.hostname));
   ++entry->round;
   const bool kept = record.disk_kept;
-  auto gone = co_await let_go(entry);
+  Status gone = check_free(*entry);  // contained meanwhile, it keeps the machine that it has
+  if (gone) gone = co_await let_go(entry);
   if (!gone) {
     (void)co_await machines_.end(prepared.machine);
     co_return fail(std::move(gone.error()));

@@ -26,6 +26,8 @@ constexpr std::string_view kTag = "workload ";
 constexpr std::size_t kLineCost = 64;  // what a line takes beside its text
 constexpr auto kLongestDelay = std::chrono::hours(1);
 constexpr auto kKillLimit = 10s;
+constexpr auto kTurn = 60s;
+constexpr std::size_t kMostChanges = 1024;  // that wait their turn
 
 bool is_good_id(const std::string& id) {
   return !id.empty() && id.size() <= kMaxId && std::all_of(id.begin(), id.end(), [](unsigned char c) {
@@ -102,7 +104,12 @@ TreeUsage tree_usage(const std::vector<vm::GuestProcessInfo>& processes, std::ui
 
 Supervisor::Supervisor(const loop::asio::any_io_executor& executor, WorkloadTable table, WorkloadHost host,
                        SupervisorOptions options)
-    : executor_(executor), table_(table), host_(std::move(host)), options_(options), tasks_(executor) {}
+    : executor_(executor),
+      changes_(executor, "the changes of workloads", 1, kMostChanges),
+      table_(table),
+      host_(std::move(host)),
+      options_(options),
+      tasks_(executor) {}
 Supervisor::~Supervisor() = default;
 
 Task<void> Supervisor::load() {
@@ -151,6 +158,7 @@ Task<Workload> Supervisor::create(std::string workspace, WorkloadSpec spec, std:
   if (closing_) co_return fail(Code::Unavailable, "the daemon is shutting down");
   CO_TRY_ASSIGN(const std::string workspace_id, host_.find(workspace));
   CO_TRY(validate(spec));
+  CO_TRY_ASSIGN(const auto place, co_await changes_.enter(kTurn));
   if (!id.empty() && !is_good_id(id)) {
     co_return fail(Code::InvalidArgument, "/id: must be 1 to 64 of letters, digits, '-', '_' and '.'");
   }
@@ -199,6 +207,7 @@ Result<Workload> Supervisor::get(const std::string& workspace, const std::string
 }
 
 Task<Workload> Supervisor::update(std::string workspace, std::string id, WorkloadChange change) {
+  CO_TRY_ASSIGN(const auto place, co_await changes_.enter(kTurn));
   CO_TRY_ASSIGN(const ItemPtr item, find(workspace, id));
   WorkloadSpec spec = item->info.spec;
   set_if(spec.name, std::move(change.name));
@@ -221,6 +230,10 @@ Task<Workload> Supervisor::update(std::string workspace, std::string id, Workloa
   changed.spec = spec;
   changed.updated_at = system_clock::now();
   CO_TRY(co_await table_.write(changed));
+  if (item->removed) {  // with its workspace
+    (void)co_await table_.remove(changed.workspace_id, changed.id);
+    co_return fail(Code::NotFound, cat("the workload '", changed.id, "' was removed meanwhile"));
+  }
   item->info.spec = std::move(spec);
   item->info.updated_at = changed.updated_at;
   co_return item->info;
@@ -239,6 +252,7 @@ void Supervisor::forget(const ItemPtr& item) {
 }
 
 Task<void> Supervisor::remove(std::string workspace, std::string id) {
+  CO_TRY_ASSIGN(const auto place, co_await changes_.enter(kTurn));
   CO_TRY_ASSIGN(const ItemPtr item, find(workspace, id));
   CO_TRY(co_await table_.remove(item->info.workspace_id, item->info.id));
   if (!item->removed) forget(item);

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "loop/lane.h"
 #include "loop/task_group.h"
 #include "vm/machine.h"
 #include "workspace/backoff.h"
@@ -104,6 +105,7 @@ class Supervisor final : public Workloads {
   Task<void> feed_figures(std::weak_ptr<Feed<std::vector<WorkloadStats>>> weak, std::string workspace, std::string id);
 
   loop::asio::any_io_executor executor_;
+  loop::Lane changes_;  // what is read, changed and written is one change
   WorkloadTable table_;
   WorkloadHost host_;
   SupervisorOptions options_;

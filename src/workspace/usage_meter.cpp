@@ -56,6 +56,11 @@ Task<void> UsageMeter::look() {
     credits[one->namespace_id] += one->usage.credits();
     samples.push_back(std::move(*one));
   }
+  // The first of them may have been removed while the others were asked, and what is known of it forgotten.
+  for (auto& one : samples) {
+    const auto info = manager_.get(one.workspace_id);
+    one.gone = !info || info->state == model::State::removing;
+  }
   CO_TRY(co_await history_.add(std::move(samples)));
   CO_TRY_ASSIGN(const auto news, co_await quotas_.add(std::move(credits)));
   for (const auto& item : news) {

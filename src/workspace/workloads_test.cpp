@@ -122,6 +122,26 @@ TEST_F(WorkloadsTest, names_and_given_ids_are_taken_once) {
   EXPECT_TRUE(run(workloads().create("box", command({"sleep"}, "app"), "my-id")));
 }
 
+TEST_F(WorkloadsTest, one_that_is_changed_while_it_is_removed_does_not_come_back_and_two_changes_are_both_made) {
+  ASSERT_TRUE(run(workloads().create("box", command({"sleep"}, "app"))));
+  WorkloadChange name, folder;
+  name.name = "other";
+  folder.working_dir = "/srv";
+  const auto one = begin(workloads().update("box", "app", name));
+  const auto two = begin(workloads().update("box", workloads().list("box").value().at(0).id, folder));
+  ASSERT_TRUE(finish(one) && finish(two));
+  const auto both = workloads().get("box", "other").value();
+  EXPECT_EQ(both.spec.working_dir, "/srv");
+  const auto removed = begin(workloads().remove("box", "other"));
+  const auto changed = begin(workloads().update("box", "other", name));
+  EXPECT_TRUE(finish(removed));
+  EXPECT_EQ(finish(changed).error().code, Code::NotFound);
+  close(Manager::Permanent::keep_running);
+  open();
+  ASSERT_TRUE(run(manager_->reconcile()));
+  EXPECT_TRUE(workloads().list("box").value().empty());
+}
+
 TEST_F(WorkloadsTest, one_that_fails_is_started_again_as_often_as_it_may) {
   auto spec = command({"fail"}, "app");
   spec.restart_policy = RestartPolicy::on_failure;

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import socket
 import subprocess
 import threading
 
@@ -103,6 +104,34 @@ def test_exports_are_lines_of_json(daemon):
     for event in ocsf:
         assert event["type_uid"] == event["class_uid"] * 100 + event["activity_id"]
         assert event["metadata"]["version"] and event["unmapped"]["number"] == event["metadata"]["sequence"]
+
+
+def test_the_end_of_the_daemon_is_written_while_a_forwarded_port_is_open(fresh):
+    fresh.up()
+    name = fresh.create("--permanent", "--disk", "100M")
+    server = fresh.spawn("exec", name, "--", "sh", "-c", "while :; do nc -l -p 7000 -e cat; done")
+    forward = fresh.spawn("--json", "port-forward", name, "0:7000")
+    port = json.loads(forward.stdout.readline())["port"]
+
+    def echo():
+        visitor = socket.create_connection(("127.0.0.1", port), 10)
+        visitor.sendall(b"x")
+        visitor.settimeout(5)
+        try:
+            if visitor.recv(1) == b"x":
+                return visitor
+        except OSError:
+            pass
+        return visitor.close()
+
+    visitor = wait_for(echo, what="an echo")
+    fresh.down()
+    for process in (forward, server):
+        process.communicate(timeout=30)
+    visitor.close()
+    fresh.up()
+    assert kinds(fresh).count("daemon.stopped") == 1
+    fresh.ok("rm", name)
 
 
 def test_checkpoints_go_to_a_witness_and_the_end_of_the_daemon_is_written(fresh):

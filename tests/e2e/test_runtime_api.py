@@ -102,13 +102,18 @@ def test_a_flood_arrives_whole(rt):
     assert got == size
 
 
-def test_input_reaches_a_task_and_killing_ends_its_group(rt):
+def test_input_reaches_a_task_and_killing_ends_its_group(rt, daemon):
     task = rt.ask("POST", "/exec", {"cmd": ["sh", "-c", "sleep 4243 & cat"], "background": True})["id"]
     assert rt.ask("POST", f"/exec/{task}/input", b"abc")["bytes_written"] == 3
     wait_for(lambda: rt.ask("GET", f"/exec/{task}")["stdout"] == "abc", what="the echo")
     rt.ask("DELETE", f"/exec/{task}")
     wait_for(lambda: "4243" not in rt.sh("ps")["stdout"], what="the end of the group")
     rt.ask("GET", f"/exec/{task}", status=404)
+    # The ledger has its end as it was: the task was called away from its output to kill it.
+    ended = wait_for(lambda: [e for e in daemon.json("events", "--limit", "50", "--kind", "exec.ended", "--workspace",
+                                                            rt.base.split("/")[2])["events"]
+                              if e["bytes_out"] == 3 and e["exit"] != 0], what="its end in the ledger")
+    assert ended[0]["how"] == "exited" and ended[0]["exit"] >= 128, ended
 
 
 def test_files_are_written_listed_read_and_deleted(rt):
