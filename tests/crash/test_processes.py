@@ -51,9 +51,10 @@ def test_the_files_of_an_older_vmm_go_when_nothing_runs_from_them(fresh):
     bundles = fresh.state / "vmm"
     for digest in ("a" * 64, "b" * 64):
         (bundles / digest / "usr").mkdir(parents=True)
+    machine = traces.machine_of(fresh.state, name)
     fresh.kill()
     # As if QEMU had been upgraded since the workspace began.
-    record = next(fresh.run_dir.glob("vm/*/record"))
+    record = fresh.run_dir / "vm" / machine / "record"
     uid, machine_id, _ = record.read_text().split()
     record.write_text(f"{uid} {machine_id} {'b' * 64}\n")
     fresh.up()

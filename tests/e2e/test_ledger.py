@@ -126,9 +126,10 @@ def test_the_end_of_the_daemon_is_written_while_a_forwarded_port_is_open(fresh):
 
     visitor = wait_for(echo, what="an echo")
     fresh.down()
+    visitor.close()
+    forward.terminate()  # it would wait for more visitors
     for process in (forward, server):
         process.communicate(timeout=30)
-    visitor.close()
     fresh.up()
     assert kinds(fresh).count("daemon.stopped") == 1
     fresh.ok("rm", name)
