@@ -21,6 +21,8 @@ constexpr auto kPruneEvery = 1h;
 constexpr auto kSettleLimit = 30s;
 constexpr auto kSignLimit = 5s;
 constexpr auto kCatchUpLimit = 1s;
+constexpr auto kCompany = 20ms;  // so long an entry waits for others to be written with
+constexpr std::size_t kCrowd = 1024;
 constexpr std::int64_t kClockJumpUs = 1'000'000;
 
 // Kinds that a guest can cause as many of as it likes.
@@ -166,19 +168,30 @@ void Ledger::notice_clock(const Pending& now) {
   ++enqueued_;
 }
 
-void Ledger::enqueue(model::Entry entry, std::shared_ptr<Waiter> waiter) {
+void Ledger::enqueue(model::Entry entry, std::shared_ptr<Waiter> waiter, Pace pace) {
   redactor_.clean(entry);
   Pending pending = options_.stamp(std::move(entry));
   notice_clock(pending);
   queue_.push_back({std::move(pending), std::move(waiter)});
   ++enqueued_;
+  if (pace == Pace::at_once || queue_.size() >= kCrowd) {
+    hurry();
+  } else if (!queued_since_) {
+    queued_since_ = Clock::now();
+    wake_.notify();
+  }
+}
+
+// What is queued is written now.
+void Ledger::hurry() {
+  hurried_ = true;
   wake_.notify();
 }
 
 Task<void> Ledger::record(model::Entry entry) {
   CO_TRY(ready());
   auto waiter = std::make_shared<Waiter>(executor_);
-  enqueue(std::move(entry), waiter);
+  enqueue(std::move(entry), waiter, Pace::at_once);
   co_return co_await waiter->wait();
 }
 
@@ -188,7 +201,8 @@ void Ledger::note(model::Entry entry) {
     drop(options_.stamp(std::move(entry)));
     return;
   }
-  enqueue(std::move(entry), nullptr);
+  const bool is_end = entry.event.as<model::ExecEnded>() != nullptr;
+  enqueue(std::move(entry), nullptr, is_end ? Pace::in_company : Pace::at_once);
 }
 
 void Ledger::drop(const Pending& pending) {
@@ -206,6 +220,7 @@ Task<void> Ledger::settled(std::uint64_t mark) {
   const auto behind =
       std::find_if(barriers_.rbegin(), barriers_.rend(), [&](const auto& barrier) { return barrier.first <= mark; });
   barriers_.emplace(behind.base(), mark, waiter);
+  hurry();
   co_return co_await waiter->wait();
 }
 
@@ -231,16 +246,25 @@ Task<void> Ledger::pump() {
 }
 
 Task<void> Ledger::wait_for_work() {
-  const auto now = Clock::now();
-  if (closing_ || (!queue_.empty() && !trouble_) || sign_now_) co_return Status{};
-  const bool unwell = trouble_ || !state_.has_room;
-  auto until = std::min(keyed_at_ + options_.key_epoch, now + kPruneEvery);
-  if (state_.unsigned_entries > 0) until = std::min(until, signed_at_ + options_.sign_every);
-  if (unwell) until = std::min(until, now + kTick);
-  const auto limit = std::chrono::ceil<std::chrono::milliseconds>(std::max(until - now, Clock::duration(0)));
-  const auto woken = co_await loop::with_deadline(wake_.wait(), limit, "something to write down");
-  if (!woken && woken.error().code != Code::DeadlineExceeded) co_return woken;
-  co_return Status{};
+  const auto began = Clock::now();
+  for (;;) {
+    const auto now = Clock::now();
+    const bool unwell = trouble_ || !state_.has_room;
+    auto until = began + kPruneEvery;
+    if (!unwell) until = std::min(until, keyed_at_ + options_.key_epoch);
+    if (state_.unsigned_entries > 0) until = std::min(until, signed_at_ + options_.sign_every);
+    if (unwell) until = std::min(until, began + kTick);
+    if (!queue_.empty() && !trouble_) {
+      if (hurried_) co_return Status{};
+      if (queued_since_) until = std::min(until, *queued_since_ + kCompany);
+    }
+    if (closing_ || sign_now_ || until <= now) co_return Status{};
+    const auto limit = std::chrono::ceil<std::chrono::milliseconds>(until - now);
+    const auto woken = co_await loop::with_deadline(wake_.wait(), limit, "something to write down");
+    if (woken) continue;
+    if (woken.error().code != Code::DeadlineExceeded) co_return woken;
+    co_return Status{};  // until then
+  }
 }
 
 Ledger::Work Ledger::take_work() {
@@ -264,6 +288,8 @@ Ledger::Work Ledger::take_work() {
     work.batch.push_back(std::move(queue_.front()));
     queue_.pop_front();
   }
+  hurried_ = !queue_.empty();
+  queued_since_.reset();
   const auto without = state_.unsigned_entries + work.batch.size();
   const bool due = now - signed_at_ >= options_.sign_every || without >= options_.sign_after || sign_now_ || closing_;
   work.sign = without > 0 && due ? Sign::yes : Sign::no;
@@ -322,6 +348,7 @@ void Ledger::take_outcome(Outcome outcome) {
         queued->waiter->end(fail(*trouble_));
       } else {
         queue_.push_front(std::move(*queued));
+        hurried_ = true;  // once it can be written again
       }
     }
     release_barriers();

@@ -2,9 +2,10 @@
 //
 // Theory of operation. What is recorded or noted is stamped, cleaned of secrets and queued; a single task takes all
 // that is there, writes it as one batch on a thread of its own, and then tells those who wait: while one batch is being
-// made durable the next one gathers, so that entries share the wait for the disk. A batch that cannot be written fails
-// those who wait; what was only noted stays queued for another try, and what there is no room for is counted by kind:
-// the count is the first entry that is written again.
+// made durable the next one gathers, so that entries share the wait for the disk. The end of a command, for which
+// nobody waits, is written with what comes next, or some milliseconds later: a command costs one batch, not two. A
+// batch that cannot be written fails those who wait; what was only noted stays queued for another try, and what there
+// is no room for is counted by kind: the count is the first entry that is written again.
 #pragma once
 #include <chrono>
 #include <deque>
@@ -125,7 +126,9 @@ class Ledger final : public Recorder {
   [[nodiscard]] Work take_work();
   Outcome do_work(Work work);
   void take_outcome(Outcome outcome);
-  void enqueue(model::Entry entry, std::shared_ptr<Waiter> waiter);
+  enum class Pace { at_once, in_company };
+  void enqueue(model::Entry entry, std::shared_ptr<Waiter> waiter, Pace pace);
+  void hurry();
   void notice_clock(const Pending& now);
   void drop(const Pending& pending);
   void release_barriers();
@@ -137,7 +140,9 @@ class Ledger final : public Recorder {
   Redactor redactor_;
   State state_;
   std::deque<Queued> queue_;
-  std::uint64_t enqueued_ = 0, finished_ = 0;  // entries that ever were queued, and that are durable or given up
+  bool hurried_ = false;                           // something in the queue does not wait for company
+  std::optional<Clock::time_point> queued_since_;  // the oldest of those that do
+  std::uint64_t enqueued_ = 0, finished_ = 0;      // entries that ever were queued, and that are durable or given up
   std::deque<std::pair<std::uint64_t, std::shared_ptr<Waiter>>> barriers_;
   std::optional<Error> trouble_;
   std::map<std::string, std::uint64_t, std::less<>> gap_;  // dropped, by kind

@@ -108,6 +108,22 @@ TEST_F(LedgerTest, who_asks_sees_all_that_was_noted_before) {
   EXPECT_EQ(parse_checkpoint(note.text).value().size, 4U);
 }
 
+TEST_F(LedgerTest, the_end_of_a_command_is_written_with_what_comes_next_or_soon_by_itself) {
+  const model::Entry end{{"tok_2", "", ""}, {"ws_end", ""}, model::ExecEnded{}};
+  ledger_->note(end);
+  io_.restart();
+  io_.poll();
+  EXPECT_EQ(ledger_->size(), 2U);
+  ASSERT_TRUE(run(ledger_->record(entry("next"))));
+  EXPECT_EQ(ledger_->size(), 4U);
+  const std::string bytes = bytes_of(0);
+  EXPECT_LT(bytes.find("ws_end"), bytes.find("ws_next"));
+  ledger_->note(end);
+  for (int i = 0; i < 500 && ledger_->size() < 5; ++i) ASSERT_TRUE(run(loop::sleep_for(10ms)));
+  EXPECT_EQ(ledger_->size(), 5U);
+  ledger_->note(end);  // the daemon's end waits for it
+}
+
 TEST_F(LedgerTest, entries_share_the_wait_for_the_disk) {
   int done = 0;
   for (int i = 0; i < 2000; ++i) {
