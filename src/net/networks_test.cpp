@@ -68,7 +68,9 @@ class Wired final : public vm::Machine {
   std::vector<vm::GuestNetwork> told;
 
  private:
-  static tl::unexpected<Error> none() { return fail(Code::Unimplemented, "it has a wire and nothing else"); }
+  static tl::unexpected<Error> none() {
+    return fail(Code::FailedPrecondition, "a wire of a test answers nothing else");
+  }
 
   loop::asio::any_io_executor executor_;
   Wire wire_;
