@@ -296,9 +296,10 @@ Result<std::vector<std::string>> Appender::append(const std::vector<Pending>& ba
   if (bytes.empty()) return entries;
   TRY(write(bytes));
   for (const auto& [leaf, offset] : leaves) grow(frontier_, leaf, offset);
-  write_side_files();
   sealed_ = !checkpoint.empty();
   if (sealed_) {
+    // Proofs are of what is signed.
+    write_side_files();
     signed_size_ = size();
     checkpoint_ = std::move(checkpoint);
     publish();

@@ -7,6 +7,7 @@
 // ahead of the file's end: when the disk is full, entries still fit for a while, and has_room() says that no more
 // should be begun. At the start the newest file is read again: half a batch at its end is cut off, unless the newest
 // published checkpoint says that it was once whole, which no crash can have done.
+// Nodes and offsets are written beside it when a checkpoint is: proofs are of what is signed.
 #pragma once
 #include <chrono>
 #include <cstdint>

@@ -21,7 +21,9 @@ constexpr auto kPruneEvery = 1h;
 constexpr auto kSettleLimit = 30s;
 constexpr auto kSignLimit = 5s;
 constexpr auto kCatchUpLimit = 1s;
-constexpr auto kCompany = 20ms;  // so long an entry waits for others to be written with
+// So long an entry waits for others to be written with, unless somebody hurries. The start of a command: while it is on
+// its way into its guest, every core is busy with that. Its end: nobody waits for it.
+constexpr auto kCompany = 20ms;
 constexpr std::size_t kCrowd = 1024;
 constexpr std::int64_t kClockJumpUs = 1'000'000;
 
@@ -31,6 +33,12 @@ bool may_flood(const model::Event& event) {
                                   model::ConnectionClosed::kKind.number, model::TokenRefused::kKind.number,
                                   model::ApiRefused::kKind.number};
   return std::find(kFloods.begin(), kFloods.end(), event.kind().number) != kFloods.end();
+}
+
+std::chrono::milliseconds company_of(const model::Event& event) {
+  const bool waits = event.as<model::ExecStarted>() != nullptr || event.as<model::SecretUsed>() != nullptr ||
+                     event.as<model::ExecEnded>() != nullptr;
+  return waits ? kCompany : 0ms;
 }
 
 // `proof` has its number and its checkpoint.
@@ -120,7 +128,7 @@ void Ledger::start() {
 Task<void> Ledger::close() {
   if (!started_) co_return Status{};
   closing_ = true;
-  wake_.notify();
+  wake_.cancel();
   CO_TRY(co_await tasks_.join());
   for (const auto& queued : queue_) {
     if (!queued.waiter) continue;
@@ -168,30 +176,29 @@ void Ledger::notice_clock(const Pending& now) {
   ++enqueued_;
 }
 
-void Ledger::enqueue(model::Entry entry, std::shared_ptr<Waiter> waiter, Pace pace) {
+void Ledger::enqueue(model::Entry entry, std::shared_ptr<Waiter> waiter, std::chrono::milliseconds company) {
   redactor_.clean(entry);
   Pending pending = options_.stamp(std::move(entry));
   notice_clock(pending);
   queue_.push_back({std::move(pending), std::move(waiter)});
   ++enqueued_;
-  if (pace == Pace::at_once || queue_.size() >= kCrowd) {
-    hurry();
-  } else if (!queued_since_) {
-    queued_since_ = Clock::now();
-    wake_.notify();
-  }
+  write_by(queue_.size() >= kCrowd ? Clock::time_point::min() : Clock::now() + company);
 }
 
-// What is queued is written now.
+void Ledger::write_by(Clock::time_point when) {
+  if (write_by_ && *write_by_ <= when) return;
+  write_by_ = when;
+  if (when < wake_.expiry()) wake_.cancel();
+}
+
 void Ledger::hurry() {
-  hurried_ = true;
-  wake_.notify();
+  if (!queue_.empty()) write_by(Clock::time_point::min());
 }
 
 Task<void> Ledger::record(model::Entry entry) {
   CO_TRY(ready());
   auto waiter = std::make_shared<Waiter>(executor_);
-  enqueue(std::move(entry), waiter, Pace::at_once);
+  enqueue(std::move(entry), waiter, 0ms);
   co_return co_await waiter->wait();
 }
 
@@ -201,8 +208,8 @@ void Ledger::note(model::Entry entry) {
     drop(options_.stamp(std::move(entry)));
     return;
   }
-  const bool is_end = entry.event.as<model::ExecEnded>() != nullptr;
-  enqueue(std::move(entry), nullptr, is_end ? Pace::in_company : Pace::at_once);
+  const auto company = company_of(entry.event);
+  enqueue(std::move(entry), nullptr, company);
 }
 
 void Ledger::drop(const Pending& pending) {
@@ -248,22 +255,17 @@ Task<void> Ledger::pump() {
 Task<void> Ledger::wait_for_work() {
   const auto began = Clock::now();
   for (;;) {
-    const auto now = Clock::now();
     const bool unwell = trouble_ || !state_.has_room;
     auto until = began + kPruneEvery;
     if (!unwell) until = std::min(until, keyed_at_ + options_.key_epoch);
     if (state_.unsigned_entries > 0) until = std::min(until, signed_at_ + options_.sign_every);
     if (unwell) until = std::min(until, began + kTick);
-    if (!queue_.empty() && !trouble_) {
-      if (hurried_) co_return Status{};
-      if (queued_since_) until = std::min(until, *queued_since_ + kCompany);
-    }
-    if (closing_ || sign_now_ || until <= now) co_return Status{};
-    const auto limit = std::chrono::ceil<std::chrono::milliseconds>(until - now);
-    const auto woken = co_await loop::with_deadline(wake_.wait(), limit, "something to write down");
-    if (woken) continue;
-    if (woken.error().code != Code::DeadlineExceeded) co_return woken;
-    co_return Status{};  // until then
+    if (write_by_ && !trouble_) until = std::min(until, *write_by_);
+    if (closing_ || sign_now_ || until <= Clock::now()) co_return Status{};
+    wake_.expires_at(until);
+    (void)co_await wake_.async_wait(loop::as_result);
+    const auto state = co_await loop::asio::this_coro::cancellation_state;
+    if (state.cancelled() != loop::asio::cancellation_type::none) co_return fail(Code::Cancelled, "wait cancelled");
   }
 }
 
@@ -288,8 +290,8 @@ Ledger::Work Ledger::take_work() {
     work.batch.push_back(std::move(queue_.front()));
     queue_.pop_front();
   }
-  hurried_ = !queue_.empty();
-  queued_since_.reset();
+  write_by_.reset();
+  if (!queue_.empty()) write_by_ = now;
   const auto without = state_.unsigned_entries + work.batch.size();
   const bool due = now - signed_at_ >= options_.sign_every || without >= options_.sign_after || sign_now_ || closing_;
   work.sign = without > 0 && due ? Sign::yes : Sign::no;
@@ -348,7 +350,7 @@ void Ledger::take_outcome(Outcome outcome) {
         queued->waiter->end(fail(*trouble_));
       } else {
         queue_.push_front(std::move(*queued));
-        hurried_ = true;  // once it can be written again
+        write_by_ = now;  // once it can be written again
       }
     }
     release_barriers();
@@ -430,7 +432,7 @@ Task<void> Ledger::wait_until_signed(std::uint64_t size) {
       co_return fail(Code::FailedPrecondition, "no checkpoint holds that entry yet", "ask again in a moment");
     }
     sign_now_ = true;
-    wake_.notify();
+    wake_.cancel();
     CO_TRY(co_await loop::sleep_for(5ms));
   }
 }
@@ -472,6 +474,7 @@ Task<std::vector<Hash>> Ledger::prove_consistency(std::uint64_t from, std::uint6
   CO_TRY_ASSIGN(const Checkpoint newest, parse_checkpoint(note.text));
   const auto end = to == 0 ? newest.size : to;
   if (end > state_.size) co_return fail(Code::NotFound, cat("the ledger has not ", end, " entries yet"));
+  CO_TRY(co_await wait_until_signed(end));
   auto work = [folder = folder(), from, end]() -> Result<std::vector<Hash>> {
     TRY_ASSIGN(const NodeFile nodes, NodeFile::open(folder));
     const auto read = [&](unsigned level, std::uint64_t index) { return nodes.read(level, index); };

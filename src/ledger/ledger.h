@@ -2,10 +2,11 @@
 //
 // Theory of operation. What is recorded or noted is stamped, cleaned of secrets and queued; a single task takes all
 // that is there, writes it as one batch on a thread of its own, and then tells those who wait: while one batch is being
-// made durable the next one gathers, so that entries share the wait for the disk. The end of a command, for which
-// nobody waits, is written with what comes next, or some milliseconds later: a command costs one batch, not two. A
-// batch that cannot be written fails those who wait; what was only noted stays queued for another try, and what there
-// is no room for is counted by kind: the count is the first entry that is written again.
+// made durable the next one gathers, so that entries share the wait for the disk. The start of a command is written
+// when its guest has answered that it runs, since until then every core is busy with that; the end, for which nobody
+// waits, with what comes next; both, some milliseconds later anyway: a command costs one batch, not two. A batch that
+// cannot be written fails those who wait; what was only noted stays queued for another try, and what there is no room
+// for is counted by kind: the count is the first entry that is written again.
 #pragma once
 #include <chrono>
 #include <deque>
@@ -63,6 +64,7 @@ class Ledger final : public Recorder {
 
   Task<void> record(model::Entry entry) override;
   void note(model::Entry entry) override;
+  void hurry() override;
   [[nodiscard]] std::uint64_t mark() const override { return enqueued_; }
   Task<void> settled(std::uint64_t mark) override;
   using Recorder::settled;
@@ -126,9 +128,10 @@ class Ledger final : public Recorder {
   [[nodiscard]] Work take_work();
   Outcome do_work(Work work);
   void take_outcome(Outcome outcome);
-  enum class Pace { at_once, in_company };
-  void enqueue(model::Entry entry, std::shared_ptr<Waiter> waiter, Pace pace);
-  void hurry();
+  // `company`: so long it may wait for others.
+  void enqueue(model::Entry entry, std::shared_ptr<Waiter> waiter, std::chrono::milliseconds company);
+  // All that is queued by now.
+  void write_by(Clock::time_point when);
   void notice_clock(const Pending& now);
   void drop(const Pending& pending);
   void release_barriers();
@@ -140,9 +143,8 @@ class Ledger final : public Recorder {
   Redactor redactor_;
   State state_;
   std::deque<Queued> queue_;
-  bool hurried_ = false;                           // something in the queue does not wait for company
-  std::optional<Clock::time_point> queued_since_;  // the oldest of those that do
-  std::uint64_t enqueued_ = 0, finished_ = 0;      // entries that ever were queued, and that are durable or given up
+  std::optional<Clock::time_point> write_by_;  // what is queued
+  std::uint64_t enqueued_ = 0, finished_ = 0;  // entries that ever were queued, and that are durable or given up
   std::deque<std::pair<std::uint64_t, std::shared_ptr<Waiter>>> barriers_;
   std::optional<Error> trouble_;
   std::map<std::string, std::uint64_t, std::less<>> gap_;  // dropped, by kind
@@ -151,7 +153,7 @@ class Ledger final : public Recorder {
   std::optional<std::int64_t> clock_offset_us_;  // of the wall clock against the uptime
   Clock::time_point signed_at_, keyed_at_, pruned_at_;
   bool sign_now_ = false, closing_ = false, started_ = false;
-  loop::Event wake_;
+  loop::asio::steady_timer wake_;  // of the one who writes
   loop::Feeds<std::shared_ptr<const News>> feeds_;
   loop::WorkerPool writer_{1}, reader_{1}, exporter_{1};
   loop::TaskGroup tasks_;

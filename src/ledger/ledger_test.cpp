@@ -108,6 +108,14 @@ TEST_F(LedgerTest, who_asks_sees_all_that_was_noted_before) {
   EXPECT_EQ(parse_checkpoint(note.text).value().size, 4U);
 }
 
+TEST_F(LedgerTest, what_is_proved_consistent_is_signed_first) {
+  ledger_->note(entry("first"));
+  ASSERT_TRUE(run(ledger_->settled()));
+  const auto size = ledger_->size();
+  ASSERT_TRUE(run(ledger_->prove_consistency(1, size)));
+  EXPECT_EQ(parse_checkpoint(parse_note(ledger_->checkpoint()).value().text).value().size, size);
+}
+
 TEST_F(LedgerTest, the_end_of_a_command_is_written_with_what_comes_next_or_soon_by_itself) {
   const model::Entry end{{"tok_2", "", ""}, {"ws_end", ""}, model::ExecEnded{}};
   ledger_->note(end);
@@ -122,6 +130,31 @@ TEST_F(LedgerTest, the_end_of_a_command_is_written_with_what_comes_next_or_soon_
   for (int i = 0; i < 500 && ledger_->size() < 5; ++i) ASSERT_TRUE(run(loop::sleep_for(10ms)));
   EXPECT_EQ(ledger_->size(), 5U);
   ledger_->note(end);  // the daemon's end waits for it
+}
+
+TEST_F(LedgerTest, the_start_of_a_command_is_written_a_moment_later_or_when_somebody_hurries) {
+  ledger_->note(entry("first"));
+  io_.restart();
+  io_.poll();
+  EXPECT_EQ(ledger_->size(), 2U);
+  for (int i = 0; i < 500 && ledger_->size() < 3; ++i) ASSERT_TRUE(run(loop::sleep_for(10ms)));
+  EXPECT_EQ(ledger_->size(), 3U);
+  ledger_->note(entry("second"));
+  ASSERT_TRUE(run(ledger_->settled()));
+  EXPECT_EQ(ledger_->size(), 4U);
+  ledger_->note(entry("third"));
+  ledger_->hurry();
+  io_.restart();
+  io_.poll();
+  ledger_->note(entry("fourth"));  // of the next batch
+  for (int i = 0; i < 500 && ledger_->size() < 5; ++i) io_.run_one();
+  EXPECT_EQ(ledger_->size(), 5U);
+  // What is urgent does not wait for what is not.
+  ledger_->note({{"tok_2", "", ""}, {"ws_end", ""}, model::ExecEnded{}});
+  ledger_->note(entry("fifth"));
+  for (int i = 0; i < 500 && ledger_->size() < 8; ++i) ASSERT_TRUE(run(loop::sleep_for(10ms)));
+  EXPECT_EQ(ledger_->size(), 8U);
+  EXPECT_LT(bytes_of(0).find("ws_end"), bytes_of(0).find("ws_fifth"));
 }
 
 TEST_F(LedgerTest, entries_share_the_wait_for_the_disk) {

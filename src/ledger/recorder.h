@@ -26,6 +26,8 @@ class Recorder {
   virtual Task<void> record(model::Entry entry) = 0;
   // For what happens: returns at once. What there is no room for is counted, and the count becomes an entry.
   virtual void note(model::Entry entry) = 0;
+  // What was noted is written now: the start and the end of a command would wait some milliseconds for others.
+  virtual void hurry() = 0;
   // How far notes have come, for settled().
   [[nodiscard]] virtual std::uint64_t mark() const = 0;
   // All that was noted before the mark is durable; or the error that keeps it from being.
@@ -42,6 +44,7 @@ class NoRecorder final : public Recorder {
  public:
   Task<void> record(model::Entry /*entry*/) override { co_return Status{}; }
   void note(model::Entry /*entry*/) override {}
+  void hurry() override {}
   [[nodiscard]] std::uint64_t mark() const override { return 0; }
   Task<void> settled(std::uint64_t /*mark*/) override { co_return Status{}; }
   [[nodiscard]] Status ready() const override { return {}; }

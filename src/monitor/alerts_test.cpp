@@ -21,6 +21,7 @@ class Notes final : public ledger::Recorder {
     co_return Status{};
   }
   void note(model::Entry entry) override { kinds.emplace_back(entry.event.kind().name); }
+  void hurry() override {}
   [[nodiscard]] std::uint64_t mark() const override { return 0; }
   Task<void> settled(std::uint64_t /*mark*/) override { co_return Status{}; }
   [[nodiscard]] Status ready() const override { return {}; }

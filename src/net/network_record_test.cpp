@@ -16,6 +16,7 @@ class Heard final : public ledger::Recorder {
     co_return Status{};
   }
   void note(model::Entry entry) override { entries.push_back(std::move(entry)); }
+  void hurry() override {}
   [[nodiscard]] std::uint64_t mark() const override { return entries.size(); }
   Task<void> settled(std::uint64_t /*mark*/) override { co_return Status{}; }
   [[nodiscard]] Status ready() const override { return {}; }

@@ -131,6 +131,7 @@ std::unique_ptr<vm::GuestProcess> ExecRecord::follow(std::unique_ptr<vm::GuestPr
   model::ExecEnded ended;
   ended.exec = event_.exec;
   ended.started_us = now_us();
+  recorder_.hurry();
   return std::make_unique<RecordedProcess>(std::move(process), recorder_, model::Entry{by_, about_, ended},
                                            std::move(sleeps));
 }
