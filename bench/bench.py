@@ -456,7 +456,7 @@ def main():
     if wanted("F40") or wanted("F41") or wanted("F42"):
         raw["F40"] = ledger.alone(table)
     if wanted("F43"):
-        raw["F43"] = ledger.exec_latency(table, start, GOLDEN, RUNS, accelerator)
+        raw["F43"] = ledger.exec_latency(table, start, GOLDEN, accelerator)
     if wanted("F44"):
         raw["F44"] = watch.cost(table, start, GOLDEN, WATCHED, accelerator)
     if wanted("F45"):

@@ -39,33 +39,45 @@ def alone(table):
         return {"write": wrote, "verify_s": took, "proof": proof}
 
 
-# One emulated machine may be a tenth slower than its twin for as long as it lives, and a command behind one of another
-# daemon is a quarter slower than behind one of its own: many machines, and turns of several commands.
-MACHINES = 30
-TURNS = 2
-NOT_COUNTED = 2
+# One emulated machine may be a fifth slower than its twin for as long as it lives, and commands behind those of another
+# daemon are slower than they are alone: many machines, turns of many commands, and of each turn the first not counted.
+MACHINES = 60
+TURNS = 4
+COMMANDS = 20
+NOT_COUNTED = 5
 
 
-def exec_latency(table, start, golden, runs, accelerator):
+def _turn(one, workspace):
+    """How long each command took, in ms."""
+    took = []
+    for _ in range(NOT_COUNTED + COMMANDS):
+        began = time.perf_counter()
+        one.api.exec(workspace, ["/bin/true"])
+        took.append((time.perf_counter() - began) * 1000)
+    return took[NOT_COUNTED:]
+
+
+def exec_latency(table, start, golden, accelerator):
     """F43: an exec of /bin/true with the ledger and without, taken in turns."""
     both = {"on": start(golden), "off": start(golden, "--ledger-write", "false")}
-    took = {"on": [], "off": []}
+    took = {"on": [], "off": []}  # of each machine
     try:
         for machine in range(MACHINES):
-            spaces = {key: one.api.create(image="minimal")["id"] for key, one in both.items()}
+            order = ("on", "off") if machine % 2 else ("off", "on")
+            spaces = {key: both[key].api.create(image="minimal")["id"] for key in order}
+            for key in order:
+                took[key].append([])
             for turn in range(TURNS):
-                for key in ("on", "off") if (turn + machine) % 2 else ("off", "on"):
-                    for i in range(NOT_COUNTED + max(runs // 3, 1)):
-                        began = time.perf_counter()
-                        both[key].api.exec(spaces[key], ["/bin/true"])
-                        if i >= NOT_COUNTED:
-                            took[key].append((time.perf_counter() - began) * 1000)
-            for key, one in both.items():
-                one.api.destroy(spaces[key])
-        on, off = statistics.median(took["on"]), statistics.median(took["off"])
+                for key in order if turn % 2 else reversed(order):
+                    took[key][-1] += _turn(both[key], spaces[key])
+            for key in order:
+                both[key].api.destroy(spaces[key])
+        on, off = (statistics.median(sum(took[key], [])) for key in ("on", "off"))
+        ratios = [statistics.median(a) / statistics.median(b) for a, b in zip(took["on"], took["off"])]
+        error = statistics.stdev(ratios) / MACHINES**0.5 * 100
         more = (on / off - 1) * 100
         table.add("F43", "exec of /bin/true, with the ledger over without", f"{more:+.1f}", "%", "5", "", accelerator,
-                  f"medians {on:.2f} and {off:.2f} ms of {len(took['on'])} each", more <= 5)
+                  f"medians {on:.2f} and {off:.2f} ms of {MACHINES} machines each, error +-{error:.1f} %", more <= 5)
         return took
     finally:
         for one in both.values():
